@@ -1,0 +1,68 @@
+"""The one family of errors: each says what is wrong, and what to do about it.
+
+Every error that a user can meet carries a short stable ``code``, the exit status of the ``iuinet``
+command, one sentence with the offending value, and one hint. The panel, the command line and the
+worker's protocol all show these same four things, so no layer writes its own message.
+"""
+
+from __future__ import annotations
+
+
+class IUINetError(Exception):
+    """Base of all errors of this library.
+
+    message: one sentence that names the offending value.
+    hint: one sentence that says what the user can do.
+    code: short, stable, machine-readable name of the case.
+    """
+
+    exit_status = 1
+    default_code = "failed"
+
+    def __init__(self, message: str, *, hint: str = "", code: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.code = code or self.default_code
+
+
+class UsageError(IUINetError):
+    """The command or function was called in a way that cannot work."""
+
+    exit_status = 2
+    default_code = "usage"
+
+
+class InputRefused(IUINetError):
+    """The image cannot be segmented, or a person has to decide first."""
+
+    exit_status = 3
+    default_code = "input"
+
+
+class WeightsError(IUINetError):
+    """A model file is missing, damaged, or not one that this version can read."""
+
+    exit_status = 4
+    default_code = "weights"
+
+
+class DeviceError(IUINetError):
+    """The device is absent, unusable, or has too little memory."""
+
+    exit_status = 5
+    default_code = "device"
+
+
+class Cancelled(IUINetError):
+    """The user stopped the work; nothing was written."""
+
+    exit_status = 6
+    default_code = "cancelled"
+
+
+class OutputError(IUINetError):
+    """A result could not be written; no partial file is left."""
+
+    exit_status = 1
+    default_code = "output"

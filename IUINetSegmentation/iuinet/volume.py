@@ -1,0 +1,63 @@
+"""A volume in memory and its place in the patient: the one carrier between all layers.
+
+Arrays are in SimpleITK's and Slicer's order, ``array[k, j, i]``; grids describe the axes in the order
+i, j, k, in patient coordinates LPS (DICOM PS3.3 C.7.6.2: x to the left, y to the back, z to the head),
+in millimetres.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Where the voxels of an image lie.
+
+    size: voxels along i, j, k.
+    spacing: mm along i, j, k, positive.
+    origin: LPS position of the centre of voxel (0, 0, 0), mm.
+    direction: 3 x 3, column n is the unit vector of axis n in LPS (ITK's convention).
+    """
+
+    size: tuple[int, int, int]
+    spacing: tuple[float, float, float]
+    origin: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    direction: np.ndarray = field(default_factory=lambda: np.eye(3))
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Shape of the array on this grid: (k, j, i)."""
+        return self.size[::-1]
+
+    @property
+    def voxel_volume_ml(self) -> float:
+        """Volume of one voxel in millilitres, also for sheared axes."""
+        return float(np.prod(self.spacing) * abs(np.linalg.det(self.direction)) / 1000.0)
+
+    def index_to_lps(self) -> np.ndarray:
+        """4 x 4 matrix from homogeneous voxel index (i, j, k, 1) to LPS millimetres."""
+        matrix = np.eye(4)
+        matrix[:3, :3] = np.asarray(self.direction) * np.asarray(self.spacing)
+        matrix[:3, 3] = self.origin
+        return matrix
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A scalar CT volume in Hounsfield units.
+
+    array: (k, j, i), any real dtype.
+    grid: its place; ``grid.shape == array.shape``.
+    name: a neutral file stem for outputs, never a patient's name.
+    modality: DICOM modality (0008,0060) where it is known, else None.
+    notes: sentences a user should read, such as which of several series was taken.
+    """
+
+    array: np.ndarray
+    grid: Grid
+    name: str = "volume"
+    modality: str | None = None
+    notes: tuple[str, ...] = ()
