@@ -26,8 +26,8 @@ class IUINetError(Exception):
         self.code = code or self.default_code
 
 
-class UsageError(IUINetError):
-    """The command or function was called in a way that cannot work."""
+class UsageError(IUINetError, ValueError):
+    """The command or function was called in a way that cannot work (also a ValueError, as callers expect)."""
 
     exit_status = 2
     default_code = "usage"

@@ -1,0 +1,65 @@
+"""From a CT's voxels to the network's input: the one preprocessing of training, command line and Slicer.
+
+The whole volume, in canonical orientation, is resized to the model's cube with aligned extents (the outer
+faces of both grids coincide, half-voxel correct), averaged where it shrinks, and windowed to [0, 1].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+# Below air there is only padding (scanners write -2000, -3024, ...), above 3071 HU only metal: neither may
+# weigh in an average.
+LOWEST_HU, HIGHEST_HU = -1024.0, 3071.0
+SLAB_VOXELS = 2**22
+
+
+def apply_window(hu: torch.Tensor, window: tuple[float, float]) -> torch.Tensor:
+    """Hounsfield units -> [0, 1]: window[0] and below is 0, window[1] and above is 1."""
+    low, high = window
+    return ((hu - low) / (high - low)).clamp(0, 1)
+
+
+def resize_weights(source: int, target: int) -> torch.Tensor:
+    """(target, source) float32 matrix that resizes one axis with aligned extents; each row sums to 1.
+
+    Linear interpolation at voxel centres when the axis grows; when it shrinks, the triangle is widened by
+    the factor, so that every source voxel weighs in and nothing finer than the new grid aliases.
+    """
+    scale = source / target
+    centre = (torch.arange(target, dtype=torch.float64)[:, None] + 0.5) * scale - 0.5
+    distance = (torch.arange(source, dtype=torch.float64) - centre.clamp(0, source - 1)).abs()
+    weights = (1 - distance / max(scale, 1.0)).clamp(min=0)
+    return (weights / weights.sum(1, keepdim=True)).float()
+
+
+def resize(
+    array: np.ndarray, size: tuple[int, int, int], check: Callable[[], None] = lambda: None
+) -> torch.Tensor:
+    """Resize a canonical HU array (k, j, i) of any real dtype to float32 (H, W, D), slab by slab.
+
+    check is called between slabs, and may raise to stop.
+    """
+    along_k, along_j, along_i = (resize_weights(n, m) for n, m in zip(array.shape, size, strict=True))
+    result = torch.zeros(size)
+    step = max(1, SLAB_VOXELS // (array.shape[1] * array.shape[2]))
+    for start in range(0, array.shape[0], step):
+        check()
+        slab = np.ascontiguousarray(array[start : start + step], dtype=np.float32)
+        plane = torch.from_numpy(slab).clamp(LOWEST_HU, HIGHEST_HU) @ along_i.t()
+        plane = along_j @ plane
+        result += torch.tensordot(along_k[:, start : start + step], plane, dims=1)
+    return result
+
+
+def prepare(
+    array: np.ndarray,
+    size: int,
+    window: tuple[float, float],
+    check: Callable[[], None] = lambda: None,
+) -> torch.Tensor:
+    """Canonical HU array (k, j, i) -> network input (1, 1, size, size, size) in [0, 1]."""
+    return apply_window(resize(array, (size,) * 3, check), window)[None, None]
