@@ -1,0 +1,43 @@
+# The commands of a checkout. Nothing has to be installed by hand: each target makes .venv first.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+# What a user gives reaches the commands through the environment, as it was typed: a path may hold
+# spaces, quotes, dollar signs and any letters.
+OUT ?= out
+DEVICE ?= auto
+override CT := $(value CT)
+override OUT := $(value OUT)
+override WEIGHTS := $(value WEIGHTS)
+override DEVICE := $(value DEVICE)
+export CT OUT WEIGHTS DEVICE
+
+PYTHON := .venv/bin/python
+
+.PHONY: help setup segment test lint bench test-slicer-5.12 test-python-3.12
+
+help: ## Say what there is
+	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' Makefile
+
+setup: ## Make .venv with everything (quick when it is there)
+	@Testing/tools/setup.sh
+
+segment: setup ## Segment a CT through the module: CT=file-or-DICOM-folder OUT=folder WEIGHTS=id-or-file DEVICE=auto
+	@PYTHONPATH=Testing:IUINetSegmentation $(PYTHON) -m harness.segment
+
+test: setup ## Everything a change must pass
+	@Testing/tools/run_tests.sh
+
+lint: setup ## The style check alone
+	@Testing/tools/run_tests.sh lint
+
+bench: setup ## Measure the network: complexity on real tensors, speed, memory
+	@PYTHONPATH=IUINetSegmentation:Training $(PYTHON) Testing/tools/bench.py
+
+test-slicer-5.12: ## The MRML tests on the MRML classes of Slicer 5.12
+	@Testing/tools/setup.sh --venv .venv-slicer-5.12 --slicer-core 5.12.4
+	@Testing/tools/run_tests.sh --venv .venv-slicer-5.12 mrml
+
+test-python-3.12: ## What needs no torch, on Slicer's Python
+	@Testing/tools/test_python_3.12.sh

@@ -1,0 +1,107 @@
+"""What all tests share: where the development data is, a small model, and how tests run without torch."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+HAS_TORCH = importlib.util.find_spec("torch") is not None
+NO_TORCH = "torch is not installed here"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def user_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """An empty per-user folder, so that no test reads or changes the models of whoever runs it."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("iuinet-home")
+        patch.setenv("IUINET_HOME", str(folder))
+        patch.delenv("IUINET_WEIGHTS_INDEX", raising=False)
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    """The development data, named by IUINET_DATA. Without it the test is skipped; with it, it must run."""
+    named = os.environ.get("IUINET_DATA")
+    if not named:
+        pytest.skip("needs the development data: set IUINET_DATA to its folder")
+    folder = Path(named)
+    if not folder.is_dir():
+        pytest.fail(f"IUINET_DATA names {named}, which is not a folder")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A complete model file with an input of 32^3 voxels and random weights, always the same ones."""
+    torch = pytest.importorskip("torch", reason=NO_TORCH)
+    from dataclasses import replace
+
+    from iuinet.labels import ORGANS
+    from iuinet.model import save_model
+    from iuinet.network import PRESETS, IUINet
+
+    size = 32
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        net = IUINet(replace(PRESETS["tiny"], size=size))
+    document = {
+        "format": 1,
+        "id": "small-random",
+        "version": "1",
+        "organs": [{"name": organ.name, "label": organ.id} for organ in ORGANS],
+        "preprocessing": {"orientation": "LPS", "size": size, "window": [-125, 275]},
+        "training": {"data": "none: random weights for tests"},
+        "metrics": {},
+        "license": "Apache-2.0",
+        "attributions": [],
+        "intended_use": "Tests only.",
+    }
+    path = tmp_path_factory.mktemp("small-model") / "small-random.safetensors"
+    save_model(path, net, document)
+    return path
+
+
+# A missing torch and missing data -----------------------------------------------------------------------
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out, with the reason, what runs torch in a process of its own where there is no torch."""
+    if HAS_TORCH:
+        return
+    for item in items:
+        if item.get_closest_marker("needs_torch"):
+            item.add_marker(pytest.mark.skip(reason=NO_TORCH))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector):
+    """A test file that cannot be imported for want of torch alone is left out, with the reason."""
+    report = yield
+    if report.failed and _torch_is_missing(report.longreprtext):
+        report.outcome = "skipped"
+        report.longrepr = (str(collector.path), 1, f"Skipped: {NO_TORCH}")
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo):
+    """A test that meets the missing torch is left out; a data test that is left out with the data fails."""
+    report = yield
+    if call.excinfo is None:
+        return report
+    if report.failed and _torch_is_missing(str(call.excinfo.value)):
+        report.outcome = "skipped"
+        report.longrepr = (str(item.path), 1, f"Skipped: {NO_TORCH}")
+    elif report.skipped and os.environ.get("IUINET_DATA") and "data_folder" in item.fixturenames:
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid} was skipped although IUINET_DATA is set: {call.excinfo.value}"
+    return report
+
+
+def _torch_is_missing(text: str) -> bool:
+    return not HAS_TORCH and "No module named 'torch'" in text

@@ -1,0 +1,138 @@
+"""The arrows between the layers run one way, and torch stays out of the Slicer application."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import subprocess
+import sys
+import tomllib
+
+import pytest
+from unit.repository import MODULE, ROOT, Import, imports, module_name, python_files, text_files
+
+SLICER = {"slicer", "vtk", "qt", "ctk", "mrml", "vtkITK", "sitkUtils", "SampleData", "PythonQt", "PySide6"}
+SLICER_SIDE = ("IUINetSegmentation/IUINetSegmentation.py", "IUINetSegmentation/IUINetSegmentationLib")
+OWN_SLICER_SIDE = {"IUINetSegmentation", "IUINetSegmentationLib"}
+TRAINING = {path.stem for path in python_files("Training")}
+# What Slicer brings, and so may be imported when Slicer starts.
+IN_SLICER = {*SLICER, *sys.stdlib_module_names, "numpy", "scipy", "SimpleITK"}
+# What the Slicer side may import of the library in any case; more is allowed as long as it needs no torch.
+TORCH_FREE = {f"iuinet.{name}" for name in ("labels", "weights", "protocol", "errors", "report", "sample")}
+LONGEST_FILE = 300
+
+
+def top_name(found: Import) -> str:
+    return found.name.split(".")[0]
+
+
+def offences(folders: tuple[str, ...], forbidden: set[str]) -> list[str]:
+    """Every import of a forbidden top-level name in the folders, as file:line."""
+    return [
+        f"{path.relative_to(ROOT)}:{found.line} imports {found.name}"
+        for path in python_files(*folders)
+        for found in imports(path)
+        if top_name(found) in forbidden
+    ]
+
+
+def test_the_library_knows_nothing_of_slicer_of_the_module_or_of_training():
+    assert python_files("IUINetSegmentation/iuinet"), "the test looks at the wrong place"
+    assert not offences(("IUINetSegmentation/iuinet",), {*SLICER, *OWN_SLICER_SIDE, *TRAINING})
+
+
+def test_training_knows_nothing_of_slicer():
+    assert not offences(("Training",), {*SLICER, *OWN_SLICER_SIDE})
+
+
+def test_the_module_knows_nothing_of_training_nor_of_the_tests():
+    assert not offences(("IUINetSegmentation",), {"harness", "unit", "tools", *TRAINING})
+
+
+def test_the_slicer_library_does_not_import_the_module_that_stands_on_it():
+    assert not offences(("IUINetSegmentation/IUINetSegmentationLib",), {"IUINetSegmentation"})
+
+
+def test_the_module_starts_with_what_slicer_brings():
+    assert not [
+        f"{path.relative_to(ROOT)}:{found.line} imports {found.name} when Slicer starts"
+        for path in python_files(*SLICER_SIDE)
+        for found in imports(path)
+        if found.top and top_name(found) not in {*IN_SLICER, *OWN_SLICER_SIDE, "iuinet"}
+    ]
+
+
+def test_extras_are_imported_where_they_are_used():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = extras["optional-dependencies"]
+    names = {re.match(r"[\w-]+", line).group() for extra in extras.values() for line in extra}
+    assert not [
+        f"{path.relative_to(ROOT)}:{found.line} imports {found.name} for whoever imports the file"
+        for path in python_files("IUINetSegmentation/iuinet")
+        for found in imports(path)
+        if found.top and top_name(found) in names
+    ]
+
+
+def test_what_the_slicer_side_imports_of_the_library_needs_no_torch():
+    known = {module_name(path) for path in python_files("IUINetSegmentation/iuinet")}
+    used = {
+        found.name for path in python_files(*SLICER_SIDE) for found in imports(path) if found.name in known
+    }
+    assert used, "the Slicer side uses nothing of the library: the test looks at the wrong place"
+    assert not modules_that_bring_torch(sorted({"iuinet", *TORCH_FREE, *used}))
+
+
+def test_the_check_for_torch_sees_torch():
+    pytest.importorskip("torch", reason="torch is not installed here")
+    assert modules_that_bring_torch(["iuinet.errors", "iuinet.network"]) == ["iuinet.network"]
+
+
+def modules_that_bring_torch(names: list[str]) -> list[str]:
+    """The first of the modules that brings torch into a fresh interpreter, in a list; else an empty one."""
+    program = (
+        "import importlib, json, sys\n"
+        "for name in json.loads(sys.argv[1]):\n"
+        "    importlib.import_module(name)\n"
+        "    if 'torch' in sys.modules:\n"
+        "        print(name)\n"
+        "        break\n"
+    )
+    command = [sys.executable, "-c", program, json.dumps(names)]
+    done = subprocess.run(command, cwd=MODULE, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+# Files --------------------------------------------------------------------------------------------------
+
+
+def test_every_python_file_holds_one_idea_in_at_most_300_lines():
+    lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in python_files(".")}
+    too_long = {path: length for path, length in lengths.items() if length > LONGEST_FILE}
+    assert not [f"{path.relative_to(ROOT)} has {length} lines" for path, length in too_long.items()]
+
+
+def test_every_python_file_says_what_it_is_for():
+    assert not [
+        str(path.relative_to(ROOT))
+        for path in python_files(".")
+        if (text := path.read_text(encoding="utf-8")) and not ast.get_docstring(ast.parse(text))
+    ]
+
+
+# The brackets keep these patterns from finding themselves.
+MACHINE = re.compile(
+    r"(?<![\w.~$}])/(?:wor[k]|roo[t]|tm[p]|hom[e]/\w+)/|/opt/(?:pyp[i]|wheel[s])"
+    r"|pyp[i]\.org|pythonhoste[d]\.org|download\.pytorc[h]\.org|--(?:extra-)?inde[x]-url"
+)
+
+
+def test_no_file_names_a_place_of_one_machine_or_a_package_registry():
+    assert not [
+        f"{path.relative_to(ROOT)}:{number}: {line.strip()[:100]}"
+        for path, text in text_files()
+        for number, line in enumerate(text.splitlines(), start=1)
+        if MACHINE.search(line)
+    ]
