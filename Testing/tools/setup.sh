@@ -108,7 +108,8 @@ interpreter=$(find_python) || {
   say "no Python ${python:-3.11 or newer} that runs was found here"
   exit 3
 }
-# A setup that was broken off leaves its mark, and is begun again from nothing.
+# A first setup that was broken off leaves its mark, and is begun again from nothing. A later one only
+# brings a whole environment up to date: pip can do that again, and what uses the environment goes on.
 if [ -e "$begun" ] || ! "$venv/bin/python" -c 'import pip' 2>/dev/null; then
   rm -rf "$venv"
 fi
@@ -117,12 +118,11 @@ if [ ! -d "$venv" ]; then
   if ! "$interpreter" -c 'import ensurepip, venv' 2>/dev/null; then
     need_packages "Python's own venv module" "python$version-venv" || exit 1
   fi
-  say "making $(basename "$venv") with Python $version; the first time this downloads about 2 GB"
+  say "making $(basename "$venv") with Python $version: gigabytes to download, this takes minutes"
   mkdir -p "$venv"
   touch "$begun"
   "$interpreter" -m venv "$venv"
 fi
-touch "$begun"
 rm -f "$stamp"
 
 constraints=$venv/constraints.txt
@@ -131,7 +131,7 @@ if [ -n "$slicer_core" ]; then
   grep -v -E '^(slicer-core|vtk)==' Testing/constraints.txt >"$constraints"
   echo "slicer-core==$slicer_core" >>"$constraints"
 fi
-install=("$venv/bin/python" -m pip install --quiet --disable-pip-version-check --constraint "$constraints")
+install=("$venv/bin/python" -m pip install -qq --disable-pip-version-check --constraint "$constraints")
 if [ "$with_torch" = yes ]; then
   "${install[@]}" --editable '.[test,preview,train,lint]'
 else
