@@ -10,6 +10,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULE = ROOT / "IUINetSegmentation"
+# The folders from which Python finds modules.
+SOURCES = (MODULE, ROOT / "Training", ROOT / "Testing")
 
 
 @dataclass(frozen=True)
@@ -92,12 +94,17 @@ def _is_late(node: ast.AST) -> bool:
 def _absolute(path: Path, node: ast.ImportFrom) -> str:
     if not node.level:
         return node.module or ""
-    package = path.relative_to(MODULE).parent.parts
+    package = _relative(path).parent.parts
     package = package[: len(package) - node.level + 1]
     return ".".join([*package, *([node.module] if node.module else [])])
 
 
+def _relative(path: Path) -> Path:
+    """The path below the folder from which Python finds it."""
+    return next(path.relative_to(folder) for folder in SOURCES if path.is_relative_to(folder))
+
+
 def module_name(path: Path) -> str:
-    """Dotted name of a file of the module folder: ``iuinet/network/__init__.py`` is ``iuinet.network``."""
-    parts = path.relative_to(MODULE).with_suffix("").parts
+    """Dotted name of a Python file: ``iuinet/network/__init__.py`` is ``iuinet.network``."""
+    parts = _relative(path).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)

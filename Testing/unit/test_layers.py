@@ -15,7 +15,7 @@ from unit.repository import MODULE, ROOT, Import, imports, module_name, python_f
 SLICER = {"slicer", "vtk", "qt", "ctk", "mrml", "vtkITK", "sitkUtils", "SampleData", "PythonQt", "PySide6"}
 SLICER_SIDE = ("IUINetSegmentation/IUINetSegmentation.py", "IUINetSegmentation/IUINetSegmentationLib")
 OWN_SLICER_SIDE = {"IUINetSegmentation", "IUINetSegmentationLib"}
-TRAINING = {path.stem for path in python_files("Training")}
+TRAINING = {"Training", *(module_name(path).split(".")[0] for path in python_files("Training"))}
 # What Slicer brings, and so may be imported when Slicer starts.
 IN_SLICER = {*SLICER, *sys.stdlib_module_names, "numpy", "scipy", "SimpleITK"}
 # What the Slicer side may import of the library in any case; more is allowed as long as it needs no torch.
@@ -82,6 +82,13 @@ def test_what_the_slicer_side_imports_of_the_library_needs_no_torch():
     }
     assert used, "the Slicer side uses nothing of the library: the test looks at the wrong place"
     assert not modules_that_bring_torch(sorted({"iuinet", *TORCH_FREE, *used}))
+
+
+def test_the_check_sees_relative_and_late_imports():
+    top = {found.name: found.top for found in imports(MODULE / "iuinet" / "network" / "__init__.py")}
+    assert top["iuinet.network.config"]
+    lazy = {found.name: found.top for found in imports(MODULE / "iuinet" / "__init__.py")}
+    assert not lazy["iuinet.segmentation"]
 
 
 def test_the_check_for_torch_sees_torch():
