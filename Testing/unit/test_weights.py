@@ -13,8 +13,6 @@ from unit.model_factory import entry, refusal, write_model
 
 from iuinet import weights, weights_folder
 
-SHIPPED = Path(weights.__file__).parent.parent / "Resources" / "Weights"
-
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -241,26 +239,3 @@ def test_a_folder_that_cannot_be_written_is_refused(manifest: Path, home: Path, 
     home.write_text("a file where the folder should be")
     source = write_model(tmp_path / "mine.safetensors", id="mine")
     assert refusal(weights_folder.import_file, source).code == "weights-folder"
-
-
-# What ships ---------------------------------------------------------------------------------------------
-
-
-def test_the_shipped_list_fits_its_schema_and_its_files(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    jsonschema = pytest.importorskip("jsonschema")
-    schema = json.loads((SHIPPED / "manifest.schema.json").read_text(encoding="utf-8"))
-    jsonschema.Draft202012Validator.check_schema(schema)
-    monkeypatch.delenv("IUINET_WEIGHTS_INDEX", raising=False)
-    jsonschema.validate(weights.read_manifest(weights.manifest_path()), schema)
-    for item in weights.list_models():
-        found = weights.check_entry(item)
-        assert item.size == found.path.stat().st_size
-        assert list(item.organs) == [organ["name"] for organ in found.document["organs"]]
-    assert weights.resolve().path.stat().st_size <= 26 * 2**20
-
-
-def test_an_entry_made_by_hand_fits_the_schema(tmp_path: Path) -> None:
-    jsonschema = pytest.importorskip("jsonschema")
-    schema = json.loads((SHIPPED / "manifest.schema.json").read_text(encoding="utf-8"))
-    model = entry(write_model(tmp_path / "toy.safetensors"))
-    jsonschema.validate({"format": 1, "default": "toy", "models": [model]}, schema)

@@ -1,0 +1,168 @@
+"""Segment volumes in a worker process: what Slicer's Logic, scripts and tests use. Needs no torch.
+
+    with WorkerClient() as client:
+        labels, report = client.segment(volume, progress=show, cancelled=stop_asked)
+
+The process stays warm between calls and is replaced if it dies. ``segment`` blocks; an event loop calls
+``start`` and then the run's ``poll`` from a timer, which never waits. The voxels travel through a private
+temporary folder, which is removed however a run ends.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import protocol
+from .child import Child
+from .errors import IUINetError
+from .protocol import Message
+from .run import Files, Run
+from .volume import Volume
+from .weights import is_path
+
+Progress = Callable[[str, float], None]
+
+_POLL_S = 0.02
+
+
+class WorkerClient:
+    """Starts worker processes as they are needed, and gives them one run at a time.
+
+    python: the interpreter that has torch; None for this one (Slicer's own where Slicer embeds it).
+    log: called with every line that the worker writes to its log.
+    """
+
+    def __init__(self, python: str | None = None, log: Callable[[str], None] | None = None) -> None:
+        self._python = python
+        self._log = log
+        self._child: Child | None = None
+        self._run: Run | None = None
+        self._runs = 0
+
+    def __enter__(self) -> WorkerClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def pid(self) -> int | None:
+        """The worker's process number, None if none is running."""
+        return self._child.pid if self._child and self._child.exit_code is None else None
+
+    @property
+    def log_lines(self) -> tuple[str, ...]:
+        """The last lines of the present worker's log."""
+        return tuple(self._child.last_lines) if self._child else ()
+
+    def warm_up(self) -> None:
+        """Start the worker, if it is not running, so that it imports torch before it is needed."""
+        if self._child is not None and self._child.exit_code is not None:
+            self._child.kill()  # it is dead already; this closes its pipes
+            self._child = None
+        if self._child is None:
+            self._child = Child(self._python, self._log)
+
+    def start(
+        self,
+        volume: Volume,
+        weights: str | PathLike | None = None,
+        device: str = "auto",
+        organs: Sequence[str] | None = None,
+        islands: bool = True,
+        accept_warnings: bool = False,
+    ) -> Run:
+        """Start a segmentation; see ``segment`` for the arguments. The run's result is (labels, report).
+
+        Errors: IUINetError worker-start, or busy while another run is under way; ProtocolError for voxels
+        that are no plain numbers.
+        """
+        if weights is not None and is_path(weights):
+            # The worker runs in another folder.
+            weights = str(Path(weights).expanduser().absolute())
+        options = {
+            "weights": weights,
+            "device": device,
+            "organs": None if organs is None else list(organs),
+            "islands": islands,
+            "accept_warnings": accept_warnings,
+        }
+        return self._start("segment", volume, options)
+
+    def start_probe(self) -> Run:
+        """Ask the worker for its devices; the run's result is the dictionary of ``probe.probe``."""
+        return self._start("probe", None, {})
+
+    def _start(self, kind: str, volume: Volume | None, options: Message) -> Run:
+        if self._run is not None and not self._run.done:
+            raise IUINetError("a segmentation is under way", code="busy", hint="Wait for it, or cancel it.")
+        self.warm_up()
+        self._runs += 1
+        request: Message = {"kind": kind, "run": self._runs, **options}
+        files = None
+        if volume is not None:
+            files = Files(volume)
+            request["volume"] = protocol.describe_volume(volume, files.volume_path)
+            request["output"] = str(files.labels_path)
+        self._run = Run(self._child, request, files)
+        return self._run
+
+    def segment(
+        self,
+        volume: Volume,
+        weights: str | PathLike | None = None,
+        device: str = "auto",
+        organs: Sequence[str] | None = None,
+        islands: bool = True,
+        accept_warnings: bool = False,
+        progress: Progress | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> tuple[np.ndarray, Message]:
+        """Segment a volume and wait for it.
+
+        weights: id or file of a model, None for the default. device: "auto", "cpu", "cuda", "cuda:N".
+        organs: names of those wanted, None for all. islands: keep each organ's largest piece only.
+        accept_warnings: go on where a person should decide. progress(stage, fraction), cancelled(): called
+        in this thread every 20 ms.
+        Gives labels (uint8, the volume's shape) and the report.
+        Errors: those of ``segmentation.segment_volume``; Cancelled; WorkerStopped if the worker died;
+        OutputError if the temporary folder cannot take the voxels.
+        """
+        return wait(
+            self.start(volume, weights, device, organs, islands, accept_warnings), progress, cancelled
+        )
+
+    def probe(self) -> Message:
+        """Ask the worker for its devices and wait. Errors: those of ``probe.probe``, WorkerStopped."""
+        return wait(self.start_probe())
+
+    def close(self) -> None:
+        """End the worker; a run under way is abandoned."""
+        if self._run is not None:
+            self._run.abandon()
+        if self._child is not None:
+            self._child.quit()
+            self._child = None
+
+
+def wait(run: Run, progress: Progress | None = None, cancelled: Callable[[], bool] | None = None) -> Any:
+    """Poll a run until it ends, and give its result or raise its error."""
+    told = None
+    try:
+        while not run.poll():
+            if progress is not None and (run.stage, run.fraction) != told:
+                told = (run.stage, run.fraction)
+                progress(*told)
+            if cancelled is not None and cancelled():
+                run.cancel()
+            time.sleep(_POLL_S)
+    except BaseException:
+        run.abandon()
+        raise
+    return run.result()

@@ -1,0 +1,93 @@
+"""What this computer offers for the network: torch, processor threads, and GPUs that really work.
+
+torch is imported inside the functions, so that the rest of the library can ask for them without it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any
+
+from .errors import IUINetError
+
+OLDEST_TORCH = (2, 10)
+_INSTALL = "Install PyTorch {}.{} or newer for this Python.".format(*OLDEST_TORCH)
+
+
+def require_torch() -> None:
+    """Import torch, or say in plain words why it cannot be used.
+
+    Errors: IUINetError torch-missing, torch-broken, torch-too-old.
+    """
+    try:
+        import torch
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise _broken(error) from error
+        raise IUINetError("PyTorch is not installed", code="torch-missing", hint=_INSTALL) from error
+    except Exception as error:  # a damaged installation fails in many ways (DLLs, symbols, files)
+        raise _broken(error) from error
+    found = re.match(r"(\d+)\.(\d+)", torch.__version__)
+    if found is None or tuple(map(int, found.groups())) < OLDEST_TORCH:
+        raise IUINetError(f"PyTorch {torch.__version__} is too old", code="torch-too-old", hint=_INSTALL)
+
+
+def _broken(error: Exception) -> IUINetError:
+    reason = " ".join(str(error).split())[:200]
+    return IUINetError(
+        f"PyTorch is installed but does not start: {type(error).__name__}: {reason}",
+        code="torch-broken",
+        hint="Install PyTorch again.",
+    )
+
+
+def cpu_count() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def probe() -> dict[str, Any]:
+    """What there is, in JSON's types: torch's version, processor threads, and every GPU.
+
+    A GPU counts as usable only after it has really done a small 3-D convolution: a driver that is too old,
+    or a build without code for this GPU, shows only then. Errors: those of require_torch.
+    """
+    require_torch()
+    import torch
+
+    return {
+        "torch": torch.__version__,
+        "cuda": torch.version.cuda,
+        "cpu": {"cores": cpu_count(), "threads": torch.get_num_threads()},
+        "gpus": [_probe_gpu(index) for index in range(_gpu_count())],
+    }
+
+
+def _gpu_count() -> int:
+    import torch
+
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
+
+
+def _probe_gpu(index: int) -> dict[str, Any]:
+    """Name, free and total memory in bytes, whether it works, and if not, why."""
+    import torch
+
+    gpu = {"device": f"cuda:{index}", "name": "", "free": 0, "total": 0, "usable": False, "reason": ""}
+    try:
+        gpu["name"] = torch.cuda.get_device_name(index)
+        gpu["free"], gpu["total"] = torch.cuda.mem_get_info(index)
+        with torch.no_grad():
+            device = torch.device("cuda", index)
+            # Small whole numbers, so that any correct GPU gives exactly 27.
+            found = torch.nn.functional.conv3d(
+                torch.ones(1, 1, 5, 5, 5, device=device), torch.ones(1, 1, 3, 3, 3, device=device)
+            )
+            gpu["usable"] = bool((found == 27).all())
+        gpu["reason"] = "" if gpu["usable"] else "a test calculation gave a wrong result"
+    except Exception as error:  # drivers fail in many ways, and none may stop the probe
+        gpu["reason"] = " ".join(str(error).split())[:200]
+    return gpu

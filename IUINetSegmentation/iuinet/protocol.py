@@ -1,0 +1,244 @@
+"""The language between the program that has the CT (Slicer, a script) and the worker that has torch.
+
+Both directions carry one JSON object per line behind ``@iuinet ``; whatever else comes out of the child
+is log. A message has a ``kind`` and the fields of the tables below, nothing more and nothing less, so
+that a mistake on either side is found at the border. Lines are pure ASCII (JSON escapes the rest), so no
+locale can damage them. Voxels do not travel in the messages but in raw files (little-endian, C order)
+whose paths stand inside the JSON, never on a command line. This module needs no torch.
+
+Requests: ``segment``, ``probe``, ``cancel`` (of the run with that number), ``quit``.
+Replies: ``hello`` once at the start; then for a run any number of ``stage``, ``progress``, ``warning`` and
+``fallback``, and exactly one of ``result``, ``error``, ``cancelled``.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import errors
+from .errors import IUINetError
+from .volume import Grid, Volume
+
+VERSION = 1
+PREFIX = "@iuinet "
+
+Message = dict[str, Any]
+
+_TEXT = (str,)
+_NUMBER = (int, float)
+_OPTIONAL_TEXT = (str, type(None))
+
+REQUESTS: Mapping[str, Mapping[str, tuple[type, ...]]] = {
+    "segment": {
+        "run": (int,),
+        "volume": (dict,),  # see describe_volume
+        "output": _TEXT,  # where the labels go: raw uint8, the shape of the volume
+        "weights": _OPTIONAL_TEXT,  # id or absolute path; None is the default model
+        "device": _TEXT,
+        "organs": (list, type(None)),
+        "islands": (bool,),
+        "accept_warnings": (bool,),
+    },
+    "probe": {"run": (int,)},
+    "cancel": {"run": (int,)},
+    "quit": {},
+}
+
+REPLIES: Mapping[str, Mapping[str, tuple[type, ...]]] = {
+    "hello": {"protocol": (int,), "pid": (int,), "versions": (dict,)},
+    "stage": {"run": (int,), "stage": _TEXT},
+    "progress": {"run": (int,), "stage": _TEXT, "fraction": _NUMBER},
+    "warning": {"run": (int,), "code": _TEXT, "text": _TEXT, "hint": _TEXT},
+    "fallback": {"run": (int,), "text": _TEXT},
+    "result": {"run": (int,), "report": (dict,)},
+    "error": {"run": (int,), "code": _TEXT, "text": _TEXT, "hint": _TEXT, "family": _TEXT},
+    "cancelled": {"run": (int,)},
+}
+
+LAST_REPLIES = frozenset({"result", "error", "cancelled"})
+
+
+class ProtocolError(IUINetError):
+    """A line with our prefix that is not a message of this protocol."""
+
+    default_code = "protocol"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, hint="Restart the program; if it happens again, report it with the log.")
+
+
+def encode(kind: str, **fields: Any) -> bytes:
+    """One message as a line, ready to be written. ProtocolError if it is not in the tables."""
+    message = {"kind": kind, **fields}
+    _validate(message)
+    try:
+        # Infinity and NaN are no JSON; a reader in another language would choke on them.
+        text = json.dumps(message, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    except (TypeError, ValueError) as error:
+        raise ProtocolError(f"the message {kind!r} holds something that is no JSON: {error}") from error
+    return (PREFIX + text + "\n").encode("ascii")
+
+
+def decode(line: bytes) -> Message | None:
+    """The message in a line, or None where the line is not ours (a library's own print).
+
+    Errors: ProtocolError for a line with our prefix that cannot be read.
+    """
+    if not line.startswith(PREFIX.encode("ascii")):
+        return None
+    try:
+        message = json.loads(line[len(PREFIX) :])
+    except ValueError as error:
+        raise ProtocolError(f"a message cannot be read as JSON: {line[:80]!r}") from error
+    if not isinstance(message, dict):
+        raise ProtocolError(f"a message is not an object: {line[:80]!r}")
+    _validate(message)
+    return message
+
+
+def _validate(message: Mapping[str, Any]) -> None:
+    """Check kind, names and types of the fields."""
+    kind = message.get("kind")
+    fields = REQUESTS.get(kind, REPLIES.get(kind)) if isinstance(kind, str) else None
+    if fields is None:
+        raise ProtocolError(f"unknown kind of message: {kind!r}")
+    names = set(message) - {"kind"}
+    if names != set(fields):
+        wrong = ", ".join(sorted(names ^ set(fields)))
+        raise ProtocolError(f"the message {kind!r} has missing or unknown fields: {wrong}")
+    for name, types in fields.items():
+        value = message[name]
+        # bool is an int for Python, but true is no run number.
+        if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
+            raise ProtocolError(f"field {name!r} of {kind!r} has the wrong type: {value!r}")
+
+
+# Errors over the border --------------------------------------------------------------------------------
+
+_FAMILIES: Mapping[str, type[IUINetError]] = {
+    name: value
+    for name, value in vars(errors).items()
+    if isinstance(value, type) and issubclass(value, IUINetError)
+}
+
+
+def describe_error(error: IUINetError) -> Message:
+    """The fields code, text, hint and family of an ``error`` message.
+
+    The family is the nearest class that errors.py names, so that the other side raises the same one.
+    """
+    family = next(base.__name__ for base in type(error).__mro__ if base.__name__ in _FAMILIES)
+    return {"code": error.code, "text": error.message, "hint": error.hint, "family": family}
+
+
+def rebuild_error(message: Mapping[str, Any]) -> IUINetError:
+    """The error that an ``error`` message tells of, in its own class."""
+    family = _FAMILIES.get(message["family"], IUINetError)
+    return family(message["text"], hint=message["hint"], code=message["code"])
+
+
+# Volumes over the border -------------------------------------------------------------------------------
+
+
+def grid_to_json(grid: Grid) -> Message:
+    """A grid as plain lists; the numbers survive JSON to the last bit."""
+    return {
+        "size": [int(n) for n in grid.size],
+        "spacing": [float(v) for v in grid.spacing],
+        "origin": [float(v) for v in grid.origin],
+        "direction": [[float(v) for v in row] for row in np.asarray(grid.direction)],
+    }
+
+
+def grid_from_json(document: Mapping[str, Any]) -> Grid:
+    """The grid that grid_to_json described. ProtocolError if it is no grid."""
+    try:
+        size = tuple(int(n) for n in document["size"])
+        spacing = tuple(float(v) for v in document["spacing"])
+        origin = tuple(float(v) for v in document["origin"])
+        direction = np.array(document["direction"], dtype=np.float64)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ProtocolError(f"the volume's geometry cannot be read: {error!r}") from error
+    numbers = [*spacing, *origin, *direction.ravel()]
+    if (len(size), len(spacing), len(origin), direction.shape) != (3, 3, 3, (3, 3)):
+        raise ProtocolError("the volume's geometry is not three-dimensional")
+    if min(size) < 1 or not all(math.isfinite(v) for v in numbers):
+        raise ProtocolError(f"the volume's geometry is impossible: {dict(document)}")
+    return Grid(size, spacing, origin, direction)  # type: ignore[arg-type]
+
+
+def describe_volume(volume: Volume, path: Path) -> Message:
+    """The ``volume`` field of a request: geometry, and how to read the voxels in the file at path."""
+    return {
+        "path": str(path),
+        "dtype": _little_endian(volume.array.dtype).str,
+        "shape": [int(n) for n in volume.array.shape],
+        "grid": grid_to_json(volume.grid),
+        "name": volume.name,
+        "modality": volume.modality,
+        "notes": list(volume.notes),
+    }
+
+
+def read_volume(document: Mapping[str, Any]) -> Volume:
+    """The volume of a request, its voxels read from the raw file.
+
+    Errors: ProtocolError for a description that fits neither itself nor the file.
+    """
+    try:
+        path, dtype, shape = Path(document["path"]), np.dtype(document["dtype"]), tuple(document["shape"])
+        name, modality, notes = document["name"], document["modality"], tuple(document["notes"])
+    except (KeyError, TypeError) as error:
+        raise ProtocolError(f"the volume's description cannot be read: {error!r}") from error
+    grid = grid_from_json(document["grid"])
+    if grid.shape != shape:
+        raise ProtocolError(f"voxels of shape {shape} do not fit a grid of shape {grid.shape}")
+    return Volume(read_array(path, dtype, shape), grid, name, modality, notes)
+
+
+def write_array(path: Path, array: np.ndarray) -> None:
+    """Write raw voxels: little-endian, C order, no header; complete or absent.
+
+    Errors: ProtocolError for voxels that are no plain numbers, OSError where the disk refuses.
+    """
+    for _ in array_writer(path, array):
+        pass
+
+
+def array_writer(path: Path, array: np.ndarray) -> Iterator[float]:
+    """write_array in steps of one slice (k, :, :), for callers that may not block; yields the share done."""
+    dtype = _little_endian(array.dtype)
+    temporary = path.with_name(path.name + ".part")
+    try:
+        with open(temporary, "wb") as file:
+            # Slice by slice, so that a volume in another order or byte order is never copied whole.
+            for done, piece in enumerate(array, start=1):
+                file.write(np.ascontiguousarray(piece, dtype=dtype).data)
+                yield done / len(array)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_array(path: Path, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
+    """Read what write_array wrote. ProtocolError if the file is missing or has another length."""
+    dtype = _little_endian(np.dtype(dtype))
+    wanted = math.prod(shape) * dtype.itemsize
+    found = path.stat().st_size if path.is_file() else 0
+    if found != wanted:
+        raise ProtocolError(f"a voxel file has {found} bytes where {wanted} are due")
+    return np.fromfile(path, dtype=dtype).reshape(shape)
+
+
+def _little_endian(dtype: np.dtype) -> np.dtype:
+    """The same number type with its bytes in the protocol's order."""
+    if dtype.kind not in "iuf" or dtype.itemsize > 8:
+        raise ProtocolError(f"voxels of type {dtype} are no plain numbers")
+    return dtype.newbyteorder("<")

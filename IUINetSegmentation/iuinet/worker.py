@@ -1,0 +1,273 @@
+"""The worker process: ``python -m iuinet.worker``, where torch lives.
+
+It reads requests from standard input and answers on standard output (``protocol.py``), keeps torch and the
+model loaded between runs, and ends itself when its standard input ends, because then its parent is gone.
+
+* Descriptors 0 and 1 are moved away first: whatever a native library prints lands in the log (standard
+  error), never in the protocol, and none can swallow a request.
+* A thread reads the requests, so that a cancel is seen while a run is going. The run looks at it between
+  the network's blocks; whoever cannot wait kills the process.
+* One core is left free where there are more than two, and the priority is lowered a little (``nice`` 5):
+  the person at the screen goes on working in Slicer, and on an idle machine it costs nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from . import protocol
+from .errors import Cancelled, DeviceError, IUINetError
+from .protocol import Message
+
+_NICENESS = 5
+_GRACE_S = 2.0  # for a run to end by itself after its parent is gone
+_PROGRESS_INTERVAL_S = 0.05
+
+
+class Run:
+    """What the two threads share about one request that takes time."""
+
+    def __init__(self, request: Message) -> None:
+        self.request = request
+        self.number: int = request["run"]
+        self.cancelled = threading.Event()
+
+    def remove_files(self) -> None:
+        """Delete the voxels of a run whose parent is gone: nobody else will, and they are a patient's."""
+        if self.request["kind"] == "segment":
+            paths = [Path(self.request["volume"]["path"]), Path(self.request["output"])]
+            for path in paths:
+                path.unlink(missing_ok=True)
+            with suppress(OSError):  # the folder is the client's own and now empty; else it is left alone
+                paths[0].parent.rmdir()
+
+
+class Worker:
+    """The loop over requests.
+
+    requests: descriptor to read from. replies: descriptor to write to.
+    """
+
+    def __init__(self, requests: int, replies: int) -> None:
+        self._requests = requests
+        self._replies = replies
+        self._writing = threading.Lock()
+        self._waiting: queue.SimpleQueue[Run | None] = queue.SimpleQueue()
+        self._runs: dict[int, Run] = {}
+
+    def serve(self) -> None:
+        """Say hello, then work off the requests until quit or the end of standard input."""
+        self._say("hello", protocol=protocol.VERSION, pid=os.getpid(), versions=own_versions())
+        threading.Thread(target=self._read_requests, name="requests", daemon=True).start()
+        _warm_up()
+        while (run := self._waiting.get()) is not None:
+            self._answer(run)
+            del self._runs[run.number]
+
+    # Reading, in its own thread
+
+    def _read_requests(self) -> None:
+        for line in _lines(self._requests):
+            try:
+                request = protocol.decode(line)
+            except protocol.ProtocolError as error:
+                print(error.message, file=sys.stderr, flush=True)
+                self._say("error", run=0, **protocol.describe_error(error))
+                continue
+            if request is None:
+                continue
+            if request["kind"] == "quit":
+                self._waiting.put(None)
+                return
+            if request["kind"] == "cancel":
+                run = self._runs.get(request["run"])
+                if run is not None:
+                    run.cancelled.set()
+            elif request["kind"] in protocol.REQUESTS:
+                run = Run(request)
+                self._runs[run.number] = run
+                self._waiting.put(run)
+        self._parent_is_gone()
+
+    def _parent_is_gone(self) -> None:
+        """Stop, also in the middle of a run: by itself if it can within a moment, else hard."""
+        unfinished = list(self._runs.values())
+        for run in unfinished:
+            run.cancelled.set()
+        self._waiting.put(None)
+        end = time.monotonic() + _GRACE_S
+        while self._runs and time.monotonic() < end:
+            time.sleep(0.02)
+        for run in unfinished:
+            run.remove_files()
+        if self._runs:
+            os._exit(1)
+
+    # Answering, in the main thread
+
+    def _answer(self, run: Run) -> None:
+        """Do one request; every way it can end is exactly one last message."""
+        try:
+            if run.cancelled.is_set():
+                raise Cancelled("cancelled before it started")
+            report = self._segment(run) if run.request["kind"] == "segment" else _probe()
+            # A cancel that came too late to stop the work still means that nobody wants its result.
+            if run.cancelled.is_set():
+                raise Cancelled("cancelled")
+            self._say("result", run=run.number, report=report)
+        except Cancelled:
+            self._say("cancelled", run=run.number)
+        except Exception as error:
+            traceback.print_exc()
+            self._say("error", run=run.number, **protocol.describe_error(plain_error(error)))
+
+    def _segment(self, run: Run) -> Message:
+        """Segment the volume of a request and leave the labels where it says; gives the report."""
+        request = run.request
+        output = Path(request["output"])
+        volume = protocol.read_volume(request["volume"])
+        segment_volume = _import_segmentation()
+        result = segment_volume(
+            volume,
+            weights=request["weights"],
+            device=request["device"],
+            organs=request["organs"],
+            islands=request["islands"],
+            accept_warnings=request["accept_warnings"],
+            progress=self._progress(run.number),
+            cancelled=run.cancelled.is_set,
+        )
+        for finding in result.findings:
+            fields = {"code": finding.code, "text": finding.message, "hint": finding.hint}
+            self._say("warning", run=run.number, **fields)
+        for text in result.report.get("fallbacks", []):
+            self._say("fallback", run=run.number, text=text)
+        protocol.write_array(output, result.labels.astype("uint8", copy=False))
+        return result.report
+
+    def _progress(self, number: int) -> Callable[[str, float], None]:
+        """A callback that tells the parent, but not more often than anybody can see."""
+        last_stage, last_time = None, 0.0
+
+        def progress(stage: str, fraction: float) -> None:
+            nonlocal last_stage, last_time
+            now = time.monotonic()
+            if stage != last_stage:
+                self._say("stage", run=number, stage=stage)
+            elif fraction < 1 and now - last_time < _PROGRESS_INTERVAL_S:
+                return
+            last_stage, last_time = stage, now
+            self._say("progress", run=number, stage=stage, fraction=min(max(float(fraction), 0.0), 1.0))
+
+        return progress
+
+    def _say(self, kind: str, **fields: Any) -> None:
+        """Send one message. A parent that no longer listens is the reading thread's business."""
+        line = protocol.encode(kind, **fields)
+        with self._writing, suppress(OSError):
+            while line:
+                line = line[os.write(self._replies, line) :]
+
+
+def _lines(descriptor: int) -> Iterator[bytes]:
+    """Lines from a descriptor, without Python's buffered reader, whose lock would block the exit."""
+    rest = b""
+    while chunk := os.read(descriptor, 65536):
+        *lines, rest = (rest + chunk).split(b"\n")
+        yield from lines
+
+
+def plain_error(error: BaseException) -> IUINetError:
+    """The error in words for a user; anything that nobody foresaw is "failed"."""
+    if isinstance(error, IUINetError):
+        return error
+    if isinstance(error, MemoryError):
+        return DeviceError(
+            "the memory of this computer is not enough for this scan",
+            code="memory",
+            hint="Close other programs, or crop the scan to the abdomen first.",
+        )
+    return IUINetError(
+        f"an unexpected {type(error).__name__} stopped the segmentation",
+        code="failed",
+        hint="The log has the details; please report it.",
+    )
+
+
+def own_versions() -> dict[str, str]:
+    """Versions that are known without importing anything heavy."""
+    from . import __version__
+
+    return {"iuinet": __version__, "python": sys.version.split()[0]}
+
+
+def _import_segmentation() -> Callable[..., Any]:
+    """Import torch and all that needs it, only now; says so in plain words where that fails."""
+    from .probe import require_torch
+
+    require_torch()
+    from .segmentation import segment_volume
+
+    return segment_volume
+
+
+def _warm_up() -> None:
+    """Import torch before the first request; what goes wrong here is told when a request needs it."""
+    try:
+        _import_segmentation()
+        _use_spare_cores()
+    except Exception:
+        traceback.print_exc()
+
+
+def _use_spare_cores() -> None:
+    """Leave one core free where there are more than two; a smaller number set by the user stands."""
+    import torch
+
+    from .probe import cpu_count
+
+    cores = cpu_count()
+    torch.set_num_threads(min(torch.get_num_threads(), cores - 1 if cores > 2 else cores))
+
+
+def _probe() -> Message:
+    from .probe import probe
+
+    return probe()
+
+
+def _take(descriptor: int, replacement: int) -> int:
+    """Move a standard descriptor away and put another in its place; gives the moved one."""
+    taken = os.dup(descriptor)
+    os.set_inheritable(taken, False)
+    os.dup2(replacement, descriptor)
+    return taken
+
+
+def main() -> int:
+    """Serve the parent on the standard descriptors."""
+    null = os.open(os.devnull, os.O_RDONLY)
+    requests = _take(0, null)
+    replies = _take(1, 2)
+    if hasattr(os, "nice"):  # Windows gets its priority from the client
+        os.nice(_NICENESS)
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
+    Worker(requests, replies).serve()
+    return 0
+
+
+if __name__ == "__main__":
+    # Not sys.exit: taking torch down properly costs time and may crash, and there is nothing to save.
+    status = main()
+    sys.stderr.flush()
+    os._exit(status)
