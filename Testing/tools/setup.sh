@@ -84,7 +84,7 @@ for library, package in PACKAGES.items():
 PYTHON
   )
   # shellcheck disable=SC2086  # one word per package is meant
-  [ -z "$missing" ] || need_packages "shared libraries that wheels cannot bring" $missing || true
+  [ -z "$missing" ] || need_packages "shared libraries that wheels cannot bring" $missing
 }
 
 if [ "$venv" = "${venv#/}" ]; then venv=$PWD/$venv; fi
@@ -100,6 +100,7 @@ wanted=$({
 } | cksum)
 stamp=$venv/.setup-done
 begun=$venv/.setup-begun
+place=$venv/.setup-place
 if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ] && "$venv/bin/python" -c '' 2>/dev/null; then
   exit 0
 fi
@@ -110,7 +111,9 @@ interpreter=$(find_python) || {
 }
 # A first setup that was broken off leaves its mark, and is begun again from nothing. A later one only
 # brings a whole environment up to date: pip can do that again, and what uses the environment goes on.
-if [ -e "$begun" ] || ! "$venv/bin/python" -c 'import pip' 2>/dev/null; then
+# One that came along when the checkout was moved or copied points to the old place.
+if [ -e "$begun" ] || ! "$venv/bin/python" -c 'import pip' 2>/dev/null ||
+   { [ -e "$place" ] && [ "$(cat "$place")" != "$venv" ]; }; then
   rm -rf "$venv"
 fi
 if [ ! -d "$venv" ]; then
@@ -139,7 +142,8 @@ else
   "${install[@]}" --requirement "$venv/requirements.txt"
   "${install[@]}" --no-deps --editable .
 fi
-check_libraries
+# Without the libraries much works all the same, so this is no failure; but it is said each time.
+if check_libraries; then echo "$wanted" >"$stamp"; fi
+echo "$venv" >"$place"
 rm -f "$begun"
-echo "$wanted" >"$stamp"
 say "$(basename "$venv") is ready"
