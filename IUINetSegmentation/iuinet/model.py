@@ -1,4 +1,4 @@
-"""A model file: safetensors whose metadata holds one JSON document (layout in ``weights.py``).
+"""A model file: safetensors whose metadata holds one JSON document (layout in ``model_file.py``).
 
 The document says all that inference needs: network, organs in channel order, preprocessing; and where the
 weights come from. Nothing is ever unpickled.
@@ -15,8 +15,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from .errors import UsageError, WeightsError
+from .model_file import METADATA_KEY, read_document
 from .network import IUINet, IUINetConfig
-from .weights import METADATA_KEY, read_document
 
 
 def save_model(path: str | os.PathLike, net: IUINet, document: dict) -> None:

@@ -65,9 +65,7 @@ class SeparableBlock(nn.Module):
             )
             for k in kernels
         )
-        self.residual = DyFC(
-            [*self.input.channels, *[share] * len(kernels)], out, basis, raw=self.input.raw
-        )
+        self.residual = DyFC([*self.input.channels, *[share] * len(kernels)], out, basis, raw=self.input.raw)
 
     def forward(self, inputs: Sequence[torch.Tensor]) -> torch.Tensor:
         """List of (B, C_i, H, W, D) -> (B, out, H, W, D)."""

@@ -41,7 +41,7 @@ class IUINetConfig:
         if self.classes < 1 or self.basis < 1 or len(self.blocks) < 2 or min(self.blocks) < 1:
             raise UsageError(
                 f"classes={self.classes}, basis={self.basis}, blocks={self.blocks} do not make a network",
-                hint="Use at least one class and one basis weight, and two or more stages of at least one block.",
+                hint="Use one or more classes and basis weights, and two or more stages with a block each.",
             )
         if not self.kernels or self.width % len(self.kernels):
             raise UsageError(

@@ -1,0 +1,220 @@
+"""From a volume to labels on its own grid: orientation, resizing, network, exact upsampling, and back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from .devices import choose_device
+from .errors import Cancelled, DeviceError, IUINetError
+from .geometry import canonical_axes, from_canonical, to_canonical
+from .islands import keep_largest_components
+from .labels import Organ, organs_of_model
+from .model import load_model
+from .model_file import Weights
+from .network import IUINet
+from .network.complexity import count_modules
+from .preprocessing import prepare
+from .upsampling import upsample_labels
+from .volume import Volume
+
+Progress = Callable[[str, float], None]
+
+
+@dataclass
+class Prediction:
+    """Labels of one volume, and what the report says about how they came about.
+
+    labels: uint8 (k, j, i) on the volume's own grid, holding the organs' label ids.
+    organs: the organs that were asked for.
+    margins: per organ, the mean lead of its softmax over the runner-up, on the network's grid.
+    components: per organ, connected pieces before only the largest was kept.
+    seconds: per stage. device: where the network ran. fallbacks: what had to be changed on the way.
+    """
+
+    labels: np.ndarray
+    organs: tuple[Organ, ...]
+    margins: dict[str, float]
+    components: dict[str, int]
+    seconds: dict[str, float]
+    device: str
+    fallbacks: list[str] = field(default_factory=list)
+
+
+class Stages:
+    """Names the stage that is under way, times it, reports its progress, and is the place to cancel."""
+
+    def __init__(self, progress: Progress | None, cancelled: Callable[[], bool] | None) -> None:
+        self.progress = progress or (lambda stage, fraction: None)
+        self.cancelled = cancelled or (lambda: False)
+        self.seconds: dict[str, float] = {}
+        self.name = ""
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time one stage and report its start and end."""
+        self.name, start = name, time.perf_counter()
+        self.advance(0.0)
+        yield
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+        self.advance(1.0)
+
+    def check(self) -> None:
+        """Raise Cancelled if the user asked to stop."""
+        if self.cancelled():
+            raise Cancelled("the segmentation was cancelled", hint="Nothing was changed.")
+
+    def advance(self, fraction: float) -> None:
+        """Report progress within the stage, unless the user asked to stop."""
+        self.check()
+        self.progress(self.name, fraction)
+
+
+class Segmenter:
+    """A loaded model on a device; call it with volumes.
+
+    weights: a model that ``weights.resolve`` found. device: see ``devices.choose_device``.
+    Raises WeightsError or DeviceError.
+    """
+
+    def __init__(self, weights: Weights, device: str = "auto") -> None:
+        self.weights = weights
+        self.device = choose_device(device)
+        self.net, self.document = load_model(weights.path, self.device)
+        self.organs = organs_of_model(self.document)
+        self.costs = {name: cost.total for name, cost in count_modules(self.net).items()}
+
+    def __call__(
+        self,
+        volume: Volume,
+        organs: tuple[Organ, ...] | None = None,
+        islands: bool = True,
+        progress: Progress | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> Prediction:
+        """Segment one volume. organs: those wanted (all by default); islands: keep each organ's largest
+        piece only. Raises Cancelled, or DeviceError if memory does not suffice."""
+        stages = Stages(progress, cancelled)
+        wanted = self.organs if organs is None else organs
+        axes = canonical_axes(volume.grid.direction)
+        array = to_canonical(volume.array, axes)
+        try:
+            with torch.inference_mode():
+                with stages.stage("preparing"):
+                    x = self.prepare(array, stages.check)
+                with stages.stage("segmenting"):
+                    logits, fallbacks = self.run(x, stages)
+                with stages.stage("finishing"):
+                    margins = softmax_margins(logits, self.organs)
+                    channels = upsample_labels(logits, array.shape, stages.advance, stages.cancelled)
+                    channels, components = self.clean(np.asarray(channels), islands)
+                    labels = from_canonical(self.to_label_ids(channels, wanted), axes)
+        except MemoryError as error:
+            raise out_of_memory("the computer") from error
+        names = {organ.name for organ in wanted}
+        return Prediction(
+            labels=np.ascontiguousarray(labels),
+            organs=wanted,
+            margins={name: value for name, value in margins.items() if name in names},
+            components={name: value for name, value in components.items() if name in names},
+            seconds=stages.seconds,
+            device=device_name(self.device) if not fallbacks else "cpu",
+            fallbacks=fallbacks,
+        )
+
+    def prepare(self, array: np.ndarray, check: Callable[[], None]) -> torch.Tensor:
+        """Canonical HU array (k, j, i) -> network input (1, 1, size, size, size)."""
+        settings = self.document["preprocessing"]
+        return prepare(array, settings["size"], tuple(settings["window"]), check)
+
+    def run(self, x: torch.Tensor, stages: Stages) -> tuple[torch.Tensor, list[str]]:
+        """Finest logits (classes, H, W, D), float32 on the CPU, and what had to be changed on the way."""
+        fallbacks = []
+        try:
+            logits = self.forward(self.net, x.to(self.device), stages)
+        except torch.cuda.OutOfMemoryError:
+            torch.cuda.empty_cache()
+            fallbacks.append(f"The memory of {device_name(self.device)} was short; the CPU was used.")
+            logits = self.forward(load_model(self.weights.path)[0], x, stages)
+        if not torch.isfinite(logits).all():
+            raise IUINetError(
+                f"the network gave values that are no numbers on {device_name(self.device)}",
+                hint="Try again with the device cpu; if that fails too, use another model file.",
+                code="not-finite",
+            )
+        return logits, fallbacks
+
+    def forward(self, net: IUINet, x: torch.Tensor, stages: Stages) -> torch.Tensor:
+        """One pass; between its layers progress advances by their cost, and the user can cancel."""
+        total, done = sum(self.costs.values()), 0
+
+        def after(name: str) -> Callable:
+            def hook(*_: object) -> None:
+                nonlocal done
+                done += self.costs[name]
+                stages.advance(min(done / total, 1.0))
+
+            return hook
+
+        hooks = [
+            module.register_forward_hook(after(name))
+            for name, module in net.named_modules()
+            if name in self.costs
+        ]
+        try:
+            return net(x)[0][0].float().cpu()
+        except RuntimeError as error:
+            if "not enough memory" in str(error) or "DefaultCPUAllocator" in str(error):
+                raise out_of_memory("the computer") from error
+            raise
+        finally:
+            for handle in hooks:
+                handle.remove()
+
+    def clean(self, channels: np.ndarray, islands: bool) -> tuple[np.ndarray, dict[str, int]]:
+        """Keep each organ's largest piece if asked to; pieces per organ are counted only then."""
+        if not islands:
+            return channels, {}
+        channels, components = keep_largest_components(channels, range(1, len(self.organs) + 1))
+        return channels, {self.organs[n - 1].name: count for n, count in components.items()}
+
+    def to_label_ids(self, channels: np.ndarray, wanted: tuple[Organ, ...]) -> np.ndarray:
+        """Channel numbers -> label ids of the wanted organs; everything else is background."""
+        names = {organ.name for organ in wanted}
+        ids = [0, *(organ.label if organ.name in names else 0 for organ in self.organs)]
+        return np.array(ids, dtype=np.uint8)[channels]
+
+
+def softmax_margins(logits: torch.Tensor, organs: tuple[Organ, ...]) -> dict[str, float]:
+    """Mean lead of the winner's softmax over the runner-up, over the voxels that each organ wins.
+
+    logits: (classes, H, W, D). Organs that win no voxel are left out.
+    """
+    if logits.shape[0] < 2:
+        return {}
+    best, winner = torch.softmax(logits, 0).topk(2, dim=0)
+    winner, lead = winner[0].flatten(), (best[0] - best[1]).flatten().double()
+    sums = torch.bincount(winner, lead, minlength=logits.shape[0])
+    counts = torch.bincount(winner, minlength=logits.shape[0])
+    return {
+        organ.name: float(sums[n] / counts[n]) for n, organ in enumerate(organs, start=1) if counts[n] > 0
+    }
+
+
+def device_name(device: torch.device) -> str:
+    """The device's name for people; no serial number."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def out_of_memory(place: str) -> DeviceError:
+    """The error for a memory that does not suffice."""
+    return DeviceError(
+        f"the memory of {place} does not suffice for this volume",
+        hint="Close other programs, or crop the volume to the abdomen.",
+        code="memory",
+    )

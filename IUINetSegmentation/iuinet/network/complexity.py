@@ -1,0 +1,107 @@
+"""What the network costs: the parameters and multiply-adds that counters see, and those that they miss.
+
+ptflops, which the paper used, counts module calls. It cannot see the matrix product of a DyFC (an operator,
+not a module) nor the interpolation of a shift, so its figure for IUINet is too small. Here both are counted
+from the shapes, on tensors without memory.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from .dyfc import DyFC
+from .iuinet import IUINet
+from .shift import Shift
+
+# Three nested linear interpolations: four along the first axis, two along the second, one along the third.
+INTERPOLATIONS_PER_VOXEL = 7
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Multiply-adds of one module for one input.
+
+    counted: what ptflops' module hooks see (convolutions, linear layers, norms, activations).
+    hidden: DyFC products (equations 2 to 4) and shift interpolation.
+    """
+
+    counted: int = 0
+    hidden: int = 0
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(self.counted + other.counted, self.hidden + other.hidden)
+
+    @property
+    def total(self) -> int:
+        """All multiply-adds."""
+        return self.counted + self.hidden
+
+
+def module_cost(module: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> Cost | None:
+    """Cost of one call of a module itself, without its children; None if it has none of its own.
+
+    ptflops' conventions: one multiply-add per weight and output element, two per element of an affine
+    instance norm, one per element of an activation.
+    """
+    match module:
+        case nn.Conv3d():
+            return Cost(counted=output.numel() * module.weight[0].numel())
+        case nn.Linear():
+            bias = module.out_features if module.bias is not None else 0
+            return Cost(counted=output.numel() * module.in_features + bias)
+        case nn.InstanceNorm3d():
+            return Cost(counted=2 * output.numel())
+        case nn.LeakyReLU():
+            return Cost(counted=output.numel())
+        case DyFC():
+            product = output.numel() * sum(module.in_channels)
+            return Cost(hidden=product + output.shape[0] * (module.weights.numel() + module.biases.numel()))
+        case Shift(enabled=True):
+            return Cost(hidden=INTERPOLATIONS_PER_VOXEL * output.numel())
+    return None
+
+
+def count_modules(net: IUINet, size: int | None = None) -> dict[str, Cost]:
+    """Cost per module name for one volume of size^3 voxels (the model's own size by default)."""
+    size = size or net.config.size
+    with torch.device("meta"):
+        net = IUINet(net.config)
+        x = torch.empty(1, 1, size, size, size)
+    costs: dict[str, Cost] = {}
+
+    def record(name: str):
+        def hook(module, inputs, output):
+            cost = module_cost(module, inputs, output)
+            if cost is not None:
+                costs[name] = costs.get(name, Cost()) + cost
+
+        return hook
+
+    for name, module in net.named_modules():
+        module.register_forward_hook(record(name))
+    with torch.no_grad():
+        net(x)
+    return costs
+
+
+def count(net: IUINet, size: int | None = None) -> tuple[int, Cost]:
+    """(trainable parameters, total cost) for one volume of size^3 voxels."""
+    parameters = sum(p.numel() for p in net.parameters() if p.requires_grad)
+    return parameters, sum(count_modules(net, size).values(), Cost())
+
+
+def complexity_table(net: IUINet, size: int | None = None) -> str:
+    """The figures as text, with the reason why the two counts differ."""
+    parameters, cost = count(net, size)
+    return "\n".join(
+        (
+            f"parameters                          {parameters:>18,}",
+            f"MACs that module counters see       {cost.counted:>18,}",
+            f"MACs that they miss                 {cost.hidden:>18,}",
+            f"MACs in truth                       {cost.total:>18,}",
+            "Missed are the DyFC matrix products, written as operators, and the interpolation of the shifts.",
+        )
+    )
