@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from .devices import choose_device
+from .devices import choose_device, device_name
 from .errors import Cancelled, DeviceError, IUINetError
 from .geometry import canonical_axes, from_canonical, to_canonical
 from .islands import keep_largest_components
@@ -204,11 +204,6 @@ def softmax_margins(logits: torch.Tensor, organs: tuple[Organ, ...]) -> dict[str
     return {
         organ.name: float(sums[n] / counts[n]) for n, organ in enumerate(organs, start=1) if counts[n] > 0
     }
-
-
-def device_name(device: torch.device) -> str:
-    """The device's name for people; no serial number."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 def out_of_memory(place: str) -> DeviceError:
