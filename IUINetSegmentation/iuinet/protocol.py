@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from . import errors
-from .errors import IUINetError
+from .errors import InputRefused, IUINetError
 from .volume import Grid, Volume
 
 VERSION = 1
@@ -79,8 +79,8 @@ def encode(kind: str, **fields: Any) -> bytes:
     message = {"kind": kind, **fields}
     _validate(message)
     try:
-        # Infinity and NaN are no JSON; a reader in another language would choke on them.
-        text = json.dumps(message, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+        # NaN and Infinity pass, as both sides are Python: whether they are refused is the checks' business.
+        text = json.dumps(message, ensure_ascii=True, separators=(",", ":"))
     except (TypeError, ValueError) as error:
         raise ProtocolError(f"the message {kind!r} holds something that is no JSON: {error}") from error
     return (PREFIX + text + "\n").encode("ascii")
@@ -158,7 +158,7 @@ def grid_to_json(grid: Grid) -> Message:
 
 
 def grid_from_json(document: Mapping[str, Any]) -> Grid:
-    """The grid that grid_to_json described. ProtocolError if it is no grid."""
+    """The grid that grid_to_json described, sensible or not. ProtocolError if it is no grid."""
     try:
         size = tuple(int(n) for n in document["size"])
         spacing = tuple(float(v) for v in document["spacing"])
@@ -166,11 +166,8 @@ def grid_from_json(document: Mapping[str, Any]) -> Grid:
         direction = np.array(document["direction"], dtype=np.float64)
     except (KeyError, TypeError, ValueError) as error:
         raise ProtocolError(f"the volume's geometry cannot be read: {error!r}") from error
-    numbers = [*spacing, *origin, *direction.ravel()]
     if (len(size), len(spacing), len(origin), direction.shape) != (3, 3, 3, (3, 3)):
         raise ProtocolError("the volume's geometry is not three-dimensional")
-    if min(size) < 1 or not all(math.isfinite(v) for v in numbers):
-        raise ProtocolError(f"the volume's geometry is impossible: {dict(document)}")
     return Grid(size, spacing, origin, direction)  # type: ignore[arg-type]
 
 
@@ -190,7 +187,7 @@ def describe_volume(volume: Volume, path: Path) -> Message:
 def read_volume(document: Mapping[str, Any]) -> Volume:
     """The volume of a request, its voxels read from the raw file.
 
-    Errors: ProtocolError for a description that fits neither itself nor the file.
+    Errors: ProtocolError for a description that cannot be read or does not fit the file.
     """
     try:
         path, dtype, shape = Path(document["path"]), np.dtype(document["dtype"]), tuple(document["shape"])
@@ -198,15 +195,13 @@ def read_volume(document: Mapping[str, Any]) -> Volume:
     except (KeyError, TypeError) as error:
         raise ProtocolError(f"the volume's description cannot be read: {error!r}") from error
     grid = grid_from_json(document["grid"])
-    if grid.shape != shape:
-        raise ProtocolError(f"voxels of shape {shape} do not fit a grid of shape {grid.shape}")
     return Volume(read_array(path, dtype, shape), grid, name, modality, notes)
 
 
 def write_array(path: Path, array: np.ndarray) -> None:
     """Write raw voxels: little-endian, C order, no header; complete or absent.
 
-    Errors: ProtocolError for voxels that are no plain numbers, OSError where the disk refuses.
+    Errors: InputRefused for voxels that are no plain numbers, OSError where the disk refuses.
     """
     for _ in array_writer(path, array):
         pass
@@ -240,5 +235,9 @@ def read_array(path: Path, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarra
 def _little_endian(dtype: np.dtype) -> np.dtype:
     """The same number type with its bytes in the protocol's order."""
     if dtype.kind not in "iuf" or dtype.itemsize > 8:
-        raise ProtocolError(f"voxels of type {dtype} are no plain numbers")
+        raise InputRefused(
+            f"the voxels are of type {dtype}",
+            code="pixel-type",
+            hint="Convert the volume to whole or decimal numbers of at most 64 bits.",
+        )
     return dtype.newbyteorder("<")

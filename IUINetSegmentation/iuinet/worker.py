@@ -22,12 +22,14 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from . import protocol
-from .errors import Cancelled, DeviceError, IUINetError
+from .errors import Cancelled
 from .protocol import Message
+from .unexpected import plain_error
 
+_DETAILS = "The log has the details."
 _NICENESS = 5
 _GRACE_S = 2.0  # for a run to end by itself after its parent is gone
 _PROGRESS_INTERVAL_S = 0.05
@@ -42,7 +44,7 @@ class Run:
         self.cancelled = threading.Event()
 
     def remove_files(self) -> None:
-        """Delete the voxels of a run whose parent is gone: nobody else will, and they are a patient's."""
+        """Delete the voxels of a run that nobody waits for: if the parent is gone, no one else will."""
         if self.request["kind"] == "segment":
             paths = [Path(self.request["volume"]["path"]), Path(self.request["output"])]
             for path in paths:
@@ -61,15 +63,16 @@ class Worker:
         self._requests = requests
         self._replies = replies
         self._writing = threading.Lock()
-        self._waiting: queue.SimpleQueue[Run | None] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[Run] = queue.SimpleQueue()
         self._runs: dict[int, Run] = {}
 
-    def serve(self) -> None:
-        """Say hello, then work off the requests until quit or the end of standard input."""
+    def serve(self) -> NoReturn:
+        """Say hello, then work off the requests; the reading thread ends the process."""
         self._say("hello", protocol=protocol.VERSION, pid=os.getpid(), versions=own_versions())
         threading.Thread(target=self._read_requests, name="requests", daemon=True).start()
         _warm_up()
-        while (run := self._waiting.get()) is not None:
+        while True:
+            run = self._waiting.get()
             self._answer(run)
             del self._runs[run.number]
 
@@ -86,8 +89,7 @@ class Worker:
             if request is None:
                 continue
             if request["kind"] == "quit":
-                self._waiting.put(None)
-                return
+                break
             if request["kind"] == "cancel":
                 run = self._runs.get(request["run"])
                 if run is not None:
@@ -96,21 +98,20 @@ class Worker:
                 run = Run(request)
                 self._runs[run.number] = run
                 self._waiting.put(run)
-        self._parent_is_gone()
+        self._leave()
 
-    def _parent_is_gone(self) -> None:
-        """Stop, also in the middle of a run: by itself if it can within a moment, else hard."""
+    def _leave(self) -> None:
+        """End the process, also in the middle of a run, after a moment for the run to end by itself."""
         unfinished = list(self._runs.values())
         for run in unfinished:
             run.cancelled.set()
-        self._waiting.put(None)
         end = time.monotonic() + _GRACE_S
         while self._runs and time.monotonic() < end:
             time.sleep(0.02)
         for run in unfinished:
             run.remove_files()
-        if self._runs:
-            os._exit(1)
+        # Not sys.exit: this is not the main thread, taking torch down costs time, and nothing is to be saved.
+        os._exit(0)
 
     # Answering, in the main thread
 
@@ -128,7 +129,7 @@ class Worker:
             self._say("cancelled", run=run.number)
         except Exception as error:
             traceback.print_exc()
-            self._say("error", run=run.number, **protocol.describe_error(plain_error(error)))
+            self._say("error", run=run.number, **protocol.describe_error(plain_error(error, _DETAILS)))
 
     def _segment(self, run: Run) -> Message:
         """Segment the volume of a request and leave the labels where it says; gives the report."""
@@ -186,23 +187,6 @@ def _lines(descriptor: int) -> Iterator[bytes]:
         yield from lines
 
 
-def plain_error(error: BaseException) -> IUINetError:
-    """The error in words for a user; anything that nobody foresaw is "failed"."""
-    if isinstance(error, IUINetError):
-        return error
-    if isinstance(error, MemoryError):
-        return DeviceError(
-            "the memory of this computer is not enough for this scan",
-            code="memory",
-            hint="Close other programs, or crop the scan to the abdomen first.",
-        )
-    return IUINetError(
-        f"an unexpected {type(error).__name__} stopped the segmentation",
-        code="failed",
-        hint="The log has the details; please report it.",
-    )
-
-
 def own_versions() -> dict[str, str]:
     """Versions that are known without importing anything heavy."""
     from . import __version__
@@ -253,7 +237,7 @@ def _take(descriptor: int, replacement: int) -> int:
     return taken
 
 
-def main() -> int:
+def main() -> NoReturn:
     """Serve the parent on the standard descriptors."""
     null = os.open(os.devnull, os.O_RDONLY)
     requests = _take(0, null)
@@ -263,11 +247,7 @@ def main() -> int:
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
     Worker(requests, replies).serve()
-    return 0
 
 
 if __name__ == "__main__":
-    # Not sys.exit: taking torch down properly costs time and may crash, and there is nothing to save.
-    status = main()
-    sys.stderr.flush()
-    os._exit(status)
+    main()

@@ -1,0 +1,142 @@
+"""The command ``iuinet``: what it understands, and how every failure ends in two lines and a status.
+
+Statuses: 0 done, 2 wrong usage, 3 input refused, 4 weights missing or refused, 5 device or memory,
+6 cancelled, 1 anything else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import traceback
+from collections.abc import Sequence
+from typing import NoReturn
+
+from .. import __version__
+from ..errors import Cancelled, UsageError
+from ..unexpected import plain_error
+from . import weights
+from .console import Console
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; gives the exit status."""
+    console = Console()
+    debug = False
+    try:
+        with console.interruptible():
+            options = _parser().parse_args(arguments)
+            debug = options.debug
+            with console.quiet(unless=debug):
+                options.run(options, console)
+        return 0
+    except SystemExit as end:  # --help and --version
+        return int(end.code or 0)
+    except BrokenPipeError:  # the reader of our output, such as "head", has seen enough
+        return 0
+    except BaseException as error:
+        if debug:
+            traceback.print_exc()
+        # Native code may turn the interrupt into an error of its own.
+        if console.interrupted or isinstance(error, KeyboardInterrupt):
+            error = Cancelled("stopped before it was done", hint="Nothing was written.")
+        refusal = plain_error(error, "Run the command again with --debug for the details.")
+        console.refuse(refusal)
+        return refusal.exit_status
+    finally:
+        console.close()
+
+
+class _Parser(argparse.ArgumentParser):
+    """An argument parser whose complaints look like all others."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message, hint=f"'{self.prog} --help' shows how it is used.")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="iuinet",
+        description="Segments the organs of the abdomen in CT with IUINet. For research; not a diagnosis.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"iuinet {__version__}")
+    parser.set_defaults(debug=False)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_segment(commands)
+    _add_weights(commands)
+    command = _add(commands, "info", _info, "show versions, devices, folders and models")
+    command.add_argument("--json", action="store_true", help="for programs")
+    return parser
+
+
+def _add(commands: argparse._SubParsersAction, name: str, run: object, text: str) -> argparse.ArgumentParser:
+    """A command with what all have in common."""
+    command = commands.add_parser(
+        name, help=text, description=f"{text[0].upper()}{text[1:]}.", allow_abbrev=False
+    )
+    command.add_argument("--debug", action="store_true", help="show tracebacks and the libraries' warnings")
+    command.set_defaults(run=run)
+    return command
+
+
+def _segment(options: argparse.Namespace, console: Console) -> None:
+    from . import segment  # only now: it brings SimpleITK along
+
+    segment.run(options, console)
+
+
+def _info(options: argparse.Namespace, console: Console) -> None:
+    from . import info
+
+    info.run(options, console)
+
+
+def _add_segment(commands: argparse._SubParsersAction) -> None:
+    command = _add(commands, "segment", _segment, "segment the organs in one CT")
+    add = command.add_argument
+    add("ct", metavar="CT", help="NIfTI, NRRD or MetaImage file, or a DICOM folder")
+    add("-o", "--output", metavar="OUT", help="by its ending .seg.nrrd (segments with names and colours), "
+        ".nii.gz, .nrrd or .mha (label map); default: NAME.seg.nrrd in the current folder")  # fmt: skip
+    add("--weights", metavar="ID|FILE", help="model to use; default: the one that comes with IUINet")
+    add("--device", type=_device, default="auto", help="auto, cpu, cuda or cuda:N; default: auto")
+    add("--organs", type=_organs, metavar="A,B", help="only these, such as 'liver,left kidney'; default: all")
+    add("--series", metavar="UID", help="which series of a DICOM folder with several")
+    add("--accept-warnings", action="store_true", help="go on where a person should decide")
+    add("--overwrite", action="store_true", help="replace files that exist")
+    add("--report", metavar="FILE.json", help="also write volumes, checks and timings")
+    add("--preview", metavar="FILE.png", help="also draw a picture of the result")
+
+
+def _add_weights(commands: argparse._SubParsersAction) -> None:
+    text = "list, check, bring in and remove models"
+    parser = commands.add_parser(
+        "weights", help=text, description=f"{text[0].upper()}{text[1:]}.", allow_abbrev=False
+    )
+    actions = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add(actions, "list", weights.run_list, "show the models that are known and where they are")
+    command = _add(
+        actions, "verify", weights.run_verify, "check that model files are whole and the expected ones"
+    )
+    command.add_argument("weights", nargs="*", metavar="ID|FILE", help="default: all that are here")
+    command = _add(actions, "path", weights.run_path, "show where a model lies, or the folder for models")
+    command.add_argument("weights", nargs="?", metavar="ID", help="default: your folder for models")
+    command = _add(actions, "import", weights.run_import, "check a model file and copy it into your folder")
+    command.add_argument("file", metavar="FILE")
+    command = _add(actions, "remove", weights.run_remove, "delete a model from your folder")
+    command.add_argument("weights", metavar="ID")
+    command = _add(actions, "install", weights.run_install, "get a listed model")
+    command.add_argument("weights", metavar="ID")
+
+
+def _device(text: str) -> str:
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is none of auto, cpu, cuda, cuda:N")
+    return text
+
+
+def _organs(text: str) -> list[str]:
+    names = [" ".join(name.split()) for name in text.split(",")]
+    if not all(names):
+        raise argparse.ArgumentTypeError(f"{text!r} holds an empty name")
+    return names

@@ -1,0 +1,144 @@
+"""What the command says, and how it is stopped.
+
+Standard error gets two lines at most, ``error[<code>]: ...`` and ``hint: ...``. ITK, GDCM and others write
+their warnings straight to the descriptors 1 and 2, so these are led to nowhere while the command works, and
+the console speaks through copies of them. On a terminal a progress line stands there meanwhile.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import TextIO
+
+from ..errors import IUINetError
+
+_STAGES = {
+    "reading": "Reading",
+    "preparing": "Preparing",
+    "segmenting": "Segmenting",
+    "finishing": "Finishing",
+    "writing": "Writing",
+}
+
+
+class Console:
+    """The command's own standard output and error.
+
+    interrupted: whether the user (Ctrl-C) or the system (SIGTERM) asked to stop.
+    """
+
+    def __init__(self) -> None:
+        self.interrupted = False
+        self._out = _copy(1, sys.stdout)
+        self._err = _copy(2, sys.stderr)
+        self._holding = False
+        self._line = ""
+
+    def close(self) -> None:
+        """Give the descriptors back."""
+        for stream in (self._out, self._err):
+            with suppress(OSError):
+                stream.close()
+
+    def say(self, text: str = "") -> None:
+        """One or several lines on standard output."""
+        print(text, file=self._out, flush=True)
+
+    def refuse(self, error: IUINetError) -> None:
+        """The two lines that a refusal consists of."""
+        self.clear()
+        hint = error.hint or "Run the command again with --debug for the details."
+        print(f"error[{error.code}]: {_one_line(error.message)}", file=self._err)
+        print(f"hint: {_one_line(hint)}", file=self._err, flush=True)
+
+    def progress(self, stage: str, fraction: float) -> None:
+        """Show where the work stands, on a terminal only."""
+        line = f"{_STAGES.get(stage, stage)} {fraction:.0%}"
+        if line != self._line and self._err.isatty():
+            self._line = line
+            self._err.write(f"\r\x1b[K{line}")
+            self._err.flush()
+
+    def clear(self) -> None:
+        """Take the progress line away."""
+        if self._line:
+            self._line = ""
+            self._err.write("\r\x1b[K")
+            self._err.flush()
+
+    @contextmanager
+    def quiet(self, unless: bool) -> Iterator[None]:
+        """Nothing but this console reaches the standard output and error. unless: leave them as they are."""
+        if unless:
+            yield
+            return
+        null = os.open(os.devnull, os.O_WRONLY)
+        saved = [_duplicate(descriptor) for descriptor in (1, 2)]
+        try:
+            for descriptor in (1, 2):
+                os.dup2(null, descriptor)
+            yield
+        finally:
+            for stream in (sys.stdout, sys.stderr):
+                with suppress(AttributeError, OSError, ValueError):
+                    stream.flush()  # what a library printed through Python goes nowhere, too
+            for descriptor, copy in zip((1, 2), saved, strict=True):
+                os.dup2(copy, descriptor)
+                os.close(copy)
+            os.close(null)
+
+    @contextmanager
+    def interruptible(self) -> Iterator[None]:
+        """Ctrl-C and SIGTERM raise KeyboardInterrupt, once: what cleans up after it is left in peace."""
+        wanted = [
+            number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) is not None
+        ]
+        # A shell that runs the command in the background has SIGINT ignored; that stays so.
+        wanted = [number for number in wanted if signal.getsignal(number) is not signal.SIG_IGN]
+        before = {number: signal.signal(number, self._interrupt) for number in wanted}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    @contextmanager
+    def uninterrupted(self) -> Iterator[None]:
+        """The few renames in here happen all or, if the user has just asked to stop, not at all."""
+        self._holding = True
+        try:
+            if self.interrupted:
+                raise KeyboardInterrupt
+            yield
+        finally:
+            self._holding = False
+
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        if self._holding or self.interrupted:
+            return
+        self.interrupted = True
+        raise KeyboardInterrupt
+
+
+def _duplicate(descriptor: int) -> int:
+    """A copy of a descriptor, or of nowhere if the command was started without it."""
+    try:
+        return os.dup(descriptor)
+    except OSError:
+        return os.open(os.devnull, os.O_WRONLY)
+
+
+def _copy(descriptor: int, like: TextIO | None) -> TextIO:
+    """A text stream of our own to where a descriptor leads; letters that it cannot show are spelled out."""
+    encoding = getattr(like, "encoding", None) or "utf-8"
+    return open(_duplicate(descriptor), "w", encoding=encoding, errors="backslashreplace", closefd=True)
+
+
+def _one_line(text: str) -> str:
+    """The text on one line, without the control characters that a file's header may hold."""
+    return "".join(letter if letter.isprintable() else "?" for letter in " ".join(text.split()))

@@ -1,0 +1,154 @@
+"""``iuinet segment``: one CT in; labels, report and picture out, all of them or none."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import os
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import IUINetError, OutputError, UsageError
+from ..labels import organs_of_model, select
+from ..probe import require_torch
+from ..reading import read_volume
+from ..report import report_table
+from ..volume import Volume
+from ..weights import resolve
+from ..writing import ENDINGS, atomic, image_on_grid, write_json, write_labels
+from .console import Console
+
+if TYPE_CHECKING:
+    from ..segmentation import SegmentationResult
+
+
+def run(options: argparse.Namespace, console: Console) -> None:
+    """Do it, cheapest checks first, so that a refusal comes before any waiting."""
+    outputs = Outputs.of(options)
+    outputs.check(Path(options.ct))
+    weights = resolve(options.weights)
+    if options.organs is not None:
+        select(organs_of_model(weights.document), options.organs)
+    console.progress("reading", 0.0)
+    volume = read_volume(Path(options.ct), options.series)
+    if outputs.labels is None:
+        outputs.labels = Path(f"{volume.name}.seg.nrrd")
+        outputs.check(Path(options.ct))
+    require_torch()
+    from ..segmentation import segment_volume
+
+    result = segment_volume(
+        volume,
+        weights=options.weights,
+        device=options.device,
+        organs=options.organs,
+        accept_warnings=options.accept_warnings,
+        progress=console.progress,
+        cancelled=lambda: console.interrupted,
+    )
+    console.progress("writing", 0.0)
+    outputs.write(volume, result, console)
+    console.clear()
+    console.say(report_table(result.report))
+    console.say()
+    for name, path in outputs.named():
+        console.say(f"{name:<13}{path.absolute()}")
+
+
+@dataclass
+class Outputs:
+    """The files that the command will write. labels is None until the scan's own name is known."""
+
+    labels: Path | None
+    report: Path | None
+    preview: Path | None
+    overwrite: bool
+
+    @classmethod
+    def of(cls, options: argparse.Namespace) -> Outputs:
+        """As the user asked for."""
+        paths = [Path(text) if text else None for text in (options.output, options.report, options.preview)]
+        return cls(*paths, overwrite=options.overwrite)
+
+    def named(self) -> list[tuple[str, Path]]:
+        """Those that are wanted, with a word for each."""
+        all_of_them = [("segmentation", self.labels), ("report", self.report), ("preview", self.preview)]
+        return [(name, path) for name, path in all_of_them if path is not None]
+
+    def check(self, ct: Path) -> None:
+        """Refuse what could not be written in the end. UsageError, or OutputError for a lack of rights."""
+        _check_ending(self.labels, ENDINGS)
+        _check_ending(self.report, (".json",))
+        _check_ending(self.preview, (".png",))
+        if self.preview is not None and importlib.util.find_spec("matplotlib") is None:
+            raise UsageError(
+                "--preview needs matplotlib, which is not installed",
+                hint="Install it with 'pip install iuinet[preview]', or leave --preview out.",
+                code="no-matplotlib",
+            )
+        seen = {ct.resolve()}
+        for _, path in self.named():
+            self._check_place(path)
+            if path.resolve() in seen:
+                raise UsageError(
+                    f"{path} is to be written, but is the CT or another output too",
+                    hint="Give every output a file of its own.",
+                    code="same-file",
+                )
+            seen.add(path.resolve())
+
+    def _check_place(self, path: Path) -> None:
+        folder = path.absolute().parent
+        if not folder.is_dir():
+            raise UsageError(
+                f"the folder {folder} does not exist", hint="Create it first.", code="no-output-folder"
+            )
+        if path.is_dir():
+            raise UsageError(f"{path} is a folder", hint="Give a file name.", code="output-is-folder")
+        if path.exists() and not self.overwrite:
+            raise UsageError(
+                f"{path} exists already",
+                hint="Choose another name, or replace it with --overwrite.",
+                code="output-exists",
+            )
+        if not os.access(folder, os.W_OK):
+            raise OutputError(
+                f"the folder {folder} cannot be written to",
+                hint="Choose another place with --output.",
+                code="no-permission",
+            )
+
+    def write(self, volume: Volume, result: SegmentationResult, console: Console) -> None:
+        """Write all files beside their places, and only when all are complete rename them."""
+        with ExitStack() as drafts:
+            draft = {name: drafts.enter_context(atomic(path)) for name, path in self.named()}
+            labels = image_on_grid(result.labels, volume.grid)
+            write_labels(draft["segmentation"], labels, result.organs, overwrite=True)
+            if self.report is not None:
+                write_json(draft["report"], result.report, overwrite=True)
+            if self.preview is not None:
+                _draw(draft["preview"], volume, result)
+            with console.uninterrupted():
+                drafts.pop_all().close()
+
+
+def _draw(path: Path, volume: Volume, result: SegmentationResult) -> None:
+    """Draw the preview; matplotlib fails in many ways where it is badly installed."""
+    try:
+        from ..preview import draw_preview
+    except ImportError as error:
+        raise IUINetError(
+            f"the preview cannot be drawn: {error}", hint="Leave --preview out.", code="no-matplotlib"
+        ) from error
+    draw_preview(path, volume, result.labels, result.organs, volume.name)
+
+
+def _check_ending(path: Path | None, endings: tuple[str, ...]) -> None:
+    if path is not None and not path.name.lower().endswith(tuple(endings)):
+        raise UsageError(
+            f"the name {path.name} has none of the endings that can be written: {', '.join(endings)}",
+            hint="The ending chooses the format.",
+            code="unknown-ending",
+        )

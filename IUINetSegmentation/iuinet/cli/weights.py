@@ -1,0 +1,80 @@
+"""``iuinet weights``: list, verify, path, import, remove, install."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from .. import weights_folder
+from ..errors import WeightsError
+from ..weights import Entry, check_entry, find_entry, is_path, list_models, models_folder, resolve
+from .console import Console
+
+
+def run_list(options: argparse.Namespace, console: Console) -> None:
+    """One line for each model."""
+    console.say(models_table(list_models()))
+
+
+def models_table(models: tuple[Entry, ...]) -> str:
+    """The models as aligned columns; the default one is marked."""
+    if not models:
+        return "No models are known."
+    rows = [("", "id", "version", "MB", "organs", "place")]
+    for model in models:
+        default = "*" if model.default else ""
+        size = f"{model.size / 1e6:.1f}"
+        place = str(model.path) if model.path else "not on this computer"
+        rows.append((default, model.id, model.version, size, str(len(model.organs)), place))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)) for row in rows]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def run_verify(options: argparse.Namespace, console: Console) -> None:
+    """Check the given models, or all that are here; the first bad one ends it."""
+    if options.weights:
+        checked = [resolve(name) for name in options.weights]
+    else:
+        checked = [check_entry(model) for model in list_models() if model.path is not None]
+    for found in checked:
+        console.say(f"{found.id} {found.version}: good, SHA-256 {found.sha256}")
+
+
+def run_path(options: argparse.Namespace, console: Console) -> None:
+    """Where a model lies, or where the user's models do."""
+    if options.weights is None:
+        console.say(str(models_folder()))
+    else:
+        console.say(str(resolve(options.weights).path))
+
+
+def run_import(options: argparse.Namespace, console: Console) -> None:
+    """Bring a model file into the user's folder."""
+    model = weights_folder.import_file(Path(options.file))
+    console.say(f"{model.id} {model.version} is in {model.path}")
+
+
+def run_remove(options: argparse.Namespace, console: Console) -> None:
+    """Take a model out of the user's folder."""
+    console.say(f"Removed {weights_folder.remove(options.weights)}")
+
+
+def run_install(options: argparse.Namespace, console: Console) -> None:
+    """Say that a model is here already, or how it gets here: this version downloads nothing."""
+    if is_path(options.weights):
+        raise WeightsError(
+            f"{options.weights} is a file, and install takes the id of a listed model",
+            code="weights-unknown",
+            hint=f"Run 'iuinet weights import {options.weights}'.",
+        )
+    model = find_entry(options.weights)
+    if model.path is None:
+        address = ", ".join(model.urls) or "none is listed"
+        raise WeightsError(
+            f"this version cannot download {model.id} {model.version} (addresses: {address})",
+            code="weights-download",
+            hint=f"Get the file {model.file} yourself and run 'iuinet weights import {model.file}'.",
+        )
+    found = check_entry(model)
+    console.say(f"{found.id} {found.version} is here already: {found.path}")
