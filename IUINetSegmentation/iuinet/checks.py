@@ -1,0 +1,184 @@
+"""Is this a volume that can be segmented? Quick checks for the command, the worker and Slicer's panel.
+
+Three severities: "refuse" cannot be segmented; "warning" needs a person's yes ("Segment anyway",
+``--accept-warnings``); "note" is only said. Free of torch: the panel calls this while the user chooses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .errors import InputRefused
+from .intensities import judge
+from .volume import Volume
+
+REFUSE, WARNING, NOTE = "refuse", "warning", "note"
+
+MIN_VOXELS, FEW_VOXELS = 5, 10  # per axis: fewer refuse, fewer warn
+MIN_EXTENT_MM, SHORT_EXTENT_MM = 20.0, 40.0  # per axis: under this refuse, under this warn
+HUGE_EXTENT_MM = 2500.0  # longer than any scanner: the spacing is wrong
+EXTENT_TOLERANCE_MM = 0.5
+SHEAR = 0.01  # largest error of the direction's orthonormality, about half a degree
+BYTES_PER_VOXEL = 12  # volume, its float copy, labels and their pieces
+FIXED_BYTES = 2.0e9  # the network and its working memory on the processor
+MUCH_MEMORY, TOO_MUCH_MEMORY = 8e9, 24e9  # from here a note, from here a warning
+CHUNK_VOXELS = 1 << 22
+
+AXIS_WORDS = ("columns", "rows", "slices")
+OTHER_VOLUME = "Choose the CT volume, or export it again."
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a check found. severity: REFUSE, WARNING or NOTE; the rest as in IUINetError."""
+
+    code: str
+    severity: str
+    message: str
+    hint: str
+
+
+def check_volume(volume: Volume) -> list[Finding]:
+    """All findings, the gravest first; empty for a CT with nothing to say.
+
+    Where the voxels or the grid are unusable, what would build on them is not looked at.
+    """
+    findings = list(_no_data(volume)) or [*_array(volume), *_grid(volume)]
+    if not any(finding.severity == REFUSE for finding in findings):
+        findings += [*_size(volume), *_values(volume), *_memory(volume)]
+    rank = (REFUSE, WARNING, NOTE)
+    return sorted(findings, key=lambda finding: rank.index(finding.severity))
+
+
+def enforce(findings: Sequence[Finding], accept_warnings: bool) -> None:
+    """Raises InputRefused for the first "refuse", and for the first "warning" unless they are accepted."""
+    for severity in (REFUSE,) if accept_warnings else (REFUSE, WARNING):
+        for finding in findings:
+            if finding.severity == severity:
+                hint = finding.hint
+                if severity == WARNING:
+                    hint += " To segment it anyway: --accept-warnings."
+                raise InputRefused(finding.message, hint=hint, code=finding.code)
+
+
+def memory_bytes(volume: Volume) -> float:
+    """Estimate of the memory that segmenting needs, volume included."""
+    return FIXED_BYTES + BYTES_PER_VOXEL * volume.array.size
+
+
+def _no_data(volume: Volume) -> Iterator[Finding]:
+    array = volume.array
+    shape = " x ".join(map(str, array.shape[::-1]))
+    if array.size == 0:
+        yield Finding(
+            "no-image-data", REFUSE, f"This volume has no image data ({shape} voxels).", OTHER_VOLUME
+        )
+    elif array.ndim != 3 or array.shape != volume.grid.shape:
+        size = " x ".join(map(str, volume.grid.size))
+        message = f"The voxels ({shape}) do not fit the grid ({size}); three axes are needed."
+        yield Finding("bad-grid", REFUSE, message, OTHER_VOLUME)
+    elif array.dtype.kind not in "iuf":
+        message = f"The voxels are of type {array.dtype}; a CT has whole or decimal numbers."
+        yield Finding("pixel-type", REFUSE, message, OTHER_VOLUME)
+
+
+def _array(volume: Volume) -> Iterator[Finding]:
+    array = volume.array
+    floating = array.dtype.kind == "f"
+    bad = sum(int(np.count_nonzero(~np.isfinite(chunk))) for chunk in _chunks(array)) if floating else 0
+    if bad:
+        message = f"{bad} of {array.size} voxels are no numbers (NaN or infinite)."
+        yield Finding("not-finite", REFUSE, message, "Replace them, e.g. by -1024, or export the CT again.")
+    elif all(chunk.min() == chunk.max() == array.flat[0] for chunk in _chunks(array)):
+        message = f"Every voxel has the same value ({array.flat[0]:g}): there is nothing to segment."
+        yield Finding("constant", REFUSE, message, OTHER_VOLUME)
+
+
+def _chunks(array: np.ndarray) -> Iterator[np.ndarray]:
+    """Slabs of whole slices, small enough for a temporary copy."""
+    step = max(1, CHUNK_VOXELS // max(1, array[0].size))
+    yield from (array[k : k + step] for k in range(0, len(array), step))
+
+
+def _grid(volume: Volume) -> Iterator[Finding]:
+    grid = volume.grid
+    spacing = np.asarray(grid.spacing, dtype=float)
+    if not (np.isfinite(spacing).all() and (spacing > 0).all()):
+        message = f"The spacing is {_mm(grid.spacing)}; it must be positive on every axis."
+        yield Finding("bad-spacing", REFUSE, message, "Correct the voxel size, or export the CT again.")
+    direction = np.asarray(grid.direction, dtype=float)
+    if not (np.isfinite(direction).all() and np.isfinite(grid.origin).all()):
+        message = f"The place of the volume is not finite: origin {tuple(grid.origin)}."
+        yield Finding("bad-place", REFUSE, message, "Export the CT again.")
+        return
+    shear = float(np.abs(direction.T @ direction - np.eye(3)).max())
+    if shear > SHEAR:
+        message = f"The axes are not at right angles (off by {shear:.3g})."
+        yield Finding("sheared-axes", REFUSE, message, "Resample the volume to a straight grid first.")
+
+
+def _size(volume: Volume) -> Iterator[Finding]:
+    for axis in (2, 1, 0):
+        count, spacing = volume.grid.size[axis], volume.grid.spacing[axis]
+        extent = count * spacing
+        words = AXIS_WORDS[axis] if count != 1 else AXIS_WORDS[axis][:-1]
+        what = f"Only {count} {words} ({extent:.4g} mm)"
+        hint = "Segment the whole scan rather than a part of it."
+        if count < MIN_VOXELS or extent < MIN_EXTENT_MM - EXTENT_TOLERANCE_MM:
+            code = "too-few-slices" if axis == 2 else "too-small"
+            limit = f"at least {MIN_VOXELS} and {MIN_EXTENT_MM:g} mm are needed"
+            yield Finding(code, REFUSE, f"{what}; {limit}.", hint)
+        elif count < FEW_VOXELS or extent < SHORT_EXTENT_MM - EXTENT_TOLERANCE_MM:
+            code = "few-slices" if axis == 2 else "small"
+            limit = f"with under {FEW_VOXELS} or {SHORT_EXTENT_MM:g} mm the result is unreliable"
+            yield Finding(code, WARNING, f"{what}; {limit}.", hint)
+        elif extent > HUGE_EXTENT_MM:
+            message = f"{count} {words} of {spacing:.4g} mm make {extent / 1000:.3g} m."
+            yield Finding("too-long", WARNING, message, "Check the voxel size: it should be in millimetres.")
+
+
+def _values(volume: Volume) -> Iterator[Finding]:
+    if volume.modality not in (None, "", "CT"):
+        message = f"This is {_article(volume.modality)} {volume.modality} series; the model is for CT."
+        yield Finding("not-ct", WARNING, message, "Choose a CT series.")
+        return
+    seen = judge(volume.array)
+    if seen.looks_like_hu:
+        return
+    span = f"{seen.low:.4g} ... {seen.high:.4g}"
+    if seen.lost_offset is not None:
+        message = (
+            f"The values ({span}) look like CT stored without its offset: air lies near "
+            f"{seen.lost_offset - 1000} instead of -1000."
+        )
+        hint = f"Export it again in Hounsfield units, or subtract the offset (probably {seen.lost_offset})."
+        yield Finding("lost-offset", WARNING, message, hint)
+        return
+    message = f"The values do not look like Hounsfield units ({span}); this may be no CT."
+    yield Finding(
+        "looks-not-ct", WARNING, message, "Choose the CT, in Hounsfield units: air is -1000, water 0."
+    )
+
+
+def _memory(volume: Volume) -> Iterator[Finding]:
+    needed = memory_bytes(volume)
+    if needed < MUCH_MEMORY:
+        return
+    message = (
+        f"Needs about {needed / 1e9:.0f} GB of memory ({' x '.join(map(str, volume.grid.size))} voxels)."
+    )
+    severity = WARNING if needed >= TOO_MUCH_MEMORY else NOTE
+    yield Finding(
+        "much-memory", severity, message, "Close other programs, or crop the volume to the abdomen."
+    )
+
+
+def _mm(spacing: Sequence[float]) -> str:
+    return " x ".join(f"{value:.4g}" for value in spacing) + " mm"
+
+
+def _article(modality: str) -> str:
+    return "an" if modality[:1] in "AEFHILMNORSX" else "a"  # as the letters are spoken: an MR, a PT
