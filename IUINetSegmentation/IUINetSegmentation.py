@@ -1,0 +1,129 @@
+"""IUINet abdominal CT segmentation: the scripted module that 3D Slicer loads.
+
+Thin by design. What touches MRML is in IUINetSegmentationLib; what needs no Slicer is in iuinet, and the
+network runs in a process of its own.
+"""
+
+import slicer
+from slicer.i18n import tr as _
+from slicer.i18n import translate
+from slicer.ScriptedLoadableModule import (
+    ScriptedLoadableModule,
+    ScriptedLoadableModuleLogic,
+    ScriptedLoadableModuleTest,
+)
+
+from iuinet.errors import IUINetError
+from iuinet.sample import make_sample
+from IUINetSegmentationLib.run import segment_volume_node
+from IUINetSegmentationLib.volume_node import add_volume_node
+
+
+class IUINetSegmentation(ScriptedLoadableModule):
+    """What Slicer shows about the module."""
+
+    def __init__(self, parent):
+        ScriptedLoadableModule.__init__(self, parent)
+        self.parent.title = _("IUINet abdominal CT segmentation")
+        self.parent.categories = [translate("qSlicerAbstractCoreModule", "Segmentation")]
+        self.parent.dependencies = []
+        self.parent.contributors = ["The IUINet developers"]
+        # There is no panel yet. Slicer cannot open a module without one, so it is kept out of the list.
+        self.parent.hidden = True
+        self.parent.helpText = _(
+            "Segments 13 abdominal organs in a CT volume: spleen, kidneys, gallbladder, esophagus, liver,"
+            " stomach, aorta, inferior vena cava, portal and splenic veins, pancreas, and adrenal glands."
+            " Images never leave this computer.<p>"
+            "The result is a starting point to be checked and corrected by a person. It is not a medical"
+            " device and not for diagnosis. The model is for CT of adults only; the smaller an organ, the"
+            " less it can be relied on.</p>"
+        )
+        self.parent.acknowledgementText = _(
+            "The network follows IUINet, a U-shaped network with learnable three-dimensional shifts and"
+            " dynamic fully connected layers."
+        )
+
+
+class IUINetSegmentationLogic(ScriptedLoadableModuleLogic):
+    """The module's work, usable from scripts: shows no dialog, needs no panel.
+
+    logic = IUINetSegmentationLogic()
+    segmentationNode, report = logic.segment(volumeNode)
+    """
+
+    def segment(
+        self,
+        volumeNode,
+        segmentationNode=None,
+        weights=None,
+        device="auto",
+        organs=None,
+        acceptWarnings=False,
+        progressCallback=None,
+        cancelledCallback=None,
+    ):
+        """Segment a CT volume; returns when it is done.
+
+        volumeNode: vtkMRMLScalarVolumeNode in Hounsfield units. A linear parent transform is not applied
+            to the voxels; the result gets the same one.
+        segmentationNode: empty vtkMRMLSegmentationNode for the result; None makes one beside the volume.
+        weights: id of an installed model or a model file; None takes the default model.
+        device: "auto", "cpu", "cuda" or "cuda:N".
+        organs: names of the organs wanted; None for all that the model knows.
+        acceptWarnings: go on where a person should decide, such as values that do not look like CT.
+        progressCallback(stage, fraction): called in this thread, fraction runs from 0 to 1 in each stage.
+        cancelledCallback(): called in this thread many times a second; true stops the work.
+
+        Returns (segmentationNode, report): the report is a dictionary with the checks, the weights, the
+        device and each organ's volume and plausibility. An organ that was not found has no segment.
+        Raises iuinet.errors.IUINetError: InputRefused, WeightsError, DeviceError, Cancelled and so on, each
+        with message, hint and code. After an error the scene is as before.
+        """
+        return segment_volume_node(
+            volumeNode,
+            segmentationNode,
+            weights=weights,
+            device=device,
+            organs=organs,
+            accept_warnings=acceptWarnings,
+            progress=progressCallback,
+            cancelled=cancelledCallback,
+        )
+
+
+class IUINetSegmentationTest(ScriptedLoadableModuleTest):
+    """Self test on a generated CT, the same in Slicer and in the headless harness. Needs PyTorch."""
+
+    # The model to test; None is the default one.
+    weights = None
+
+    def setUp(self):
+        """Start from an empty scene."""
+        slicer.mrmlScene.Clear()
+
+    def runTest(self):
+        """Run the tests; Slicer's self test button calls this."""
+        self.setUp()
+        self.test_SegmentSample()
+
+    def test_SegmentSample(self):
+        """A generated CT becomes a segmentation in its place, with a segment per organ that was found."""
+        self.delayDisplay("Segmenting a generated CT")
+        volumeNode = add_volume_node(make_sample(size=(96, 96, 48)).volume, "Generated CT")
+        try:
+            segmentationNode, report = IUINetSegmentationLogic().segment(volumeNode, weights=self.weights)
+        except IUINetError as error:
+            if error.code == "torch-missing":
+                self.skipTest(error.message)
+            raise
+        voxels = {organ["name"]: organ["voxels"] for organ in report["organs"] if organ["found"]}
+        self.assertTrue(voxels)
+        segmentation = segmentationNode.GetSegmentation()
+        self.assertEqual(segmentation.GetNumberOfSegments(), len(voxels))
+        for name, count in voxels.items():
+            segmentId = segmentation.GetSegmentIdBySegmentName(name)
+            mask = slicer.util.arrayFromSegmentBinaryLabelmap(segmentationNode, segmentId, volumeNode)
+            self.assertEqual(int(mask.sum()), count, name)
+        role = segmentationNode.GetReferenceImageGeometryReferenceRole()
+        self.assertEqual(segmentationNode.GetNodeReferenceID(role), volumeNode.GetID())
+        self.delayDisplay("The generated CT was segmented")

@@ -1,0 +1,149 @@
+"""Puts labels into a vtkMRMLSegmentationNode: exactly the voxels of the volume, named and coded.
+
+All segments share one labelmap that has the volume's own voxels, so nothing is resampled, nothing is
+stored twice, and the file that Slicer saves holds the same label ids as every other output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import slicer
+import vtk
+from vtk.util.numpy_support import numpy_to_vtk
+
+from iuinet.errors import IUINetError, UsageError
+from iuinet.labels import Organ, terminology_entry
+from IUINetSegmentationLib.subject_hierarchy import put_beside, remove_item
+
+# Name of the representation as Slicer's C++ constant has it; the static getter is not wrapped everywhere.
+BINARY_LABELMAP = "Binary labelmap"
+
+
+def check_output(node: slicer.vtkMRMLSegmentationNode | None) -> None:
+    """Refuse an output in which somebody's segments could be lost. None means that a node will be made.
+
+    Errors: UsageError.
+    """
+    if node is None:
+        return
+    if not node.IsA("vtkMRMLSegmentationNode"):
+        raise UsageError(
+            f"the result needs a segmentation, not {node.GetClassName()}", hint="Choose a segmentation node."
+        )
+    count = node.GetSegmentation().GetNumberOfSegments()
+    if count:
+        raise UsageError(
+            f"the segmentation {node.GetName()!r} already has {count} segments",
+            hint="Choose an empty segmentation, or none to have one made.",
+            code="output-not-empty",
+        )
+
+
+def make_segments(
+    labels: np.ndarray, organs: Sequence[Organ], volume_node: slicer.vtkMRMLScalarVolumeNode
+) -> list[slicer.vtkSegment]:
+    """One segment per organ that has a voxel, in the order of the table. Nothing enters the scene.
+
+    labels: uint8 (k, j, i) with the shape of the volume's voxels, 0 for background.
+    Errors: IUINetError for labels that no organ has, or that do not fit the volume.
+    """
+    shape = volume_node.GetImageData().GetDimensions()[::-1]
+    if labels.shape != shape:
+        raise IUINetError(
+            f"labels of shape {labels.shape} do not fit the volume of shape {shape}", code="labels"
+        )
+    present = {int(label) for label in np.flatnonzero(_histogram(labels)) if label}
+    unknown = present - {organ.label for organ in organs}
+    if unknown:
+        raise IUINetError(f"the labels {sorted(unknown)} belong to no organ", code="labels")
+    labelmap = _labelmap(labels, volume_node)
+    return [_segment(organ, labelmap) for organ in organs if organ.label in present]
+
+
+def fill_node(
+    node: slicer.vtkMRMLSegmentationNode,
+    segments: Sequence[slicer.vtkSegment],
+    volume_node: slicer.vtkMRMLScalarVolumeNode,
+) -> None:
+    """Add the segments to an empty segmentation node, and tie the node to the volume."""
+    segmentation = node.GetSegmentation()
+    segmentation.SetSourceRepresentationName(BINARY_LABELMAP)
+    # Before the reference geometry, which takes the difference of both nodes' transforms into account.
+    node.SetAndObserveTransformNodeID(volume_node.GetTransformNodeID())
+    node.SetReferenceImageGeometryParameterFromVolumeNode(volume_node)
+    node.CreateDefaultDisplayNodes()
+    for segment in segments:
+        segment_id = segmentation.GenerateUniqueSegmentID(segment.GetName())
+        if not segmentation.AddSegment(segment, segment_id):
+            raise IUINetError(f"Slicer did not take the segment {segment.GetName()!r}", code="segment")
+    put_beside(node, volume_node)
+
+
+@contextmanager
+def result_node(
+    given: slicer.vtkMRMLSegmentationNode | None, name: str
+) -> Iterator[slicer.vtkMRMLSegmentationNode]:
+    """The node for a result: the given one, or a new one. If the block fails, it is undone or removed."""
+    node = given or slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
+    transform_id = node.GetTransformNodeID()
+    try:
+        yield node
+    except BaseException:
+        if given is None:
+            remove_node(node)
+        else:
+            # It was empty before: check_output saw to that.
+            node.GetSegmentation().RemoveAllSegments()
+            node.SetAndObserveTransformNodeID(transform_id)
+        raise
+
+
+def remove_node(node: slicer.vtkMRMLSegmentationNode) -> None:
+    """Remove a segmentation with all that came with it: display, storage, place in the hierarchy."""
+    helpers = [node.GetNthDisplayNode(n) for n in range(node.GetNumberOfDisplayNodes())]
+    helpers += [node.GetNthStorageNode(n) for n in range(node.GetNumberOfStorageNodes())]
+    remove_item(node)
+    slicer.mrmlScene.RemoveNode(node)
+    for helper in helpers:
+        if helper is not None:
+            slicer.mrmlScene.RemoveNode(helper)
+
+
+def _histogram(labels: np.ndarray) -> np.ndarray:
+    """Voxels per label, slice by slice: bincount needs eight bytes per voxel that it sees at once."""
+    return sum(
+        (np.bincount(slab.ravel(), minlength=256) for slab in labels), start=np.zeros(256, dtype=np.int64)
+    )
+
+
+def _labelmap(labels: np.ndarray, volume_node: slicer.vtkMRMLScalarVolumeNode) -> slicer.vtkOrientedImageData:
+    """The labels as the image that the segments share, with the volume's indices and matrix."""
+    labelmap = slicer.vtkOrientedImageData()
+    labelmap.SetExtent(volume_node.GetImageData().GetExtent())
+    scalars = numpy_to_vtk(
+        np.ascontiguousarray(labels, dtype=np.uint8).ravel(), deep=True, array_type=vtk.VTK_UNSIGNED_CHAR
+    )
+    labelmap.GetPointData().SetScalars(scalars)
+    matrix = vtk.vtkMatrix4x4()
+    volume_node.GetIJKToRASMatrix(matrix)
+    labelmap.SetGeometryFromImageToWorldMatrix(matrix)
+    return labelmap
+
+
+def _segment(organ: Organ, labelmap: slicer.vtkOrientedImageData) -> slicer.vtkSegment:
+    """One organ's segment on the shared labelmap."""
+    segment = slicer.vtkSegment()
+    segment.SetName(organ.name)
+    segment.SetColor([channel / 255 for channel in organ.color])
+    # Else a change of the terminology in Slicer would also overwrite name and color.
+    segment.SetNameAutoGenerated(False)
+    segment.SetColorAutoGenerated(False)
+    entry = terminology_entry(organ)
+    if entry:
+        segment.SetTag(slicer.vtkSegment.GetTerminologyEntryTagName(), entry)
+    segment.SetLabelValue(organ.label)
+    segment.AddRepresentation(BINARY_LABELMAP, labelmap)
+    return segment
