@@ -1,0 +1,165 @@
+"""The organs: label ids, names, colours and SNOMED CT codes, for every layer that shows or writes them.
+
+``organs.json`` is the one table. A model brings a list of its own organs, in the order of its channels;
+what it does not say about an organ that the table knows is taken from the table, and nothing is invented
+for one that the table does not know. Needs no torch.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .errors import UsageError, WeightsError
+
+# Names of Slicer's own vocabularies, which hold all codes of the table.
+CONTEXT = "Segmentation category and type - DICOM master list"
+REGION_CONTEXT = "Anatomic codes - DICOM master list"
+NEUTRAL_COLOR = (170, 170, 170)  # for an organ that neither the model nor the table gives a colour
+
+
+@dataclass(frozen=True)
+class Code:
+    """A term of a vocabulary, such as SCT 10200004 "Liver"."""
+
+    scheme: str
+    value: str
+    meaning: str
+
+    def __post_init__(self) -> None:
+        for text in (self.scheme, self.value, self.meaning):
+            # The first four separate terms in Slicer's texts, where nothing can be escaped.
+            if not isinstance(text, str) or not text or any(sign in text for sign in "~^|&\r\n"):
+                raise ValueError(f"{text!r} is no part of a term")
+
+    def __str__(self) -> str:
+        return f"{self.scheme}^{self.value}^{self.meaning}"
+
+
+ANATOMICAL_STRUCTURE = Code("SCT", "123037004", "Anatomical Structure")
+
+
+@dataclass(frozen=True)
+class Terminology:
+    """What a segment shows, in codes. modifier: its side. note: where the codes say less than the name."""
+
+    type: Code
+    modifier: Code | None = None
+    category: Code = ANATOMICAL_STRUCTURE
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Organ:
+    """One structure. label: its number in label maps, 1 to 255. color: red, green, blue, 0 to 255."""
+
+    name: str
+    label: int
+    color: tuple[int, int, int] = NEUTRAL_COLOR
+    terminology: Terminology | None = None
+
+    @property
+    def id(self) -> int:
+        """The label, by the name that label tables use."""
+        return self.label
+
+
+def terminology_entry(organ: Organ) -> str:
+    """Slicer's text for the organ's codes, "" for an organ without codes.
+
+    Seven parts: vocabulary, category, type, its modifier, and the region's vocabulary, term and modifier,
+    which stay empty because an organ says where it is.
+    """
+    terms = organ.terminology
+    if terms is None:
+        return ""
+    modifier = str(terms.modifier or "^^")
+    return "~".join([CONTEXT, str(terms.category), str(terms.type), modifier, REGION_CONTEXT, "^^", "^^"])
+
+
+def organ_by_name(name: str) -> Organ | None:
+    """The table's organ of this name, whatever its case; None for one that the table does not know."""
+    return _BY_NAME.get(_plain(name))
+
+
+def organs_of_model(document: Mapping[str, Any]) -> tuple[Organ, ...]:
+    """A model's organs in the order of its channels 1, 2, ... (0 is the background).
+
+    document: the model's JSON document; each entry of its "organs" has a name and a label, and may have a
+    color [red, green, blue] and a terminology as in organs.json.
+    Raises WeightsError for a colour or terms that make no sense.
+    """
+    try:
+        return tuple(_organ(entry) for entry in document["organs"])
+    except (KeyError, TypeError, ValueError) as error:
+        reason = f"{error} is missing" if isinstance(error, KeyError) else error
+        raise WeightsError(
+            f"the organs of the model {document.get('id', '')!r} cannot be read: {reason}",
+            hint="Export the model again with Training/export.py.",
+            code="weights-metadata",
+        ) from error
+
+
+def select(organs: Iterable[Organ], names: Sequence[str]) -> tuple[Organ, ...]:
+    """The organs of these names, whatever their case, in the order of the organs.
+
+    Raises UsageError that names the unknown ones and lists those that can be chosen.
+    """
+    organs = tuple(organs)
+    known = {_plain(organ.name) for organ in organs}
+    unknown = [name for name in names if _plain(name) not in known]
+    hint = f"Choose from: {', '.join(organ.name for organ in organs)}."
+    if unknown:
+        listed = ", ".join(repr(name) for name in unknown)
+        raise UsageError(f"the model knows no organ {listed}", hint=hint, code="unknown-organ")
+    if not names:
+        raise UsageError("no organ is chosen", hint=hint, code="no-organ")
+    wanted = {_plain(name) for name in names}
+    return tuple(organ for organ in organs if _plain(organ.name) in wanted)
+
+
+def _plain(name: str) -> str:
+    return " ".join(name.casefold().split())
+
+
+def _organ(entry: Mapping[str, Any]) -> Organ:
+    """An organ from a model's list, completed from the table where the name is known."""
+    known = organ_by_name(entry["name"])
+    color = known.color if known else NEUTRAL_COLOR
+    terminology = known.terminology if known else None
+    if entry.get("color") is not None:
+        color = _color(entry["color"])
+    if entry.get("terminology") is not None:
+        terminology = _terminology(entry["terminology"])
+    return Organ(entry["name"], entry["label"], color, terminology)
+
+
+def _color(value: Sequence[int]) -> tuple[int, int, int]:
+    if len(value) != 3 or not all(type(part) is int and 0 <= part <= 255 for part in value):
+        raise ValueError(f"the color {value} is no red, green and blue from 0 to 255")
+    return tuple(value)
+
+
+def _terminology(entry: Mapping[str, Any]) -> Terminology:
+    return Terminology(
+        type=Code(**entry["type"]),
+        modifier=Code(**entry["modifier"]) if "modifier" in entry else None,
+        category=Code(**entry["category"]) if "category" in entry else ANATOMICAL_STRUCTURE,
+        note=entry.get("note", ""),
+    )
+
+
+def _read_table() -> tuple[Organ, ...]:
+    text = Path(__file__).with_name("organs.json").read_text(encoding="utf-8")
+    return tuple(
+        Organ(entry["name"], entry["label"], _color(entry["color"]), _terminology(entry["terminology"]))
+        for entry in json.loads(text)["organs"]
+    )
+
+
+# The organs of the challenge "Beyond the Cranial Vault" (Synapse), in the order of their label ids.
+ORGANS = _read_table()
+_BY_NAME = {_plain(organ.name): organ for organ in ORGANS}
