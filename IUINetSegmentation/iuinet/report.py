@@ -1,0 +1,206 @@
+"""What one segmentation says about itself, in numbers: a dictionary for JSON, and the table that is printed.
+
+A report names no patient, file or folder. Needs numpy only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .geometry import canonical_axes, to_canonical
+from .labels import Organ
+from .volume import Grid, Volume
+
+if TYPE_CHECKING:
+    from .checks import Finding
+    from .inference import Prediction
+    from .model_file import Weights
+
+FORMAT = 1
+# An organ is marked as uncertain where its softmax leads the runner-up by less than this on average: about
+# where the network gives it three chances in four against one other. A choice, not calibrated on patients.
+LOW_MARGIN = 0.5
+_CHUNK = 1 << 22  # voxels whose statistics are taken at once
+
+
+@dataclass(frozen=True)
+class Measurements:
+    """Statistics of all labels of a volume; every array has 256 rows, one per label id.
+
+    voxels: counts. mean_hu, std_hu: of the CT under each label, NaN without voxels.
+    centroid: LPS mm, (256, 3), NaN without voxels. edges: per label, the sides of the scan that it touches.
+    """
+
+    voxels: np.ndarray
+    mean_hu: np.ndarray
+    std_hu: np.ndarray
+    centroid: np.ndarray
+    edges: Mapping[int, tuple[str, ...]]
+
+
+def measure(volume: Volume, labels: np.ndarray) -> Measurements:
+    """Measure every label in one walk through the slices, so that the memory needed stays small.
+
+    labels: uint8 (k, j, i), the volume's shape.
+    """
+    voxels, total, squares = np.zeros(256, np.int64), np.zeros(256), np.zeros(256)
+    indices = np.zeros((256, 3))  # sums of i, j, k
+    rows, columns = labels.shape[1:]
+    step = max(1, _CHUNK // (rows * columns))
+    for start in range(0, labels.shape[0], step):
+        slab = labels[start : start + step].ravel()
+        place = np.flatnonzero(slab)
+        label = slab[place]
+        value = volume.array[start : start + step].ravel()[place].astype(np.float64)
+        k, place = np.divmod(place, rows * columns)
+        j, i = np.divmod(place, columns)
+        voxels += np.bincount(label, minlength=256)
+        total += np.bincount(label, value, 256)
+        squares += np.bincount(label, value * value, 256)
+        for axis, index in enumerate((i, j, k + start)):
+            indices[:, axis] += np.bincount(label, index, 256)
+    with np.errstate(invalid="ignore"):  # 0 / 0 is NaN for labels without voxels
+        mean = total / voxels
+        std = np.sqrt(np.maximum(squares / voxels - mean * mean, 0.0))
+        matrix = volume.grid.index_to_lps()
+        centroid = indices / voxels[:, None] @ matrix[:3, :3].T + matrix[:3, 3]
+    return Measurements(voxels, mean, std, centroid, touched_edges(labels, volume.grid))
+
+
+def touched_edges(labels: np.ndarray, grid: Grid) -> dict[int, tuple[str, ...]]:
+    """Per label, the sides of the scan whose outermost layer of voxels it touches.
+
+    It is cut there, or at best just not cut; sides are those of the patient nearest to the scan's axes.
+    """
+    view = to_canonical(labels, canonical_axes(grid.direction))
+    layers = {
+        "head": view[-1],
+        "feet": view[0],
+        "front": view[:, 0],
+        "back": view[:, -1],
+        "right": view[:, :, 0],
+        "left": view[:, :, -1],
+    }
+    edges: dict[int, tuple[str, ...]] = {}
+    for name, layer in layers.items():
+        for label in np.flatnonzero(np.bincount(layer.ravel(), minlength=256)).tolist():
+            edges[label] = (*edges.get(label, ()), name)
+    return edges
+
+
+def build_report(
+    volume: Volume, prediction: Prediction, findings: Sequence[Finding], weights: Weights
+) -> dict[str, Any]:
+    """The report on a prediction of the volume: ready for JSON, with None for what is not known.
+
+    findings: those of the checks, which were no reason to stop. weights: the model that was used.
+    """
+    found = measure(volume, prediction.labels)
+    grid = volume.grid
+    return {
+        "format": FORMAT,
+        "input": {
+            "size": [int(count) for count in grid.size],
+            "spacing_mm": [float(step) for step in grid.spacing],
+            "origin_mm": [float(part) for part in grid.origin],
+            "direction": np.asarray(grid.direction, dtype=float).tolist(),
+            "dtype": str(volume.array.dtype),
+            "modality": volume.modality,
+        },
+        "checks": [asdict(finding) for finding in findings],
+        "weights": weights.summary(),
+        "device": prediction.device,
+        "seconds": {stage: round(float(time), 3) for stage, time in prediction.seconds.items()},
+        "fallbacks": list(prediction.fallbacks),
+        "organs": [_organ(organ, found, prediction, grid) for organ in prediction.organs],
+        "plausibility": check_sides(prediction.organs, found),
+    }
+
+
+def _organ(organ: Organ, found: Measurements, prediction: Prediction, grid: Grid) -> dict[str, Any]:
+    """What the report says about one organ that was asked for."""
+    label, voxels = organ.label, int(found.voxels[organ.label])
+    margin = prediction.margins.get(organ.name) if voxels else None
+    edges = found.edges.get(label, ())
+    return {
+        "name": organ.name,
+        "label": label,
+        "found": voxels > 0,
+        "voxels": voxels,
+        "millilitres": round(voxels * grid.voxel_volume_ml, 3),
+        "mean_hu": _rounded(found.mean_hu[label], 2),
+        "std_hu": _rounded(found.std_hu[label], 2),
+        "margin": None if margin is None else _rounded(margin, 4),
+        # Found without a margin means that it lies between the network's voxels only.
+        "low_confidence": voxels > 0 and (margin is None or margin < LOW_MARGIN),
+        "touches_edge": bool(edges),
+        "edges": list(edges),
+        "components": prediction.components.get(organ.name),
+    }
+
+
+def check_sides(organs: Sequence[Organ], found: Measurements) -> list[dict[str, str]]:
+    """Liver right of the spleen, right kidney right of the left one: else the scan may be mirrored.
+
+    Goes by the organs' centroids along LPS x, which rises to the patient's left.
+    """
+    left_mm = {organ.name.casefold(): found.centroid[organ.label, 0] for organ in organs}
+    pairs = (
+        ("liver", "spleen", "the liver lies left of the spleen"),
+        ("right kidney", "left kidney", "the right kidney lies left of the left one"),
+    )
+    return [
+        {"code": "check-orientation", "message": f"Check the scan's orientation: {words}."}
+        for one, other, words in pairs
+        if one in left_mm and other in left_mm and left_mm[one] > left_mm[other]  # False with NaN
+    ]
+
+
+def report_table(report: Mapping[str, Any]) -> str:
+    """The organs of a report as a table for people, with what they should know below."""
+    rows = [("organ", "volume, ml", "mean HU", "remarks")]
+    for organ in report["organs"]:
+        if organ["found"]:
+            row = (
+                _millilitres(organ["millilitres"]),
+                str(round(organ["mean_hu"])),
+                "; ".join(_remarks(organ)),
+            )
+        else:
+            row = ("-", "-", "not found")
+        rows.append((organ["name"], *row))
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    lines = [
+        f"{name:<{widths[0]}}  {ml:>{widths[1]}}  {hu:>{widths[2]}}  {remarks}".rstrip()
+        for name, ml, hu, remarks in rows
+    ]
+    lines.insert(1, "-" * max(len(line) for line in lines))
+    lines += [f"warning: {check['message']}" for check in report["checks"] if check["severity"] == "warning"]
+    lines += [f"warning: {remark['message']}" for remark in report["plausibility"]]
+    lines += [f"note: {text}" for text in report["fallbacks"]]
+    return "\n".join(lines)
+
+
+def _remarks(organ: Mapping[str, Any]) -> list[str]:
+    remarks = []
+    if organ["touches_edge"]:
+        remarks.append(f"cut by the scan's edge ({', '.join(organ['edges'])})")
+    if organ["low_confidence"]:
+        remarks.append("low confidence")
+    return remarks
+
+
+def _millilitres(value: float) -> str:
+    """With a decimal where it says something; never 0 for an organ that was found."""
+    if value < 0.05:
+        return "< 0.1"
+    return f"{value:.0f}" if value >= 100 else f"{value:.1f}"
+
+
+def _rounded(value: float, digits: int) -> float | None:
+    """For JSON, which has no NaN."""
+    return round(float(value), digits) if np.isfinite(value) else None
