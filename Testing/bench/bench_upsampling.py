@@ -1,0 +1,143 @@
+"""What labels at full resolution cost: seconds and peak memory, beside two plain ways.
+
+    PYTHONPATH=IUINetSegmentation python Testing/bench/bench_upsampling.py [--runs 5] [--full]
+
+Every way runs in a process of its own, on the same logits: ellipsoids with noisy, bent boundaries. The plain
+way of two classes at a time keeps a running maximum (about 1.7 GB); with ``--full`` also the shortest code is
+measured, which holds all classes at once (8.4 GB). The labels of all ways are compared voxel by voxel. Peak
+memory is what the process reached above the state with torch loaded and the logits made; Linux only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from iuinet.islands import keep_largest_components
+from iuinet.upsampling import upsample_labels
+from iuinet.upsampling_reference import plain_labels, torch_arithmetic
+
+CLASSES = 14
+SIZE = (500, 512, 512)
+
+
+def realistic_logits(n: int, noise: float) -> torch.Tensor:
+    """Logits (14, n, n, n) of ellipsoids before a background; noise decides how many cells are open."""
+    generator = torch.Generator().manual_seed(0)
+    axis = torch.linspace(-1, 1, n)
+    grid = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"))
+    logits = torch.full((CLASSES, n, n, n), 2.4)
+    for organ in logits[1:]:
+        centre = torch.rand(3, generator=generator) * 1.4 - 0.7
+        radius = torch.rand(3, generator=generator) * 0.25 + 0.08
+        distance = ((grid - centre.view(3, 1, 1, 1)) / radius.view(3, 1, 1, 1)).square().sum(0).sqrt()
+        organ.copy_((7.2 - 4.8 * distance).clamp(min=-7))
+    bends = torch.randn(1, CLASSES, *[n // 4] * 3, generator=generator)
+    logits += 0.9 * functional.interpolate(bends, size=(n, n, n), mode="trilinear")[0]
+    return logits + noise * torch.randn(logits.shape, generator=generator)
+
+
+def two_classes_at_a_time(logits: torch.Tensor, size: tuple[int, int, int]) -> np.ndarray:
+    """The plain way in the memory of a workstation: exact, dense, a running maximum."""
+    best = torch.full(size, -torch.inf)
+    labels = torch.zeros(size, dtype=torch.uint8)
+    for first in range(0, len(logits), 2):
+        values = functional.interpolate(logits[None, first : first + 2], size=size, mode="trilinear")[0]
+        for label, value in enumerate(values, start=first):
+            labels.masked_fill_(value > best, label)
+            torch.maximum(best, value, out=best)
+    return labels.numpy()
+
+
+def all_at_once(logits: torch.Tensor, size: tuple[int, int, int]) -> np.ndarray:
+    """The plain way as it stands in the reference."""
+    return plain_labels(logits, size).to(torch.uint8).numpy()
+
+
+WAYS = {"fast": upsample_labels, "plain, two classes at a time": two_classes_at_a_time, "plain": all_at_once}
+
+
+def peak_bytes() -> int:
+    """The most memory this process has had."""
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+
+
+def forget_peak() -> None:
+    """Starts the peak anew at what is held now."""
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+
+
+def measure(way: str, n: int, noise: float, runs: int) -> dict:
+    """Seconds of each run, the peak of all above the logits, and a digest of the labels."""
+    logits = realistic_logits(n, noise)
+    torch_arithmetic()
+    WAYS[way](logits[:, :8, :8, :8], (9, 9, 9))  # loads what torch loads at the first use
+    forget_peak()
+    before = peak_bytes()
+    seconds = []
+    for _ in range(runs):
+        start = time.perf_counter()
+        labels = WAYS[way](logits, SIZE)
+        seconds.append(time.perf_counter() - start)
+    result = {"seconds": seconds, "bytes": peak_bytes() - before}
+    result["digest"] = hashlib.sha256(labels).hexdigest()
+    if way == "fast":
+        start = time.perf_counter()
+        pieces = keep_largest_components(labels, range(1, CLASSES))[1]
+        result["islands"] = time.perf_counter() - start
+        result["pieces"] = sum(pieces.values())
+    return result
+
+
+def in_a_process(*arguments: object) -> dict:
+    command = [sys.executable, __file__, "--child", *map(str, arguments)]
+    return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+def main() -> int:
+    """Measure and print; the exit status is 1 if a way gave other labels."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--runs", type=int, default=5, help="runs of the fast way; the others get a third")
+    parser.add_argument("--full", action="store_true", help="also the plain way with all classes at once")
+    parser.add_argument("--child", nargs=4, metavar=("WAY", "N", "NOISE", "RUNS"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.child:
+        way, n, noise, runs = options.child
+        print(json.dumps(measure(way, int(n), float(noise), int(runs))))
+        return 0
+
+    print(f"{CLASSES} classes to {SIZE}, torch {torch.__version__}, {torch.get_num_threads()} threads")
+    print("torch's arithmetic is", torch_arithmetic())
+    equal = True
+    for n, noise in ((96, 0.2), (96, 0.7), (128, 0.2), (128, 0.7)):
+        print(f"\nlogits {n}^3, noise {noise}")
+        fast = None
+        for way in WAYS if options.full else list(WAYS)[:2]:
+            found = in_a_process(way, n, noise, options.runs if way == "fast" else -(-options.runs // 3))
+            median = statistics.median(found["seconds"])
+            fast = fast or {**found, "median": median}
+            equal &= found["digest"] == fast["digest"]
+            print(
+                f"  {way:<30}{median:8.2f} s (fastest {min(found['seconds']):.2f}), "
+                f"{median / fast['median']:6.1f} x, peak {found['bytes'] / 1e6:7.0f} MB"
+                + ("" if found["digest"] == fast["digest"] else "  LABELS DIFFER"),
+                flush=True,
+            )
+        print(f"  islands: {fast['islands']:.2f} s for {fast['pieces']} pieces")
+    print("\nall labels are equal" if equal else "\nLABELS DIFFER")
+    return int(not equal)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
