@@ -192,6 +192,25 @@ def test_every_test_file_lies_where_make_test_looks():
 def test_the_checkout_offers_the_commands_that_it_documents():
     offered = set(re.findall(r"^([a-z0-9.-]+):", read("Makefile"), re.MULTILINE))
     assert offered >= {"setup", "segment", "test", "lint", "bench", "test-slicer-5.12", "test-python-3.12"}
+    named = {command for text in documents().values() for command in COMMAND.findall(text)}
+    assert "segment" in named
+    assert named <= offered
+
+
+def test_every_link_of_a_page_leads_to_a_file():
+    links = {(page, link) for page, text in documents().items() for link in LINK.findall(text)}
+    assert not [f"{page}: {link}" for page, link in links if not (ROOT / page).parent.joinpath(link).exists()]
+
+
+# A command of the Makefile in a page, and a link or picture of a page that stays in the repository.
+COMMAND = re.compile(r"(?:^|`)make ([a-z][\w.-]*)", re.MULTILINE)
+LINK = re.compile(r"\]\((?!https?:)([^)#]+)[^)]*\)")
+
+
+def documents() -> dict[str, str]:
+    """The pages of the repository, by name."""
+    pages = [path.relative_to(ROOT).as_posix() for path in files() if path.suffix == ".md"]
+    return {name: read(name) for name in pages}
 
 
 # Size -----------------------------------------------------------------------------------------------------
