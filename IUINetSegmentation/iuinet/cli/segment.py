@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import os
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,6 +53,8 @@ def run(options: argparse.Namespace, console: Console) -> None:
     outputs.write(volume, result, console)
     console.clear()
     console.say(report_table(result.report))
+    for note in volume.notes:
+        console.say(f"note: {note}")
     console.say()
     for name, path in outputs.named():
         console.say(f"{name:<13}{path.absolute()}")
@@ -88,6 +91,8 @@ class Outputs:
                 hint="Install it with 'pip install iuinet[preview]', or leave --preview out.",
                 code="no-matplotlib",
             )
+        for path in (ct, *(path for _, path in self.named())):
+            _check_letters(path)
         seen = {ct.resolve()}
         for _, path in self.named():
             self._check_place(path)
@@ -122,16 +127,29 @@ class Outputs:
 
     def write(self, volume: Volume, result: SegmentationResult, console: Console) -> None:
         """Write all files beside their places, and only when all are complete rename them."""
-        with ExitStack() as drafts:
-            draft = {name: drafts.enter_context(atomic(path)) for name, path in self.named()}
-            labels = image_on_grid(result.labels, volume.grid)
-            write_labels(draft["segmentation"], labels, result.organs, overwrite=True)
+        with ExitStack() as stack:
+            drafts = {path: stack.enter_context(atomic(path, self.overwrite)) for _, path in self.named()}
+            with _named(drafts, self.labels) as draft:
+                labels = image_on_grid(result.labels, volume.grid)
+                write_labels(draft, labels, result.organs, overwrite=True)
             if self.report is not None:
-                write_json(draft["report"], result.report, overwrite=True)
+                with _named(drafts, self.report) as draft:
+                    write_json(draft, result.report, overwrite=True)
             if self.preview is not None:
-                _draw(draft["preview"], volume, result)
+                with _named(drafts, self.preview) as draft:
+                    _draw(draft, volume, result)
             with console.uninterrupted():
-                drafts.pop_all().close()
+                stack.pop_all().close()
+
+
+@contextmanager
+def _named(drafts: Mapping[Path, Path], path: Path) -> Iterator[Path]:
+    """The draft of a file; what goes wrong with it is told by the name that the user gave."""
+    try:
+        yield drafts[path]
+    except OutputError as error:
+        text = error.message.replace(str(drafts[path]), str(path))
+        raise OutputError(text, hint=error.hint, code=error.code) from error
 
 
 def _draw(path: Path, volume: Volume, result: SegmentationResult) -> None:
@@ -143,6 +161,20 @@ def _draw(path: Path, volume: Volume, result: SegmentationResult) -> None:
             f"the preview cannot be drawn: {error}", hint="Leave --preview out.", code="no-matplotlib"
         ) from error
     draw_preview(path, volume, result.labels, result.organs, volume.name)
+
+
+def _check_letters(path: Path) -> None:
+    """ITK takes names in UTF-8 only and ends the whole process where a name is none."""
+    try:
+        same = os.fsencode(path) == str(path).encode("utf-8")
+    except UnicodeEncodeError:
+        same = False
+    if not same:
+        raise UsageError(
+            f"the name {os.fsencode(path)!r} cannot be used, because its bytes are no UTF-8",
+            hint="Rename the file or folder, or use a UTF-8 locale such as LC_ALL=C.UTF-8.",
+            code="name-encoding",
+        )
 
 
 def _check_ending(path: Path | None, endings: tuple[str, ...]) -> None:

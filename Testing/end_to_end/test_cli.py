@@ -1,0 +1,95 @@
+"""The command as a user meets it: usage, models, and what it tells about the computer."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from end_to_end.command_tools import Finished, refusal, write_index
+from unit.model_factory import write_model
+
+
+def test_the_version_and_the_help(iuinet: Callable[..., Finished]) -> None:
+    version = iuinet("--version")
+    assert (version.returncode, version.stderr) == (0, "")
+    assert re.fullmatch(r"iuinet \d+\.\d+\.\d+\n", version.stdout)
+    shown = iuinet("segment", "--help")
+    assert shown.returncode == 0 and "--accept-warnings" in shown.stdout and shown.stderr == ""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("sing",),
+        ("segment",),
+        ("segment", "a.nii", "--devise", "cpu"),
+        ("segment", "a.nii", "--device", "gpu"),
+        ("segment", "a.nii", "--organs", "liver,,spleen"),
+        ("segment", "a.nii", "--accept"),
+        ("weights",),
+        ("weights", "remove"),
+    ],
+)
+def test_wrong_usage_is_two_lines_and_status_2(iuinet: Callable[..., Finished], arguments: tuple) -> None:
+    assert refusal(iuinet(*arguments), 2) == "usage"
+
+
+def test_models_are_imported_listed_checked_and_removed(
+    iuinet: Callable[..., Finished], tmp_path: Path
+) -> None:
+    variables = {
+        "IUINET_HOME": str(tmp_path / "home ü"),
+        "IUINET_WEIGHTS_INDEX": str(tmp_path / "index.json"),
+    }
+    (tmp_path / "index.json").write_text('{"format": 1, "default": "none", "models": []}')
+    model = write_model(tmp_path / "mine (1).safetensors", id="mine")
+
+    def said(*arguments: object) -> str:
+        finished = iuinet("weights", *arguments, **variables)
+        assert (finished.returncode, finished.stderr) == (0, "")
+        return finished.stdout
+
+    assert "No models" in said("list")
+    assert said("path").strip() == str(tmp_path / "home ü" / "models")
+    kept = said("import", model).split(" is in ")[1].strip()
+    assert said("path", "mine").strip() == kept
+    assert "mine" in said("list") and kept in said("list")
+    assert "good" in said("verify") and "good" in said("verify", model)
+    assert "here already" in said("install", "mine")
+    with open(kept, "r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        file.write(b"x")
+    assert refusal(iuinet("weights", "verify", **variables), 4) == "weights-hash"
+    assert kept in said("remove", "mine")
+    assert refusal(iuinet("weights", "path", "mine", **variables), 4) == "weights-unknown"
+
+
+def test_a_listed_model_that_is_not_here_is_not_installed_but_the_way_is_said(
+    iuinet: Callable[..., Finished], tmp_path: Path
+) -> None:
+    index = write_index(tmp_path / "index.json")
+    finished = iuinet("weights", "install", "toy", IUINET_WEIGHTS_INDEX=str(index))
+    assert refusal(finished, 4) == "weights-download"
+    assert "weights import toy.safetensors" in finished.stderr
+
+
+@pytest.mark.needs_torch
+def test_info_tells_versions_devices_folders_and_models(
+    iuinet: Callable[..., Finished], tmp_path: Path
+) -> None:
+    index = write_index(tmp_path / "index.json")
+    as_text = iuinet("info", IUINET_WEIGHTS_INDEX=str(index))
+    assert (as_text.returncode, as_text.stderr) == (0, "")
+    for word in ("python", "torch", "SimpleITK", "cpu", str(index), "toy"):
+        assert word in as_text.stdout
+    # A list that cannot be read is something that info is for, not a reason to fail.
+    index.write_text("{")
+    as_json = iuinet("info", "--json", IUINET_WEIGHTS_INDEX=str(index))
+    document = json.loads(as_json.stdout)
+    assert as_json.returncode == 0 and "weights-list" in document["weights_error"]
+    assert document["devices"]["cpu"]["cores"] >= 1

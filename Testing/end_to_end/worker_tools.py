@@ -1,0 +1,91 @@
+"""What the worker's tests share: a volume, a model that takes its time, and looks at processes."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from iuinet.client import Run, WorkerClient
+from iuinet.sample import make_sample
+from iuinet.volume import Volume
+
+
+def make_volume(seed: int = 0) -> Volume:
+    """A small generated CT; its name must never be seen in a report."""
+    return dataclasses.replace(make_sample(seed, size=(48, 40, 32)).volume, name="Nachname^Vorname")
+
+
+def make_slow_model(path: Path) -> Path:
+    """A model of random weights whose one pass takes many seconds on two cores."""
+    import torch
+
+    from iuinet.labels import ORGANS
+    from iuinet.model import save_model
+    from iuinet.network import PRESETS, IUINet
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        net = IUINet(PRESETS["tiny"])
+    document = {
+        "format": 1,
+        "id": "slow-random",
+        "version": "1",
+        "organs": [{"name": organ.name, "label": organ.id} for organ in ORGANS],
+        "preprocessing": {"orientation": "LPS", "size": 128, "window": [-125, 275]},
+    }
+    save_model(path, net, document)
+    return path
+
+
+def poll_until(run: Run, condition: Callable[[], bool], limit_s: float = 60.0) -> None:
+    """Poll a run until something is so; it must not end before."""
+    end = time.monotonic() + limit_s
+    while not condition():
+        assert not run.poll(), f"the run ended first: {run.result()}"
+        assert time.monotonic() < end, f"still in stage {run.stage!r}"
+        time.sleep(0.005)
+
+
+def poll_end(run: Run) -> None:
+    """Poll a run until it has ended."""
+    while not run.poll():
+        time.sleep(0.005)
+
+
+def start_slow_run(client: WorkerClient, model: Path) -> Run:
+    """A run that is in the middle of its network."""
+    run = client.start(make_volume(), weights=model, device="cpu")
+    poll_until(run, lambda: run.stage == "segmenting" and run.fraction > 0)
+    return run
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; one that has ended but was not yet waited for does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def wait_for_end(pid: int, limit_s: float) -> float:
+    """Seconds until a process is gone."""
+    start = time.monotonic()
+    while is_alive(pid):
+        assert time.monotonic() - start < limit_s, f"process {pid} is still there after {limit_s} s"
+        time.sleep(0.02)
+    return time.monotonic() - start
+
+
+def environment_without(*names: str) -> dict[str, str]:
+    """This process's environment less some variables."""
+    return {name: value for name, value in os.environ.items() if name not in names}
+
+
+def same(a: np.ndarray, b: np.ndarray) -> bool:
+    """Same shape, type and values."""
+    return a.shape == b.shape and a.dtype == b.dtype and bool(np.array_equal(a, b))
