@@ -32,8 +32,10 @@ test: setup ## Everything a change must pass
 lint: setup ## The style check alone
 	@Testing/tools/run_tests.sh lint
 
-bench: setup ## Measure the network: complexity on real tensors, speed, memory
-	@PYTHONPATH=Testing:IUINetSegmentation $(PYTHON) Testing/tools/bench.py
+bench: setup ## Measure: complexity on real tensors, speed, memory, what the geometry costs
+	@for bench in Testing/bench/bench_*.py; do \
+	  echo "== $$bench =="; PYTHONPATH=Testing:IUINetSegmentation $(PYTHON) "$$bench"; \
+	done
 
 test-slicer-5.12: ## The MRML tests on the MRML classes of Slicer 5.12
 	@Testing/tools/setup.sh --venv .venv-slicer-5.12 --slicer-core 5.12.4

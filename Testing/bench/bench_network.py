@@ -1,4 +1,4 @@
-"""What ``make bench`` prints: what the network costs, counted on real tensors, and how fast it is here.
+"""What the network costs, counted on real tensors, and how fast it is here.
 
 The four rows of the published complexity tables are asserted to the unit by the tests, most of them on
 tensors without memory; here all four run for real. The last table times one volume per preset.
