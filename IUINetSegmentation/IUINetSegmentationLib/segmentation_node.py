@@ -18,7 +18,7 @@ from iuinet.errors import IUINetError, UsageError
 from iuinet.labels import Organ, terminology_entry
 from IUINetSegmentationLib.subject_hierarchy import put_beside, remove_item
 
-# Name of the representation as Slicer's C++ constant has it; the static getter is not wrapped everywhere.
+# What vtkSegmentationConverter calls the representation; it is also the word in saved files.
 BINARY_LABELMAP = "Binary labelmap"
 
 
@@ -86,7 +86,7 @@ def fill_node(
 def result_node(
     given: slicer.vtkMRMLSegmentationNode | None, name: str
 ) -> Iterator[slicer.vtkMRMLSegmentationNode]:
-    """The node for a result: the given one, or a new one. If the block fails, it is undone or removed."""
+    """The node for a result. If the block fails, a new one is removed, a given one emptied and moved back."""
     node = given or slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
     transform_id = node.GetTransformNodeID()
     try:
