@@ -166,7 +166,7 @@ def report_table(report: Mapping[str, Any]) -> str:
     for organ in report["organs"]:
         if organ["found"]:
             row = (
-                _millilitres(organ["millilitres"]),
+                millilitres_text(organ["millilitres"]),
                 str(round(organ["mean_hu"])),
                 "; ".join(_remarks(organ)),
             )
@@ -194,8 +194,8 @@ def _remarks(organ: Mapping[str, Any]) -> list[str]:
     return remarks
 
 
-def _millilitres(value: float) -> str:
-    """With a decimal where it says something; never 0 for an organ that was found."""
+def millilitres_text(value: float) -> str:
+    """A volume for people: a decimal where it says something, never 0 for an organ that was found."""
     if value < 0.05:
         return "< 0.1"
     return f"{value:.0f}" if value >= 100 else f"{value:.1f}"
