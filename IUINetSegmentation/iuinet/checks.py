@@ -60,7 +60,7 @@ def enforce(findings: Sequence[Finding], accept_warnings: bool) -> None:
             if finding.severity == severity:
                 hint = finding.hint
                 if severity == WARNING:
-                    hint += " To segment it anyway: --accept-warnings."
+                    hint += " To segment it anyway, accept the warnings (in the command: --accept-warnings)."
                 raise InputRefused(finding.message, hint=hint, code=finding.code)
 
 
