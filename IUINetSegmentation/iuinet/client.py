@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 
-from . import protocol
 from .child import Child
 from .errors import IUINetError
 from .protocol import Message
@@ -80,8 +79,8 @@ class WorkerClient:
     ) -> Run:
         """Start a segmentation; see ``segment`` for the arguments. The run's result is (labels, report).
 
-        Errors: IUINetError worker-start, or busy while another run is under way; ProtocolError for voxels
-        that are no plain numbers.
+        Errors: IUINetError worker-start, or busy while another run is under way; InputRefused for
+        voxels that are no plain numbers, OutputError if there is no place for temporary files.
         """
         if weights is not None and is_path(weights):
             # The worker runs in another folder.
@@ -108,8 +107,7 @@ class WorkerClient:
         files = None
         if volume is not None:
             files = Files(volume)
-            request["volume"] = protocol.describe_volume(volume, files.volume_path)
-            request["output"] = str(files.labels_path)
+            request |= files.description
         self._run = Run(self._child, request, files)
         return self._run
 

@@ -157,28 +157,37 @@ class Run:
 
 
 class Files:
-    """The private folder through which the voxels of one run travel."""
+    """The private folder through which the voxels of one run travel.
+
+    description: the fields of the request that tell the worker about them.
+    Errors: InputRefused for voxels that are no plain numbers, OutputError where there is no place.
+    """
 
     def __init__(self, volume: Volume) -> None:
         self._volume = volume
-        self._folder = Path(tempfile.mkdtemp(prefix="iuinet-"))
-        self.volume_path = self._folder / "volume.raw"
-        self.labels_path = self._folder / "labels.raw"
+        try:
+            self._folder = Path(tempfile.mkdtemp(prefix="iuinet-"))
+        except OSError as error:
+            raise _no_place(tempfile.tempdir, error) from error
+        self._voxels = self._folder / "volume.raw"
+        self._labels = self._folder / "labels.raw"
+        try:
+            described = protocol.describe_volume(volume, self._voxels)
+        except BaseException:
+            self.remove()
+            raise
+        self.description = {"volume": described, "output": str(self._labels)}
 
     def write(self) -> Iterator[float]:
         """Write the voxels bit by bit; yields the share that is done. OutputError if the disk refuses."""
         try:
-            yield from protocol.array_writer(self.volume_path, self._volume.array)
+            yield from protocol.array_writer(self._voxels, self._volume.array)
         except OSError as error:
-            raise OutputError(
-                f"the scan cannot be handed over through {self._folder.parent}: {error.strerror}",
-                code="temporary-folder",
-                hint="Free some space there, or set TMPDIR (Windows: TEMP) to another folder.",
-            ) from error
+            raise _no_place(self._folder.parent, error) from error
 
     def read_labels(self) -> np.ndarray:
         """The labels that the worker left: uint8, the volume's shape. ProtocolError if they are not there."""
-        return protocol.read_array(self.labels_path, np.dtype(np.uint8), self._volume.array.shape)
+        return protocol.read_array(self._labels, np.dtype(np.uint8), self._volume.array.shape)
 
     def remove(self) -> None:
         """Delete the folder; also from Windows while a killed child still holds a file for a moment."""
@@ -187,6 +196,15 @@ class Files:
             if not self._folder.exists():
                 return
             time.sleep(0.05)
+
+
+def _no_place(folder: Path | str | None, error: OSError) -> OutputError:
+    place = folder or "a temporary folder"
+    return OutputError(
+        f"the scan cannot be handed over through {place}: {error.strerror or error}",
+        code="temporary-folder",
+        hint="Free some space there, or set TMPDIR (Windows: TEMP) to another folder.",
+    )
 
 
 def _cancelled() -> Cancelled:
