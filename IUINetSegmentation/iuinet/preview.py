@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .atomic import atomic
+from .errors import IUINetError
 from .labels import Organ
 from .preview_drawing import draw_bar, draw_section, mark_sections, rgb
 from .preview_sections import (
@@ -56,7 +57,7 @@ def draw_preview(
     """Draw a result as a PNG file; one that is there is replaced.
 
     labels: uint8 (k, j, i), the volume's shape. organs: what the labels mean, in the order of the legend.
-    Raises OutputError if the file cannot be written.
+    Raises OutputError if the file cannot be written, IUINetError "no-matplotlib".
     """
     with quiet_matplotlib():
         figure = make_figure(volume, labels, organs, title)
@@ -73,8 +74,15 @@ def quiet_matplotlib() -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # such as for a title with letters that no font has
-            import matplotlib
-
+            try:
+                import matplotlib
+                import matplotlib.figure
+            except ImportError as error:
+                raise IUINetError(
+                    f"the preview cannot be drawn without matplotlib: {error}",
+                    hint="Install it with 'pip install iuinet[preview]', or do without the preview.",
+                    code="no-matplotlib",
+                ) from error
             with matplotlib.rc_context():
                 matplotlib.rcdefaults()
                 yield

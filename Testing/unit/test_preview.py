@@ -2,12 +2,13 @@
 
 import itertools
 import struct
+import sys
 import warnings
 
 import numpy as np
 import pytest
 
-from iuinet.errors import OutputError
+from iuinet.errors import IUINetError, OutputError
 from iuinet.labels import ORGANS, Organ
 from iuinet.preview import draw_preview, make_figure, quiet_matplotlib
 from iuinet.preview_sections import AXIAL, CORONAL, PLANES, SAGITTAL, cut, overview_ranges, place_of, scan_of
@@ -256,6 +257,13 @@ class TestFile:
         with pytest.raises(OutputError) as caught:
             draw_preview(tmp_path / "none" / "p.png", volume, right_front_top(volume), [MARKER])
         assert caught.value.code == "no-output-folder"
+
+    def test_a_missing_matplotlib_is_named(self, tmp_path, monkeypatch):
+        monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+        with pytest.raises(IUINetError) as caught:
+            draw_preview(tmp_path / "p.png", patient(), right_front_top(patient()), [MARKER])
+        assert caught.value.code == "no-matplotlib"
+        assert not list(tmp_path.iterdir())
 
     def test_the_users_own_settings_of_matplotlib_neither_matter_nor_change(self, tmp_path):
         import matplotlib
