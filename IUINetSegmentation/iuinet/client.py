@@ -151,16 +151,17 @@ class WorkerClient:
 
 def wait(run: Run, progress: Progress | None = None, cancelled: Callable[[], bool] | None = None) -> Any:
     """Poll a run until it ends, and give its result or raise its error."""
-    told = None
     try:
-        while not run.poll():
-            if progress is not None and (run.stage, run.fraction) != told:
-                told = (run.stage, run.fraction)
-                progress(*told)
+        while True:
+            done = run.poll()
+            for step in run.take_steps():
+                if progress is not None:
+                    progress(*step)
+            if done:
+                return run.result()
             if cancelled is not None and cancelled():
                 run.cancel()
             time.sleep(_POLL_S)
     except BaseException:
-        run.abandon()
+        run.abandon()  # does nothing to a run that has ended
         raise
-    return run.result()

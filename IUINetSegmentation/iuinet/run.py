@@ -36,6 +36,7 @@ class Run:
         self.warnings: list[Message] = []
         self.fallbacks: list[str] = []
         self.done = False
+        self._steps: list[tuple[str, float]] = []
         self._child = child
         self._number: int = request["run"]
         self._request = request
@@ -89,11 +90,20 @@ class Run:
             raise self._error
         return self._outcome
 
+    def take_steps(self) -> list[tuple[str, float]]:
+        """Every (stage, fraction) since the last call: also the stages that were over between two polls."""
+        steps, self._steps = self._steps, []
+        return steps
+
+    def _step(self, stage: str, fraction: float) -> None:
+        self.stage, self.fraction = stage, fraction
+        self._steps.append((stage, fraction))
+
     def _write_some(self) -> None:
         """Write voxels for a moment; when all are there, send the request."""
         end = time.monotonic() + _SHARE_S
         for fraction in self._writing:
-            self.stage, self.fraction = "reading", fraction
+            self._step("reading", fraction)
             if time.monotonic() > end:
                 return
         self._writing = None
@@ -114,9 +124,9 @@ class Run:
     def _take(self, message: Message) -> None:
         kind = message["kind"]
         if kind == "stage":
-            self.stage, self.fraction = message["stage"], 0.0
+            self._step(message["stage"], 0.0)
         elif kind == "progress":
-            self.stage, self.fraction = message["stage"], message["fraction"]
+            self._step(message["stage"], message["fraction"])
         elif kind == "warning":
             self.warnings.append(message)
         elif kind == "fallback":
