@@ -25,6 +25,8 @@ from .volume import Volume
 
 Progress = Callable[[str, float], None]
 
+SMALLEST_EDGE = 32  # voxels
+
 
 @dataclass
 class Prediction:
@@ -87,7 +89,10 @@ class Segmenter:
         self.device = choose_device(device)
         self.net, self.document = load_model(weights.path, self.device)
         self.organs = organs_of_model(self.document)
-        self.costs = {name: cost.total for name, cost in count_modules(self.net).items()}
+        # Shares of the work, for the progress. A small volume gives the same shares as a large one; tensors
+        # without memory would need none, but torch then loads its compiler, which takes seconds.
+        probe = torch.zeros(1, 1, *[SMALLEST_EDGE] * 3, device=self.device)
+        self.costs = {name: cost.total for name, cost in count_modules(self.net, probe).items()}
 
     def __call__(
         self,

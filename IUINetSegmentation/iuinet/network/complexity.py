@@ -7,6 +7,7 @@ from the shapes, on tensors without memory.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -64,33 +65,35 @@ def module_cost(module: nn.Module, inputs: tuple[torch.Tensor, ...], output: tor
     return None
 
 
-def count_modules(net: IUINet, size: int | None = None) -> dict[str, Cost]:
-    """Cost per module name for one volume of size^3 voxels (the model's own size by default)."""
-    size = size or net.config.size
-    with torch.device("meta"):
-        net = IUINet(net.config)
-        x = torch.empty(1, 1, size, size, size)
+def count_modules(net: IUINet, x: torch.Tensor) -> dict[str, Cost]:
+    """Cost per module name of one pass of x (1, 1, H, W, D) through the net; both may be on meta."""
     costs: dict[str, Cost] = {}
 
-    def record(name: str):
-        def hook(module, inputs, output):
+    def record(name: str) -> Callable:
+        def hook(module: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
             cost = module_cost(module, inputs, output)
             if cost is not None:
                 costs[name] = costs.get(name, Cost()) + cost
 
         return hook
 
-    for name, module in net.named_modules():
-        module.register_forward_hook(record(name))
-    with torch.no_grad():
-        net(x)
+    handles = [module.register_forward_hook(record(name)) for name, module in net.named_modules()]
+    try:
+        with torch.no_grad():
+            net(x)
+    finally:
+        for handle in handles:
+            handle.remove()
     return costs
 
 
 def count(net: IUINet, size: int | None = None) -> tuple[int, Cost]:
     """(trainable parameters, total cost) for one volume of size^3 voxels."""
     parameters = sum(p.numel() for p in net.parameters() if p.requires_grad)
-    return parameters, sum(count_modules(net, size).values(), Cost())
+    size = size or net.config.size
+    with torch.device("meta"):
+        costs = count_modules(IUINet(net.config), torch.empty(1, 1, size, size, size))
+    return parameters, sum(costs.values(), Cost())
 
 
 def complexity_table(net: IUINet, size: int | None = None) -> str:
