@@ -19,6 +19,7 @@ import SimpleITK as sitk
 from .dicom_extent import DEFLATED, EXPLICIT_BIG_ENDIAN
 from .dicom_headers import PixelLayout, Slice
 from .errors import InputRefused
+from .file_headers import check_letters
 from .native_output import captured_native_output
 
 RLE = "1.2.840.10008.1.2.5"
@@ -130,6 +131,7 @@ def _decode_file(piece: Slice) -> np.ndarray:
     shape = (layout.frames, layout.rows, layout.columns)
     if layout.transfer_syntax == DEFLATED:
         return _rescale(_unpack(_stored_by_pydicom(piece), layout), piece).reshape(shape)
+    check_letters(piece.path)
     with captured_native_output() as native:
         try:
             image = sitk.ReadImage(str(piece.path), imageIO="GDCMImageIO")

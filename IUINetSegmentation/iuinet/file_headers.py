@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import gzip
 import math
+import os
 import re
 import struct
 import zlib
 from pathlib import Path
 from typing import BinaryIO
 
-from .errors import InputRefused
+from .errors import InputRefused, UsageError
 
 GZIP_MAGIC = b"\x1f\x8b"
 NIFTI1_BYTES, NIFTI2_BYTES = 348, 540
@@ -23,6 +24,21 @@ TEXT_HEADER_BYTES = 65536
 CHUNK_BYTES = 1 << 22
 SPACING_TOLERANCE = 0.01  # between the two spacings that a NIfTI header may hold
 COPY_AGAIN = "Copy or export the file again from its source."
+
+
+def check_letters(path: Path) -> None:
+    """Raises UsageError "name-encoding" for a name that ITK would end the whole process over: its bytes
+    are no UTF-8."""
+    try:
+        same = os.fsencode(path) == str(path).encode("utf-8")
+    except UnicodeEncodeError:
+        same = False
+    if not same:
+        raise UsageError(
+            f"the name {os.fsencode(path)!r} cannot be used, because its bytes are no UTF-8",
+            hint="Rename the file or folder, or use a UTF-8 locale such as LC_ALL=C.UTF-8.",
+            code="name-encoding",
+        )
 
 
 def inspect_file(path: Path, ending: str) -> list[str]:

@@ -12,23 +12,23 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
+from .atomic import atomic
 from .errors import UsageError, WeightsError
 from .model_file import METADATA_KEY, read_document
 from .network import IUINet, IUINetConfig
 
 
 def save_model(path: str | os.PathLike, net: IUINet, document: dict) -> None:
-    """Write the network's weights and its document; the network part of the document is filled in here."""
+    """Write the network's weights and its document; the network part of the document is filled in here.
+
+    A file that is there is replaced, completely or not at all. Raises OutputError.
+    """
     document = {**document, "network": net.config.to_dict()}
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in net.state_dict().items()}
-    temporary = Path(f"{os.fspath(path)}.part")
-    try:
-        save_file(tensors, temporary, metadata={METADATA_KEY: json.dumps(document)})
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with atomic(path, overwrite=True) as draft:
+        draft.write_bytes(save(tensors, metadata={METADATA_KEY: json.dumps(document)}))
 
 
 def load_model(path: str | os.PathLike, device: str | torch.device = "cpu") -> tuple[IUINet, dict]:

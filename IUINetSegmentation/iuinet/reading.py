@@ -15,7 +15,7 @@ import SimpleITK as sitk
 
 from .dicom import file_is_dicom, no_permission, read_dicom
 from .errors import InputRefused, UsageError
-from .file_headers import COPY_AGAIN, inspect_file
+from .file_headers import COPY_AGAIN, check_letters, inspect_file
 from .native_output import captured_native_output
 from .volume import Grid, Volume
 
@@ -109,6 +109,7 @@ def _read(path: Path, series: str | None) -> Volume:
 
 def _read_file(path: Path, ending: str) -> Volume:
     notes = inspect_file(path, ending)
+    check_letters(path)
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     reader.SetImageIO(READERS[ending])

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import IUINetError, OutputError, UsageError
+from ..file_headers import check_letters
 from ..labels import organs_of_model, select
 from ..probe import require_torch
 from ..reading import read_volume
@@ -92,7 +93,7 @@ class Outputs:
                 code="no-matplotlib",
             )
         for path in (ct, *(path for _, path in self.named())):
-            _check_letters(path)
+            check_letters(path)
         seen = {ct.resolve()}
         for _, path in self.named():
             self._check_place(path)
@@ -161,20 +162,6 @@ def _draw(path: Path, volume: Volume, result: SegmentationResult) -> None:
             f"the preview cannot be drawn: {error}", hint="Leave --preview out.", code="no-matplotlib"
         ) from error
     draw_preview(path, volume, result.labels, result.organs, volume.name)
-
-
-def _check_letters(path: Path) -> None:
-    """ITK takes names in UTF-8 only and ends the whole process where a name is none."""
-    try:
-        same = os.fsencode(path) == str(path).encode("utf-8")
-    except UnicodeEncodeError:
-        same = False
-    if not same:
-        raise UsageError(
-            f"the name {os.fsencode(path)!r} cannot be used, because its bytes are no UTF-8",
-            hint="Rename the file or folder, or use a UTF-8 locale such as LC_ALL=C.UTF-8.",
-            code="name-encoding",
-        )
 
 
 def _check_ending(path: Path | None, endings: tuple[str, ...]) -> None:
