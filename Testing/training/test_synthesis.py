@@ -1,0 +1,130 @@
+"""Label-driven synthesis: labels in their places, plausible HU, everything from the seed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="torch is not installed here")
+
+import torch
+from synthesis import HELD_OUT, IGNORE, ORGANS, TRAINING, Anatomy, generate
+from synthesis.sources import read_tissues
+from synthesis.tissues import NAMES, NUMBER, table
+from synthesis.view import View
+from training.small_anatomy import small_anatomy
+
+SIZE = 48
+IDS = {name: number for number, name in enumerate(ORGANS, start=1)}
+
+
+@pytest.fixture(scope="module")
+def anatomy() -> Anatomy:
+    return small_anatomy()
+
+
+@pytest.fixture(scope="module")
+def whole(anatomy: Anatomy) -> View:
+    """A field of view over the whole torso."""
+    return View((0.0, 20.0, 20.0), (200.0, 280.0, 360.0))
+
+
+def test_every_tissue_has_values_in_every_phase():
+    values = table()
+    for phase in values["probability"]:
+        ranges = values["same"] | values["portal" if phase == "random" else phase]
+        missing = set(NAMES) - set(ranges) - {"unknown esophagus"}
+        assert not missing, f"{phase}: {missing}"
+        assert all(low <= high for low, high in ranges.values())
+    assert sum(values["probability"].values()) == pytest.approx(1)
+
+
+def test_the_organs_numbers_are_their_label_ids():
+    assert tuple(NUMBER[name] for name in ORGANS) == tuple(range(1, 14))
+    from iuinet.labels import ORGANS as PRODUCT
+
+    assert [(organ.id, organ.name) for organ in PRODUCT] == [(n, name) for name, n in IDS.items()]
+
+
+def test_a_scan_is_a_function_of_its_seed(anatomy):
+    first, again, other = (generate(anatomy, seed, 32) for seed in (5, 5, 6))
+    assert torch.equal(first.image, again.image) and torch.equal(first.labels, again.labels)
+    assert not torch.equal(first.image, other.image)
+
+
+def test_image_and_labels_have_the_promised_form(anatomy):
+    sample = generate(anatomy, 1, 32)
+    assert sample.image.shape == (1, 1, 32, 32, 32) and sample.image.dtype == torch.float32
+    assert sample.labels.shape == (32, 32, 32) and sample.labels.dtype == torch.uint8
+    assert torch.isfinite(sample.image).all()
+    assert set(sample.labels.unique().tolist()) <= {*range(14), IGNORE}
+
+
+def test_the_patients_right_is_at_small_i(anatomy, whole):
+    for seed in range(4):
+        labels = generate(anatomy, seed, SIZE, view=whole).labels
+        place = {
+            name: float(torch.nonzero(labels == IDS[name])[:, 2].float().mean())
+            for name in ("liver", "spleen", "right kidney", "left kidney")
+            if (labels == IDS[name]).any()
+        }
+        # Now and then a scan lacks a spleen or kidney, as patients do.
+        for right, left in (("liver", "spleen"), ("right kidney", "left kidney")):
+            if right in place and left in place:
+                assert place[right] < place[left]
+
+
+def test_the_head_is_at_large_k_and_the_back_at_large_j(anatomy, whole):
+    labels = generate(anatomy, 3, SIZE, view=whole).labels
+    names = ("liver", "right kidney", "stomach")
+    centre = {name: torch.nonzero(labels == IDS[name]).float().mean(0) for name in names}
+    assert centre["liver"][0] > centre["right kidney"][0]
+    assert centre["stomach"][1] < centre["right kidney"][1]
+
+
+@pytest.mark.parametrize(
+    ("phase", "liver", "kidney"), [("portal", (50, 150), (100, 300)), ("non_contrast", (0, 85), (-30, 65))]
+)
+def test_hounsfield_units_belong_to_the_phase(anatomy, whole, phase, liver, kidney):
+    for seed in range(4):
+        sample = generate(anatomy, seed, SIZE, phase=phase, view=whole)
+        image, labels = sample.image[0, 0], sample.labels
+        for name, (low, high) in (("liver", liver), ("right kidney", kidney)):
+            # The upper part of an organ's values: at its edge it is mixed with fat.
+            assert low < float(image[labels == IDS[name]].quantile(0.7)) < high, (name, seed)
+
+
+def test_there_is_air_around_the_body_and_soft_tissue_in_it(anatomy, whole):
+    image = generate(anatomy, 2, SIZE, view=whole).image[0, 0]
+    assert float(image[:, 0, 0].median()) < -800
+    assert -150 < float(image[24, 20:28, 16:32].median()) < 250
+
+
+def test_a_donor_lends_organs(anatomy, whole):
+    """With a donor of another name some scans change, and all organs stay on their sides."""
+    donor = Anatomy("donor", anatomy.tissue, anatomy.distance, anatomy.boxes)
+    changed = 0
+    for seed in range(6):
+        alone = generate(anatomy, seed, 32, view=whole)
+        mixed = generate(anatomy, seed, 32, view=whole, donors=(anatomy, donor))
+        changed += not torch.equal(alone.image, mixed.image)
+        assert (mixed.labels == IDS["liver"]).any()
+    assert changed
+
+
+@pytest.mark.parametrize("name", TRAINING)
+def test_the_published_label_maps_become_bodies_of_plausible_size(data_folder, name):
+    """The atlas' header is wrong about its spacing: its liver tells."""
+    tissue = read_tissues(name, data_folder)
+    litres = np.count_nonzero(tissue == NUMBER["liver"]) * 8e-6
+    assert 1.0 < litres < 2.5
+    assert (tissue == NUMBER["stomach"]).any() and (tissue == NUMBER["duodenum"]).any()
+    liver, spleen = (np.argwhere(tissue == NUMBER[organ]).mean(0) for organ in ("liver", "spleen"))
+    assert liver[2] < spleen[2], "canonical axes run to the patient's left"
+
+
+def test_what_validates_is_never_trained_on():
+    from fitting.options import Options
+
+    assert not set(Options().anatomies) & set(HELD_OUT)
+    assert not set(TRAINING) & set(HELD_OUT)

@@ -1,0 +1,1 @@
+"""Measuring a model: the cases it is measured on, and the scores."""

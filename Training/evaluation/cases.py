@@ -1,0 +1,78 @@
+"""What a model is measured on: generated CT of an anatomy that no training saw, and real scans."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+from synthesis import Anatomy, Sample, generate
+
+from iuinet.reading import read_volume
+from iuinet.volume import Grid, Volume
+
+# Label ids of the slab's reference (TotalSegmentator, version 2) under our organ names.
+SLAB_IDS = {
+    "spleen": 1,
+    "liver": 5,
+    "stomach": 6,
+    "pancreas": 7,
+    "right adrenal gland": 8,
+    "aorta": 52,
+    "inferior vena cava": 63,
+    "portal and splenic veins": 64,
+}
+REAL_SCANS = ("CRLM-CT-1004", "CRLM-CT-1006")
+GENERATED_SIZE = 160
+
+
+@dataclass(frozen=True)
+class Case:
+    """A CT with what is known of it. truth: label ids (k, j, i) by ``ids``, None where nobody drew any."""
+
+    name: str
+    group: str
+    volume: Volume
+    truth: np.ndarray | None
+    ids: dict[str, int]
+
+
+def as_volume(sample: Sample, name: str) -> Volume:
+    """A generated scan as a volume: its cube's voxels, its field of view's millimetres."""
+    array = sample.image[0, 0].round().numpy().astype(np.int16)
+    shape = array.shape
+    spacing = tuple(extent / n for extent, n in zip(sample.view.extent_mm, shape, strict=True))[::-1]
+    origin = tuple(low + step / 2 for low, step in zip(sample.view.low[::-1], spacing, strict=True))
+    return Volume(array, Grid(shape[::-1], spacing, origin), name, "CT")
+
+
+def generated(anatomy: Anatomy, seeds: range, ids: dict[str, int], phases: tuple[str, ...]) -> Iterator[Case]:
+    """Generated CTs of one anatomy, every phase with every seed."""
+    for phase in phases:
+        for seed in seeds:
+            sample = generate(anatomy, seed, GENERATED_SIZE, phase=phase)
+            name = f"{anatomy.name} {phase} {seed}"
+            yield Case(name, f"generated {phase}", as_volume(sample, name), sample.labels.numpy(), ids)
+
+
+def slab(data: Path) -> Case:
+    """The real 4 cm slab, with labels that another model drew."""
+    folder = data / "ct" / "TotalSegmentator-slab"
+    volume = read_volume(folder / "dicom")
+    truth = sitk.ReadImage(str(folder / "labels.nii.gz"))
+    grid = volume.grid
+    reference = sitk.Image(list(grid.size), sitk.sitkUInt8)
+    reference.SetSpacing(grid.spacing)
+    reference.SetOrigin(grid.origin)
+    reference.SetDirection(np.asarray(grid.direction).ravel().tolist())
+    # The labels lie on the same grid in another orientation: nearest neighbour only reorders them.
+    truth = sitk.Resample(truth, reference, sitk.Transform(), sitk.sitkNearestNeighbor)
+    return Case("slab", "real slab", volume, sitk.GetArrayFromImage(truth), SLAB_IDS)
+
+
+def whole_scans(data: Path) -> Iterator[Case]:
+    """Real scans without labels."""
+    for name in REAL_SCANS:
+        yield Case(name, "real scan", read_volume(data / "ct" / name), None, {})

@@ -1,0 +1,1 @@
+"""The training loop and its parts: options, loss, state on disk."""

@@ -1,0 +1,129 @@
+"""Where a synthetic scan looks: its field of view in an anatomy, and how the anatomy is deformed under it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch.nn.functional import interpolate
+
+from .anatomy import Anatomy
+from .chance import Chance
+
+LATTICE = 24  # nodes per axis on which the deformation is computed
+
+# Wavelength as nodes over the field of view, and deviation in mm.
+NOISE = ((3, 10.0), (5, 8.0), (9, 4.5), (16, 2.0))
+
+# Organs that move and grow on their own: deviation of log size, deviation of the shift in mm.
+MOVING = {
+    "liver": (0.12, 5.0),
+    "spleen": (0.28, 8.0),
+    "stomach": (0.30, 9.0),
+    "right kidney": (0.18, 9.0),
+    "left kidney": (0.18, 9.0),
+    "gallbladder": (0.35, 7.0),
+    "pancreas": (0.18, 6.0),
+    "aorta": (0.0, 4.0),
+}
+
+
+@dataclass(frozen=True)
+class View:
+    """A field of view: lowest and highest position (k, j, i) in mm of the anatomy's grid."""
+
+    low: tuple[float, float, float]
+    high: tuple[float, float, float]
+
+    @property
+    def extent_mm(self) -> tuple[float, ...]:
+        """Size along k, j, i."""
+        return tuple(b - a for a, b in zip(self.low, self.high, strict=True))
+
+
+def draw_view(anatomy: Anatomy, chance: Chance) -> View:
+    """A field of view as abdominal CT has them: dome to liver's end, kidneys or pelvis, sometimes a slab."""
+    boxes, length = anatomy.boxes, anatomy.extent_mm[0]
+    dome, liver_end = boxes["liver"][1][0], boxes["liver"][0][0]
+    kidneys = [boxes[name] for name in ("right kidney", "left kidney") if name in boxes]
+    kidneys_end = min((low[0] for low, _ in kidneys), default=0)
+    top = dome + chance.uniform(0, 75)
+    if chance.happens(0.3):
+        top = dome - chance.uniform(0, 70)
+    kind = chance.choose((0.34, 0.25, 0.23, 0.18))
+    if kind == 0:
+        bottom = liver_end + chance.uniform(-30, 20)
+    elif kind == 1:
+        bottom = kidneys_end + chance.uniform(-40, 20)
+    elif kind == 2:
+        bottom = kidneys_end - chance.uniform(60, 240)
+    else:
+        thickness = chance.uniform(30, 90)
+        bottom = chance.uniform(liver_end, dome - thickness)
+        top = bottom + thickness
+    # Deformation may reach a little beyond the anatomy: its edge voxels are repeated there.
+    bottom, top = max(bottom, -6.0), min(top, length + 6.0)
+    if top - bottom < 30:
+        bottom, top = max(0.0, top - 60), top
+    centre, half = _in_plane(anatomy, chance)
+    return View((bottom, centre[0] - half, centre[1] - half), (top, centre[0] + half, centre[1] + half))
+
+
+def _in_plane(anatomy: Anatomy, chance: Chance) -> tuple[tuple[float, float], float]:
+    """Centre (j, i) and half the edge, in mm, of the square that the scanner reconstructs."""
+    k = int((anatomy.boxes["liver"][0][0] + anatomy.boxes["liver"][1][0]) / 4)
+    body = anatomy.distance[1, min(k, len(anatomy.tissue) - 1)] < 15
+    rows, columns = torch.where(body)
+    j, i = (int(rows.min()) + int(rows.max())), (int(columns.min()) + int(columns.max()))
+    width = 2.0 * (int(columns.max()) - int(columns.min()))
+    half = width / 2 * chance.uniform(1.0, 1.65)
+    return (j + chance.normal(12), i + chance.normal(8)), half
+
+
+def sampling_positions(anatomy: Anatomy, view: View, size: int, chance: Chance) -> torch.Tensor:
+    """(3, S, S, S): for every voxel of the scan the position (k, j, i) in mm in the anatomy's grid."""
+    axes = [_centres(low, high, LATTICE) for low, high in zip(view.low, view.high, strict=True)]
+    base = torch.stack(torch.meshgrid(*axes, indexing="ij"))
+    middle = torch.tensor([(a + b) / 2 for a, b in zip(view.low, view.high, strict=True)]).view(3, 1, 1, 1)
+    moved = _affine(base - middle, chance) + middle
+    for nodes, deviation in NOISE:
+        strength = deviation * chance.uniform(0.3, 1.3)
+        moved = moved + strength * chance.noise((nodes,) * 3, (LATTICE,) * 3, 3)
+    moved = moved + _organ_moves(anatomy, moved, chance)
+    axes = [_centres(low, high, size) for low, high in zip(view.low, view.high, strict=True)]
+    fine = torch.stack(torch.meshgrid(*axes, indexing="ij"))
+    displacement = moved - base
+    return fine + interpolate(displacement[None], size=(size,) * 3, mode="trilinear", align_corners=False)[0]
+
+
+def _centres(low: float, high: float, count: int) -> torch.Tensor:
+    return low + (torch.arange(count, dtype=torch.float32) + 0.5) * ((high - low) / count)
+
+
+def _affine(position: torch.Tensor, chance: Chance) -> torch.Tensor:
+    """Rotation by a few degrees about every axis and scaling along each."""
+    matrix = torch.eye(3)
+    for first, second, deviation in ((1, 2, 5.0), (0, 1, 4.0), (0, 2, 4.0)):
+        angle = torch.deg2rad(torch.tensor(chance.normal(deviation)))
+        turn = torch.eye(3)
+        turn[first, first] = turn[second, second] = torch.cos(angle)
+        turn[first, second], turn[second, first] = -torch.sin(angle), torch.sin(angle)
+        matrix = turn @ matrix
+    scale = torch.tensor([1 / chance.uniform(0.85, 1.15) for _ in range(3)])
+    return torch.einsum("ab,bkji->akji", matrix * scale, position)
+
+
+def _organ_moves(anatomy: Anatomy, position: torch.Tensor, chance: Chance) -> torch.Tensor:
+    """Every moving organ scaled about its centre and shifted, fading out around it."""
+    move = torch.zeros_like(position)
+    for name, (log_size, shift) in MOVING.items():
+        factor = 2.718281828 ** chance.normal(log_size) if log_size else 1.0
+        offset = torch.tensor([chance.normal(shift) for _ in range(3)]).view(3, 1, 1, 1)
+        if name not in anatomy.boxes:
+            continue
+        low, high = (torch.tensor(corner).view(3, 1, 1, 1) for corner in anatomy.boxes[name])
+        centre, radius = (low + high) / 2, (high - low) / 2 + 15
+        away = position - centre
+        weight = torch.exp(-(((away / radius) ** 2).sum(0, keepdim=True) ** 2) / 2)
+        move = move + weight * ((1 / factor - 1) * away + offset)
+    return move
