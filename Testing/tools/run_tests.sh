@@ -20,6 +20,9 @@ if [ $# -gt 0 ]; then parts=("$@"); fi
 # No screen is needed, and none is used where there is one.
 export QT_QPA_PLATFORM=offscreen VTK_DEFAULT_OPENGL_WINDOW=vtkEGLRenderWindow MPLBACKEND=Agg
 unset DISPLAY
+# The models of the tests are small: more threads gain nothing, and on a busy machine they wait for each
+# other (the MRML tests then take 240 s instead of 28).
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 
 run_part() {
   if [ "$1" = lint ]; then
