@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 
 from evaluation.scores import mean_scores
@@ -72,12 +74,21 @@ def document(card: dict, settings: Options, steps: int, metrics: dict) -> dict:
         "version": card["version"],
         "organs": [{"name": name, "label": label} for label, name in enumerate(ORGANS, start=1)],
         "preprocessing": {"orientation": "LPS", "size": settings.size, "window": list(settings.window)},
-        "training": {**card["training"], "recipe": recipe},
+        "training": {**card["training"], "recipe": recipe, "revision": revision(), "date": str(date.today())},
         "metrics": metrics,
         "license": card["license"],
         "attributions": card["attributions"],
         "intended_use": card["intended_use"],
     }
+
+
+def revision() -> str:
+    """The git revision of these scripts, "unknown" outside a checkout."""
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
 
 
 def summary(evaluation: dict) -> dict:
