@@ -186,6 +186,8 @@ def test_an_interrupt_ends_with_6_and_leaves_nothing(
 ) -> None:
     folder = work_folder(tmp_path)
     arguments = ["segment", str(ct), "--weights", str(slow_model), "--report", "r.json"]
+    # What a shell starts in the background has Ctrl-C ignored, and so has all that this process starts.
+    before = signal.signal(number, signal.SIG_DFL)
     ours, theirs = pty.openpty()  # on a terminal the progress line says when the network is under way
     command = subprocess.Popen(
         [sys.executable, "-m", "iuinet", *arguments],
@@ -195,6 +197,7 @@ def test_an_interrupt_ends_with_6_and_leaves_nothing(
         stderr=theirs,
         text=True,
     )
+    signal.signal(number, before)
     os.close(theirs)
     with command:
         shown = read_until(ours, "Segmenting")
@@ -215,5 +218,8 @@ def read_until(terminal: int, text: str) -> str:
     end = time.monotonic() + 60
     while text not in shown:
         assert time.monotonic() < end, shown
-        shown += os.read(terminal, 4096).decode("utf-8", "replace")
+        try:
+            shown += os.read(terminal, 4096).decode("utf-8", "replace")
+        except OSError:  # the program has ended, and its terminal with it
+            raise AssertionError(f"{text!r} was never shown, only: {shown}") from None
     return shown
