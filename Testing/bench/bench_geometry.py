@@ -11,14 +11,12 @@ import argparse
 
 import numpy as np
 import SimpleITK as sitk
-import torch
+from unit.test_inference import through_the_geometry
 
 from iuinet.inference import Segmenter
 from iuinet.labels import ORGANS
-from iuinet.preprocessing import resize
 from iuinet.reading import volume_from_image
 from iuinet.sample import make_sample
-from iuinet.upsampling import upsample_labels
 from iuinet.weights import resolve
 from iuinet.writing import image_on_grid
 
@@ -30,12 +28,6 @@ def dice(truth: np.ndarray, found: np.ndarray, label: int) -> float:
     """DSC of one label; NaN where both are empty."""
     a, b = truth == label, found == label
     return 2 * (a & b).sum() / (a.sum() + b.sum()) if a.any() or b.any() else float("nan")
-
-
-def through_the_geometry(labels: np.ndarray, size: int) -> np.ndarray:
-    """Labels (k, j, i), resized one-hot to size^3 and back as inference does."""
-    one_hot = [resize((labels == label) * 1.0, (size,) * 3) for label in range(len(ORGANS) + 1)]
-    return upsample_labels(torch.stack(one_hot), labels.shape)
 
 
 def rotated(image: sitk.Image, axis: tuple[int, int, int], outside: float, interpolator: int) -> sitk.Image:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -21,9 +20,9 @@ from typing import Any, NoReturn
 import numpy as np
 
 from iuinet.cli.console import Console
-from iuinet.errors import Cancelled, OutputError, UsageError
+from iuinet.cli.frame import run_command
+from iuinet.errors import OutputError, UsageError
 from iuinet.labels import Organ, organs_of_model
-from iuinet.unexpected import plain_error
 from iuinet.volume import Volume
 
 MODULE_FOLDER = Path(__file__).resolve().parents[2] / "IUINetSegmentation"
@@ -31,27 +30,7 @@ MODULE_FOLDER = Path(__file__).resolve().parents[2] / "IUINetSegmentation"
 
 def main(arguments: list[str] | None = None) -> int:
     """Do the job; returns the exit status: that of the command ``iuinet segment``."""
-    console = Console()
-    debug = False
-    try:
-        with console.interruptible():
-            options = parse(arguments, os.environ)
-            debug = options.debug
-            with console.quiet(unless=debug):
-                run(options, console)
-        return 0
-    except SystemExit as end:  # --help
-        return int(end.code or 0)
-    except BaseException as error:
-        if debug:
-            traceback.print_exc()
-        if console.interrupted or isinstance(error, KeyboardInterrupt):
-            error = Cancelled("stopped before it was done", hint="Nothing was written.")
-        refusal = plain_error(error, "Run it again with --debug for the details.")
-        console.refuse(refusal)
-        return refusal.exit_status
-    finally:
-        console.close()
+    return run_command(lambda: parse(arguments, os.environ), run)
 
 
 class Parser(argparse.ArgumentParser):

@@ -8,43 +8,21 @@ from __future__ import annotations
 
 import argparse
 import re
-import traceback
 from collections.abc import Sequence
 from typing import NoReturn
 
 from .. import __version__
-from ..errors import Cancelled, UsageError
-from ..unexpected import plain_error
+from ..errors import UsageError
 from . import weights
 from .console import Console
+from .frame import run_command
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; gives the exit status."""
-    console = Console()
-    debug = False
-    try:
-        with console.interruptible():
-            options = _parser().parse_args(arguments)
-            debug = options.debug
-            with console.quiet(unless=debug):
-                options.run(options, console)
-        return 0
-    except SystemExit as end:  # --help and --version
-        return int(end.code or 0)
-    except BrokenPipeError:  # the reader of our output, such as "head", has seen enough
-        return 0
-    except BaseException as error:
-        if debug:
-            traceback.print_exc()
-        # Native code may turn the interrupt into an error of its own.
-        if console.interrupted or isinstance(error, KeyboardInterrupt):
-            error = Cancelled("stopped before it was done", hint="Nothing was written.")
-        refusal = plain_error(error, "Run the command again with --debug for the details.")
-        console.refuse(refusal)
-        return refusal.exit_status
-    finally:
-        console.close()
+    return run_command(
+        lambda: _parser().parse_args(arguments), lambda options, console: options.run(options, console)
+    )
 
 
 class _Parser(argparse.ArgumentParser):
