@@ -136,7 +136,7 @@ if [ -n "$slicer_core" ]; then
 fi
 install=("$venv/bin/python" -m pip install -qq --disable-pip-version-check --constraint "$constraints")
 if [ "$with_torch" = yes ]; then
-  "${install[@]}" --editable '.[test,preview,train,lint]'
+  "${install[@]}" --editable '.[test,preview,train,baselines,lint]'
 else
   "$venv/bin/python" Testing/tools/list_requirements.py test preview --without torch ptflops >"$venv/requirements.txt"
   "${install[@]}" --requirement "$venv/requirements.txt"
