@@ -47,6 +47,7 @@ class Console:
 
     def say(self, text: str = "") -> None:
         """One or several lines on standard output."""
+        self.clear()
         print(text, file=self._out, flush=True)
 
     def refuse(self, error: IUINetError) -> None:
@@ -58,11 +59,27 @@ class Console:
 
     def progress(self, stage: str, fraction: float) -> None:
         """Show where the work stands, on a terminal only."""
-        line = f"{_STAGES.get(stage, stage)} {fraction:.0%}"
-        if line != self._line and self._err.isatty():
-            self._line = line
-            self._err.write(f"\r\x1b[K{line}")
-            self._err.flush()
+        self.status(f"{_STAGES.get(stage, stage)} {fraction:.0%}")
+
+    def status(self, line: str) -> None:
+        """Put one line in the place of the last one, on a terminal only."""
+        if line == self._line or not self.on_terminal:
+            return
+        self._line = line
+        # A line that wraps could not be taken back.
+        self._err.write(f"\r\x1b[K{line[: self._columns() - 1]}")
+        self._err.flush()
+
+    @property
+    def on_terminal(self) -> bool:
+        """Whether a line can be shown in the place of another."""
+        return self._err.isatty()
+
+    def _columns(self) -> int:
+        try:
+            return os.get_terminal_size(self._err.fileno()).columns or 80
+        except OSError:
+            return 80
 
     def clear(self) -> None:
         """Take the progress line away."""

@@ -1,0 +1,210 @@
+"""The course of a training: a line per step, a row per epoch, and TensorBoard's scalars.
+
+Every line is handed to the system as it is written, so a killed process loses none of the lines before; what
+lies behind the checkpoint that a run goes on from is dropped by ``rewind``, so that no line is double.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from iuinet.atomic import atomic, output_error
+from iuinet.errors import InputRefused
+
+from .events import Events
+from .run_folder import EPOCHS, STEPS, TENSORBOARD
+
+STEP_KEYS = ("phase", "epoch", "step", "loss", "learning_rate", "gradient_norm", "seconds")
+EPOCH_KEYS = ("phase", "epoch", "step", "train_loss", "validation_loss", "mean_dsc")
+LAST_KEYS = ("learning_rate", "seconds")
+_ORGAN = "dsc "  # begins the columns of single organs
+
+
+class History:
+    """Writes a run's history into its folder, after what is there.
+
+    organs: names, for the columns of epochs.csv. notice: takes a sentence for the user.
+    tensorboard: whether to write its scalars too; where it is not installed, that is said once.
+    Raises InputRefused "history-other" if the folder's epochs.csv has other columns, OutputError.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        organs: Sequence[str],
+        notice: Callable[[str], None] = lambda sentence: None,
+        tensorboard: bool = True,
+    ) -> None:
+        self.folder = folder
+        self.notice = notice
+        # A name on two lines would make two lines of a row.
+        self.columns = [*EPOCH_KEYS, *(_ORGAN + " ".join(name.split()) for name in organs), *LAST_KEYS]
+        self.organs = tuple(organs)
+        self._steps_path, self._epochs_path = folder / STEPS, folder / EPOCHS
+        folder.mkdir(parents=True, exist_ok=True)
+        self._files: dict[Path, BinaryIO] = {}
+        self._events: Events | None = None
+        self._wants_events = tensorboard
+        self._check_columns()
+        self._rewrite(lambda entry: True, lambda number, row: True)
+
+    @property
+    def epochs(self) -> int:
+        """Rows of epochs.csv: goes into the checkpoint, for ``rewind``."""
+        return len(self._rows())
+
+    def step(self, entry: Mapping[str, Any]) -> None:
+        """One step: phase, epoch, step (counted over the whole run, from 1), loss, learning_rate,
+        gradient_norm, seconds; further keys are kept. What is no finite number becomes null."""
+        line = json.dumps({key: _number(value) for key, value in entry.items()}, ensure_ascii=False)
+        self._append(self._steps_path, line + "\n")
+        self._scalars(entry["step"], entry, {"loss": "loss", "gradient_norm": "gradient norm"})
+
+    def epoch(self, entry: Mapping[str, Any]) -> None:
+        """One epoch: phase, epoch, step, train_loss, validation_loss, mean_dsc, dsc {organ: value},
+        learning_rate, seconds; what is missing or None stays empty."""
+        organs = {name: (entry.get("dsc") or {}).get(name) for name in self.organs}
+        values = [entry.get(key) for key in EPOCH_KEYS]
+        values += [*organs.values(), *(entry.get(key) for key in LAST_KEYS)]
+        if not self._filled(self._epochs_path):
+            self._append(self._epochs_path, _csv_line(self.columns))
+        self._append(self._epochs_path, _csv_line(["" if _number(v) is None else v for v in values]))
+        tags = {"train_loss": "epoch/train loss", "validation_loss": "epoch/validation loss"}
+        tags |= {"mean_dsc": "DSC/mean", "learning_rate": "learning rate"}
+        self._scalars(entry["step"], entry, tags)
+        self._scalars(entry["step"], organs, {name: f"DSC/{name}" for name in organs})
+        if self._events:
+            self._events.flush()
+
+    def rewind(self, step: int, epochs: int | None = None) -> None:
+        """Drop what lies behind a checkpoint: lines after this step, and rows after so many epochs.
+
+        epochs: ``self.epochs`` when the checkpoint was made; without it, rows after the step are dropped.
+        Lines that are missing before it (a computer without power loses what it had not yet written) are
+        said. rewind(0) empties the history.
+        """
+        lines = self._rewrite(
+            lambda entry: entry["step"] <= step,
+            lambda number, row: number < epochs if epochs is not None else int(row["step"]) <= step,
+        )
+        if lines < step:
+            self.notice(f"{STEPS} lacks {step - lines} of the {step} steps before the checkpoint.")
+        self._close_events()
+
+    def sync(self) -> None:
+        """Bring everything to the disk; called before a checkpoint is written."""
+        for path, file in self._files.items():
+            try:
+                os.fsync(file.fileno())
+            except OSError as error:
+                raise output_error(path, error) from error
+        if self._events:
+            self._events.flush()
+
+    def close(self) -> None:
+        """Close the files; the history can go on afterwards."""
+        for file in self._files.values():
+            file.close()
+        self._files.clear()
+        self._close_events()
+
+    # Files ----------------------------------------------------------------------------------------------
+
+    def _append(self, path: Path, line: str) -> None:
+        try:
+            if path not in self._files:
+                self._files[path] = open(path, "ab", buffering=0)  # noqa: SIM115 - stays open
+            data = line.encode("utf-8")
+            # Without a buffer a full disk may take a part, which the next rewind drops.
+            while data:
+                data = data[self._files[path].write(data) :]
+        except OSError as error:
+            raise output_error(path, error) from error
+
+    def _rewrite(self, keep_line: Callable[[dict], bool], keep_row: Callable[[int, dict], bool]) -> int:
+        """Keep the whole lines and rows that are wanted; gives the number of steps that are left."""
+        self.close()
+        lines = [line for line in whole_lines(self._steps_path) if keep_line(json.loads(line))]
+        rows = [row for number, row in enumerate(self._rows()) if keep_row(number, row)]
+        self._replace(self._steps_path, "".join(lines))
+        text = "".join(_csv_line([row[key] for key in self.columns]) for row in rows)
+        self._replace(self._epochs_path, _csv_line(self.columns) + text if rows else "")
+        return len(lines)
+
+    def _replace(self, path: Path, text: str) -> None:
+        if path.exists() and path.read_bytes() != text.encode("utf-8"):
+            with atomic(path, overwrite=True) as draft:
+                draft.write_bytes(text.encode("utf-8"))
+
+    def _rows(self) -> list[dict[str, str]]:
+        return read_epochs(self.folder)
+
+    def _filled(self, path: Path) -> bool:
+        return path.exists() and path.stat().st_size > 0
+
+    def _check_columns(self) -> None:
+        header = next(csv.reader(whole_lines(self._epochs_path)), self.columns)
+        if header != self.columns:
+            raise InputRefused(
+                f"{self._epochs_path} has the columns of another training",
+                hint="Choose another run folder, or move this file away.",
+                code="history-other",
+            )
+
+    # TensorBoard ----------------------------------------------------------------------------------------
+
+    def _scalars(self, step: int, entry: Mapping[str, Any], tags: Mapping[str, str]) -> None:
+        if self._events is None and self._wants_events:
+            try:
+                self._events = Events(self.folder / TENSORBOARD, step)
+            except ImportError:
+                self._wants_events = False
+                self.notice(
+                    "TensorBoard is not installed: its curves are left out (pip install tensorboard)."
+                )
+            except OSError as error:
+                raise output_error(self.folder / TENSORBOARD, error) from error
+        if self._events:
+            self._events.scalars(step, {tag: _number(entry.get(key)) for key, tag in tags.items()})
+
+    def _close_events(self) -> None:
+        if self._events:
+            self._events.close()
+            self._events = None
+
+
+def read_steps(folder: Path) -> list[dict[str, Any]]:
+    """The steps of a run, oldest first; a line that was cut off is left out."""
+    return [json.loads(line) for line in whole_lines(folder / STEPS)]
+
+
+def read_epochs(folder: Path) -> list[dict[str, str]]:
+    """The rows of a run's epochs.csv as text, oldest first; a row that was cut off is left out."""
+    return list(csv.DictReader(whole_lines(folder / EPOCHS)))
+
+
+def whole_lines(path: Path) -> list[str]:
+    """The lines of a file with their ends, without a last one that a kill has cut off; [] without a file."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return []
+    return data[: data.rfind(b"\n") + 1].decode("utf-8").splitlines(keepends=True)
+
+
+def _csv_line(values: Sequence[Any]) -> str:
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\n").writerow(values)
+    return line.getvalue()
+
+
+def _number(value: Any) -> Any:
+    """The value, None for one that is no finite number: JSON and CSV have no sign for it."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
