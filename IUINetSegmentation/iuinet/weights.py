@@ -8,7 +8,7 @@ Models come from three places:
   the form of a manifest entry;
 * any file whose path is given.
 
-Needs no torch and never uses the network.
+Needs no torch and never uses the network: download.py does, when it is asked to.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,8 @@ from typing import Any
 
 from .errors import WeightsError
 from .model_file import METADATA_KEY, PICKLE_SUFFIXES, SUFFIX, Weights, check_file, read_document
+from .model_list import index_address, kept_copy
+from .weights_places import models_folder, user_folder
 
 __all__ = [
     "METADATA_KEY",
@@ -33,8 +34,10 @@ __all__ = [
     "check_file",
     "find_entry",
     "list_models",
+    "models_folder",
     "read_document",
     "resolve",
+    "user_folder",
 ]
 
 MANIFEST_FORMAT = 1
@@ -70,31 +73,17 @@ def manifest_path() -> Path:
     named = os.environ.get("IUINET_WEIGHTS_INDEX")
     if not named:
         return Path(__file__).resolve().parent.parent / "Resources" / "Weights" / "manifest.json"
-    if re.match(r"[a-z]+://", named):
-        raise WeightsError(
-            f"IUINET_WEIGHTS_INDEX is a web address ({named}), but only a file can be read",
-            code="weights-list",
-            hint="Save the list of models as a file and set IUINET_WEIGHTS_INDEX to its path.",
-        )
+    address = index_address()
+    if address:
+        copy = kept_copy(address)
+        if not copy.exists():
+            raise WeightsError(
+                f"the list of models at {address} has not been fetched yet",
+                code="weights-list",
+                hint="Run 'iuinet weights install' with a model's id, which fetches it.",
+            )
+        return copy
     return Path(named).expanduser().absolute()
-
-
-def user_folder() -> Path:
-    """The folder for this user's models: ``IUINET_HOME``, else the platform's place for data."""
-    named = os.environ.get("IUINET_HOME")
-    if named:
-        return Path(named).expanduser().absolute()
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
-        return Path(base) / "IUINet"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Application Support" / "IUINet"
-    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "iuinet"
-
-
-def models_folder() -> Path:
-    """Where the models of this user lie."""
-    return user_folder() / "models"
 
 
 # Finding ------------------------------------------------------------------------------------------------

@@ -9,10 +9,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from .errors import WeightsError
 from .model_file import SUFFIX, Weights, check_file, file_sha256
@@ -41,19 +39,30 @@ def import_file(path: Path) -> Entry:
             code="weights-hash",
             hint="Export it with another id or version, or remove the model of that name first.",
         )
+    if same is None or same.path is None or file_sha256(same.path) != weights.sha256:
+        name = same.file if same else f"{weights.id}-{weights.version}{SUFFIX}"
+        _store(weights, models_folder() / name)
+    return _listed(weights)
+
+
+def write_record(weights: Weights, target: Path) -> None:
+    """Make a file that lies in the folder of models a model: write its record, by one rename."""
     record = {
         "id": weights.id,
         "version": weights.version,
-        "file": same.file if same else f"{weights.id}-{weights.version}{SUFFIX}",
+        "file": target.name,
         "sha256": weights.sha256,
-        "size": weights.path.stat().st_size,
+        "size": target.stat().st_size,
         "urls": [],
         "preset": str(weights.document["network"].get("preset", "")),
         "organs": [organ["name"] for organ in weights.document["organs"]],
     }
-    if same is None or same.path is None or file_sha256(same.path) != weights.sha256:
-        _store(weights, record)
-    return _listed(weights)
+    draft = target.with_name(f"{target.name}.record")
+    try:
+        draft.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        os.replace(draft, target.with_suffix(".json"))
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def _listed(weights: Weights) -> Entry | None:
@@ -62,10 +71,9 @@ def _listed(weights: Weights) -> Entry | None:
     return next((entry for entry in list_models() if (entry.id, entry.version) == wanted), None)
 
 
-def _store(weights: Weights, record: Mapping[str, Any]) -> None:
+def _store(weights: Weights, target: Path) -> None:
     """Copy the file and write its record. The record comes last: without it the model does not exist."""
-    folder = models_folder()
-    target = folder / record["file"]
+    folder = target.parent
     part = target.with_name(target.name + ".part")
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -73,8 +81,7 @@ def _store(weights: Weights, record: Mapping[str, Any]) -> None:
         # The source may lie on a bad disk or drive: what counts is what arrived.
         check_file(part, sha256=weights.sha256)
         os.replace(part, target)
-        part.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-        os.replace(part, target.with_suffix(".json"))
+        write_record(weights, target)
     except OSError as error:
         raise WeightsError(
             f"the model cannot be stored in {folder}: {error.strerror}",

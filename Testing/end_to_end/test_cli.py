@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 from end_to_end.command_tools import Finished, refusal, write_index
-from unit.model_factory import write_model
+from unit.faulty_server import serve
+from unit.model_factory import entry, write_model
 
 
 def test_the_version_and_the_help(iuinet: Callable[..., Finished]) -> None:
@@ -69,13 +70,30 @@ def test_models_are_imported_listed_checked_and_removed(
     assert refusal(iuinet("weights", "path", "mine", **variables), 4) == "weights-unknown"
 
 
-def test_a_listed_model_that_is_not_here_is_not_installed_but_the_way_is_said(
+def test_a_listed_model_without_an_address_is_not_installed_but_the_way_is_said(
     iuinet: Callable[..., Finished], tmp_path: Path
 ) -> None:
     index = write_index(tmp_path / "index.json")
     finished = iuinet("weights", "install", "toy", IUINET_WEIGHTS_INDEX=str(index))
-    assert refusal(finished, 4) == "weights-download"
-    assert "weights import toy.safetensors" in finished.stderr
+    assert refusal(finished, 4) == "no-address"
+    assert "iuinet weights import" in finished.stderr
+
+
+def test_a_model_is_installed_from_a_server_that_also_has_the_list(
+    iuinet: Callable[..., Finished], tmp_path: Path
+) -> None:
+    model = write_model(tmp_path / "toy.safetensors", tensor_bytes=1_200_000)
+    with serve(model.read_bytes()) as files:
+        document = {"format": 1, "default": "toy", "models": [entry(model, urls=[files.address("cuts")])]}
+        with serve(json.dumps(document).encode()) as site:
+            variables = {
+                "IUINET_HOME": str(tmp_path / "home"),
+                "IUINET_WEIGHTS_INDEX": site.address("good", "index.json"),
+            }
+            finished = iuinet("weights", "install", "toy", **variables)
+            assert (finished.returncode, finished.stderr) == (0, ""), finished.stderr
+            assert finished.stdout.startswith("toy 1.0 is in ")
+            assert "good" in iuinet("weights", "verify", "toy", **variables).stdout
 
 
 @pytest.mark.needs_torch

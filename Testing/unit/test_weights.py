@@ -129,13 +129,13 @@ def test_a_wrong_list_is_refused_with_its_path(
     assert error.code == "weights-list" and str(path) in error.message
 
 
-def test_a_missing_list_and_a_web_address_are_refused(
+def test_a_missing_list_and_one_that_was_never_fetched_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("IUINET_WEIGHTS_INDEX", str(tmp_path / "no.json"))
     assert "No such file" in refusal(weights.list_models).message
     monkeypatch.setenv("IUINET_WEIGHTS_INDEX", "https://models.example/index.json")
-    assert "web address" in refusal(weights.list_models).message
+    assert "not been fetched" in refusal(weights.list_models).message
 
 
 def test_a_list_without_a_default_says_so(manifest: Path, monkeypatch: pytest.MonkeyPatch) -> None:

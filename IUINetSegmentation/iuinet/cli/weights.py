@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from .. import weights_folder
+from .. import download, weights_folder
 from ..errors import WeightsError
+from ..model_list import fetch_list, index_address
 from ..weights import Entry, check_entry, find_entry, is_path, list_models, models_folder, resolve
 from .console import Console
 
@@ -61,20 +62,35 @@ def run_remove(options: argparse.Namespace, console: Console) -> None:
 
 
 def run_install(options: argparse.Namespace, console: Console) -> None:
-    """Say that a model is here already, or how it gets here: this version downloads nothing."""
+    """Download a listed model, or say that it is here already."""
     if is_path(options.weights):
         raise WeightsError(
             f"{options.weights} is a file, and install takes the id of a listed model",
             code="weights-unknown",
             hint=f"Run 'iuinet weights import {options.weights}'.",
         )
+    if index_address():
+        fetch_list()
     model = find_entry(options.weights)
-    if model.path is None:
-        address = ", ".join(model.urls) or "none is listed"
-        raise WeightsError(
-            f"this version cannot download {model.id} {model.version} (addresses: {address})",
-            code="weights-download",
-            hint=f"Get the file {model.file} yourself and run 'iuinet weights import {model.file}'.",
-        )
-    found = check_entry(model)
-    console.say(f"{found.id} {found.version} is here already: {found.path}")
+    if model.path is not None:
+        try:
+            found = check_entry(model)
+        except WeightsError:
+            if not model.urls:
+                raise  # damaged, and there is nowhere to get it again
+        else:
+            console.say(f"{found.id} {found.version} is here already: {found.path}")
+            return
+    installed = download.install(model, lambda progress: console.status(progress_line(progress)))
+    console.clear()
+    console.say(f"{installed.id} {installed.version} is in {installed.path}")
+
+
+def progress_line(progress: download.DownloadProgress) -> str:
+    """Where a download stands, in one line."""
+    if progress.note:
+        return progress.note
+    line = f"{progress.received / 1e6:.1f} of {progress.total / 1e6:.1f} MB"
+    if progress.seconds_left is not None:
+        line += f", {progress.bytes_per_second / 1e6:.1f} MB/s, {progress.seconds_left:.0f} s left"
+    return line

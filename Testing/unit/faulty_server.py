@@ -1,0 +1,173 @@
+"""A real web server on this computer that serves one file, in every way in which servers fail."""
+
+from __future__ import annotations
+
+import re
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers with the behaviour that stands in the path: /<behaviour>/<name>."""
+
+    protocol_version = "HTTP/1.1"
+    server: FaultyServer
+
+    def do_GET(self) -> None:
+        """One request; it is written down first."""
+        behaviour = self.path.split("/")[1]
+        self.server.requests.append((behaviour, self.headers.get("Range")))
+        getattr(self, f"_{behaviour.replace('-', '_')}")()
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        """Say nothing."""
+
+    def _start(self) -> int:
+        asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range") or "")
+        return int(asked[1]) if asked else 0
+
+    def _head(self, start: int, length: int | None = None, total: int | None = None) -> None:
+        """The head of an answer from byte start on; length and total may lie."""
+        data = self.server.data
+        self.send_response(206 if start else 200)
+        if start:
+            self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{total or len(data)}")
+        self.send_header("Content-Length", str(len(data) - start if length is None else length))
+        self.end_headers()
+
+    def _hang_up(self) -> None:
+        self.close_connection = True
+        self.connection.shutdown(socket.SHUT_RDWR)
+
+    def _good(self) -> None:
+        start = self._start()
+        self._head(start)
+        self.wfile.write(self.server.data[start:])
+
+    def _slow(self) -> None:
+        """Good, in small pieces with a pause between."""
+        start = self._start()
+        self._head(start)
+        for first in range(start, len(self.server.data), 2**14):
+            self.wfile.write(self.server.data[first : first + 2**14])
+            time.sleep(0.02)
+
+    def _cuts(self) -> None:
+        """Hangs up after a third of the file, each time."""
+        start = self._start()
+        self._head(start)
+        self.wfile.write(self.server.data[start : start + len(self.server.data) // 3])
+        self._hang_up()
+
+    def _cuts_at_once(self) -> None:
+        self._head(self._start())
+        self._hang_up()
+
+    def _stalls(self) -> None:
+        """Sends a third, then nothing, and keeps the line open."""
+        start = self._start()
+        self._head(start)
+        self.wfile.write(self.server.data[start : start + len(self.server.data) // 3])
+        self.server.released.wait(30)
+        self.close_connection = True
+
+    def _ignores_range(self) -> None:
+        """Always the whole file; the first time it is cut."""
+        self._head(0)
+        first = len(self.server.requests) == 1
+        self.wfile.write(self.server.data[: len(self.server.data) // 2] if first else self.server.data)
+        if first:
+            self._hang_up()
+
+    def _says_less(self) -> None:
+        self._head(0, length=1000)
+        self.wfile.write(self.server.data[:1000])
+
+    def _says_another_total(self) -> None:
+        self._head(self._start(), total=len(self.server.data) + 7)
+        self.wfile.write(self.server.data[self._start() :])
+
+    def _endless(self) -> None:
+        """No length, and more bytes than there should be."""
+        self.send_response(200)
+        self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.write(self.server.data + b"more")
+        self.close_connection = True
+
+    def _wrong_bytes(self) -> None:
+        start = self._start()
+        self._head(start)
+        self.wfile.write(bytes(byte ^ 1 for byte in self.server.data)[start:])
+
+    def _redirects(self) -> None:
+        self.send_response(302)
+        self.send_header("Location", self.path.replace("redirects", "good"))
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def _redirects_to_a_file(self) -> None:
+        self.send_response(302)
+        self.send_header("Location", "file:///etc/hostname")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def _status(self) -> None:
+        """/status/<number>/name"""
+        self.send_response(int(self.path.split("/")[2]))
+        self.send_header("Retry-After", "0")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def _busy_first(self) -> None:
+        if len(self.server.requests) == 1:
+            self.send_response(503)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+        else:
+            self._good()
+
+
+class FaultyServer(ThreadingHTTPServer):
+    """data: the file. requests: (behaviour, Range) of each request so far."""
+
+    daemon_threads = True
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.data = data
+        self.requests: list[tuple[str, str | None]] = []
+        self.released = threading.Event()
+
+    def address(self, behaviour: str, name: str = "model") -> str:
+        """The address under which the file is served in this way."""
+        return f"http://127.0.0.1:{self.server_port}/{behaviour}/{name}"
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that hung up is what the tests are about."""
+
+
+@contextmanager
+def serve(data: bytes) -> Iterator[FaultyServer]:
+    """The server, running in a thread for the block."""
+    server = FaultyServer(data)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.released.set()
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def closed_port() -> int:
+    """A port of this computer at which nobody listens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]

@@ -1,0 +1,224 @@
+"""Models come from a real server that fails in every way, and never half or wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from unit.faulty_server import FaultyServer, closed_port, serve
+from unit.model_factory import entry, write_model
+
+from iuinet import download, transfer, web, weights, weights_folder
+from iuinet.download import Download, install, part_file
+from iuinet.errors import Cancelled, IUINetError
+from iuinet.file_lock import file_lock
+from iuinet.model_list import fetch_list
+
+MODULE = Path(download.__file__).parents[1]
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """A model file of a bit more than a megabyte, as the server has it."""
+    return write_model(tmp_path / "toy.safetensors", tensor_bytes=1_200_000)
+
+
+@pytest.fixture
+def server(model: Path) -> Iterator[FaultyServer]:
+    with serve(model.read_bytes()) as running:
+        yield running
+
+
+@pytest.fixture
+def listed(tmp_path: Path, model: Path, server: FaultyServer, monkeypatch: pytest.MonkeyPatch):
+    """Puts a list with the model in use, served in the given ways; patience is short."""
+    monkeypatch.setenv("IUINET_HOME", str(tmp_path / "home é"))
+    monkeypatch.setattr(transfer, "LONGEST_WAIT_S", 0.01)
+    monkeypatch.setattr(web, "STALL_S", 0.3)
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+
+    def use(*behaviours: str, **changes: object) -> str:
+        addresses = [way if "://" in way else server.address(way) for way in behaviours]
+        path = tmp_path / "list" / "index.json"
+        path.parent.mkdir(exist_ok=True)
+        document = {"format": 1, "default": "toy", "models": [entry(model, urls=addresses, **changes)]}
+        path.write_text(json.dumps(document))
+        monkeypatch.setenv("IUINET_WEIGHTS_INDEX", str(path))
+        return "toy"
+
+    return use
+
+
+def code_of(identifier: str) -> str:
+    """The code of the refusal that an installation ends in; no model has appeared."""
+    with pytest.raises(IUINetError) as caught:
+        install(identifier)
+    assert caught.value.message and caught.value.hint
+    assert not list(weights.models_folder().glob("*.safetensors"))
+    assert not list(weights.models_folder().glob("*.json"))
+    return caught.value.code
+
+
+def test_a_model_is_downloaded_checked_and_installed(listed, server, model) -> None:
+    steps: list[download.DownloadProgress] = []
+    installed = install(listed("slow"), steps.append)
+    assert installed.path.read_bytes() == model.read_bytes()
+    assert weights.resolve("toy").path == installed.path
+    assert 0 < steps[0].received < steps[-1].received <= steps[-1].total == len(server.data)
+    assert steps[-1].bytes_per_second > 0 and steps[-1].seconds_left is not None
+    leftovers = {path.suffix for path in weights.models_folder().iterdir()}
+    assert leftovers == {".safetensors", ".json", ".lock"}
+    install("toy")
+    assert len(server.requests) == 1, "a model that is here is not fetched again"
+    weights_folder.remove("toy")
+    assert weights.find_entry("toy").path is None
+
+
+@pytest.mark.parametrize("way", ["cuts", "ignores-range", "redirects", "busy-first"])
+def test_a_server_with_faults_still_gives_the_whole_model(listed, server, model, way: str) -> None:
+    installed = install(listed(way))
+    assert installed.path.read_bytes() == model.read_bytes()
+
+
+def test_a_cut_download_goes_on_where_it_stopped_and_says_so(listed, server) -> None:
+    notes = []
+    installed = install(listed("cuts"), lambda progress: notes.append(progress.note))
+    third = len(server.data) // 3
+    assert [asked for _, asked in server.requests[:3]] == [None, f"bytes={third}-", f"bytes={2 * third}-"]
+    assert installed.path.stat().st_size == len(server.data)
+
+
+def test_a_stalled_server_gives_way_to_the_next_mirror(listed, server) -> None:
+    install(listed("stalls", "good"))
+    ways = [way for way, _ in server.requests]
+    assert ways == ["stalls", "good"] and server.requests[1][1] == f"bytes={len(server.data) // 3}-"
+
+
+@pytest.mark.parametrize(
+    ("way", "code"),
+    [
+        ("status/403", "download-status"),
+        ("status/404", "download-status"),
+        ("status/500", "download-offline"),
+        ("says-less", "download-size"),
+        ("says-another-total", "weights-hash"),
+        ("endless", "download-size"),
+        ("wrong-bytes", "weights-hash"),
+        ("cuts-at-once", "download-offline"),
+        ("redirects-to-a-file", "download-status"),
+    ],
+)
+def test_a_server_that_never_gives_the_model_is_named_and_nothing_is_installed(
+    listed, way: str, code: str, server
+) -> None:
+    if way == "says-another-total":  # it shows only in a part
+        listed("cuts-at-once")
+        part_file(weights.find_entry("toy")).parent.mkdir(parents=True)
+        part_file(weights.find_entry("toy")).write_bytes(server.data[:100])
+        code = "download-size"
+    assert code_of(listed(way)) == code
+
+
+def test_nobody_at_the_address_and_no_such_name(listed) -> None:
+    assert code_of(listed(f"http://127.0.0.1:{closed_port()}/x")) == "download-offline"
+    assert code_of(listed("http://no-such-host.invalid/x")) == "download-offline"
+    assert code_of(listed()) == "no-address"
+
+
+def test_a_proxy_that_is_not_there_is_named_without_its_password(listed, monkeypatch) -> None:
+    monkeypatch.setenv("http_proxy", f"http://user:secret@localhost:{closed_port()}")
+    monkeypatch.setenv("no_proxy", "")
+    with pytest.raises(IUINetError) as caught:
+        install(listed("http://models.example/x"))
+    assert "localhost" in caught.value.message and "secret" not in str(caught.value)
+
+
+def test_wrong_bytes_are_set_aside_and_the_next_mirror_is_asked(listed, server, model) -> None:
+    assert install(listed("wrong-bytes", "good")).path.read_bytes() == model.read_bytes()
+    (aside,) = (weights.models_folder() / "refused").iterdir()
+    assert aside.suffix == ".refused" and aside.stat().st_size == len(server.data)
+
+
+def test_a_file_that_is_another_model_than_listed_is_not_installed(listed) -> None:
+    assert code_of(listed("good", version="2.0")) == "weights-id"
+
+
+def test_a_cancelled_download_ends_at_once_and_goes_on_later(listed, server, monkeypatch) -> None:
+    monkeypatch.setattr(web, "STALL_S", 20)
+    running = Download(listed("stalls"))
+    running.start()
+    while running.progress is None:
+        time.sleep(0.01)
+    began = time.monotonic()
+    running.cancel()
+    with pytest.raises(Cancelled):
+        running.result()
+    assert time.monotonic() - began < 1
+    install(listed("good"))
+    assert server.requests[-1] == ("good", f"bytes={len(server.data) // 3}-")
+
+
+def test_a_second_program_does_not_write_into_the_same_file(listed) -> None:
+    part = part_file(weights.find_entry(listed("good")))
+    part.parent.mkdir(parents=True)
+    with file_lock(part.with_suffix(".lock")):
+        assert code_of("toy") == "download-busy"
+    install("toy")
+
+
+def test_a_full_disk_is_noticed_before_the_first_byte(listed, server) -> None:
+    assert code_of(listed("good", size=2**60)) == "disk-full"
+    assert not server.requests
+
+
+PROGRAM = "import sys; from iuinet.download import install; install('toy')"
+
+
+def test_a_killed_download_never_leaves_a_wrong_model(listed, server, model) -> None:
+    """kill -9 at many moments; each next program goes on, and at the end the model is whole."""
+    listed("slow")
+    environment = {**os.environ, "PYTHONPATH": str(MODULE)}
+    kills = 0
+    for number in range(40):
+        program = subprocess.Popen([sys.executable, "-c", PROGRAM], env=environment)
+        killer = threading.Timer(0.25 + 0.03 * number, program.send_signal, [signal.SIGKILL])
+        killer.start()
+        status = program.wait()
+        killer.cancel()
+        found = weights.find_entry("toy")
+        if found.path is not None:
+            assert found.path.read_bytes() == model.read_bytes()
+            weights.resolve("toy")
+        if status == 0:
+            break
+        kills += 1
+    assert status == 0 and kills >= 2
+    assert any(asked for _, asked in server.requests), "no download was continued"
+
+
+def test_the_list_itself_may_lie_on_a_server(listed, model, tmp_path, monkeypatch) -> None:
+    with serve(
+        json.dumps({"format": 1, "default": "toy", "models": [entry(model, urls=[])]}).encode()
+    ) as web_site:
+        listed("good")
+        monkeypatch.setenv("IUINET_WEIGHTS_INDEX", web_site.address("good", "index.json"))
+        with pytest.raises(IUINetError, match="not been fetched"):
+            weights.list_models()
+        fetch_list()
+        assert weights.find_entry("toy").urls == (web_site.address("good", "toy.safetensors"),)
+        monkeypatch.setenv("IUINET_WEIGHTS_INDEX", web_site.address("status/404", "index.json"))
+        with pytest.raises(IUINetError, match="404"):
+            fetch_list()
+    with serve(b"<html>Please log in</html>") as portal:
+        monkeypatch.setenv("IUINET_WEIGHTS_INDEX", portal.address("good", "index.json"))
+        with pytest.raises(IUINetError, match="no list of models"):
+            fetch_list()
