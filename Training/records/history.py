@@ -24,7 +24,7 @@ from .run_folder import EPOCHS, STEPS, TENSORBOARD
 STEP_KEYS = ("phase", "epoch", "step", "loss", "learning_rate", "gradient_norm", "seconds")
 EPOCH_KEYS = ("phase", "epoch", "step", "train_loss", "validation_loss", "mean_dsc")
 LAST_KEYS = ("learning_rate", "seconds")
-_ORGAN = "dsc "  # begins the columns of single organs
+ORGAN_COLUMN = "dsc "  # begins the columns of single organs
 
 
 class History:
@@ -45,7 +45,7 @@ class History:
         self.folder = folder
         self.notice = notice
         # A name on two lines would make two lines of a row.
-        self.columns = [*EPOCH_KEYS, *(_ORGAN + " ".join(name.split()) for name in organs), *LAST_KEYS]
+        self.columns = [*EPOCH_KEYS, *(ORGAN_COLUMN + " ".join(name.split()) for name in organs), *LAST_KEYS]
         self.organs = tuple(organs)
         self._steps_path, self._epochs_path = folder / STEPS, folder / EPOCHS
         folder.mkdir(parents=True, exist_ok=True)

@@ -85,16 +85,19 @@ def progress_line(
     learning_rate: float,
     seconds_left: float | None,
 ) -> str:
-    """The line, such as "fine-tune  epoch 3/200  step 4/18  loss 1.234  DSC 0.812 (best 0.834)  ..."."""
-    parts = [phase, f"epoch {epoch}/{epochs}", f"step {step}/{steps}"]
+    """The line, such as "fine-tune epoch 3/200 (4/18)  loss 1.234  DSC 0.812 best 0.834  5 min left ...".
+
+    What is least missed comes last, where a narrow terminal cuts it off.
+    """
+    parts = [f"{phase} epoch {epoch}/{epochs} ({step}/{steps})"]
     parts.append("loss -" if loss is None else f"loss {loss:.3f}")
     if dsc is not None:
-        parts.append(f"DSC {dsc:.3f}" + ("" if best is None else f" (best {best:.3f})"))
+        parts.append(f"DSC {dsc:.3f}" + ("" if best is None else f" best {best:.3f}"))
     elif best is not None:
-        parts.append(f"DSC - (best {best:.3f})")
-    parts.append(f"lr {learning_rate:.1e}")
+        parts.append(f"DSC - best {best:.3f}")
     if seconds_left is not None:
         parts.append(f"{duration(seconds_left)} left")
+    parts.append(f"lr {learning_rate:.1e}")
     return "  ".join(parts)
 
 
