@@ -1,0 +1,132 @@
+"""Starts the application with a Qt half: what a panel finds under ``slicer``, ``qt`` and ``ctk``."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import slicer
+from PySide6 import QtCore, QtWidgets
+
+from ..headless import Application, boot, scripted_module
+from . import parameter_node_wrapper, qt_module, widget_base
+from .packages import Packages
+
+
+class App:
+    """``slicer.app`` as far as a panel needs it."""
+
+    applicationName = "Slicer"
+    applicationVersion = "harness"
+    slicerHome = str(Path(tempfile.gettempdir()))
+
+    def __init__(self, application: Application, settings: QtCore.QSettings) -> None:
+        self._application = application
+        self._settings = settings
+        self._testing = False
+        self.modules_shown: list[str] = []
+
+    def testingEnabled(self) -> bool:
+        """Whether Slicer was started with --testing."""
+        return self._testing
+
+    def setTestingEnabled(self, enabled: bool) -> None:
+        """What the command line option does."""
+        self._testing = enabled
+
+    def processEvents(self) -> None:
+        """Let Qt work."""
+        QtWidgets.QApplication.processEvents()
+
+    def settings(self) -> QtCore.QSettings:
+        """The user's settings: a private file of this process."""
+        return self._settings
+
+    def userSettings(self) -> QtCore.QSettings:
+        """The same."""
+        return self._settings
+
+    def applicationLogic(self) -> Any:
+        """The C++ application logic."""
+        return self._application.logic
+
+    def mrmlScene(self) -> Any:
+        """The scene."""
+        return self._application.scene
+
+    def layoutManager(self) -> None:
+        """There are no views here."""
+        return None
+
+    def clipboard(self) -> Any:
+        """The clipboard of Qt."""
+        return QtWidgets.QApplication.clipboard()
+
+    def setOverrideCursor(self, cursor: Any) -> None:
+        """The mouse pointer while Slicer is busy."""
+        QtWidgets.QApplication.setOverrideCursor(cursor)
+
+    def restoreOverrideCursor(self) -> None:
+        """The usual mouse pointer."""
+        QtWidgets.QApplication.restoreOverrideCursor()
+
+    def restart(self) -> None:
+        """Slicer would end and start again; here it is only remembered."""
+        self.modules_shown.append("restart")
+
+    @property
+    def temporaryPath(self) -> str:
+        """Slicer's folder for temporary files."""
+        return tempfile.gettempdir()
+
+
+@dataclass(frozen=True)
+class GuiApplication:
+    """scene and logics (headless), the Qt application, and the fakes for package installation."""
+
+    headless: Application
+    qt: QtWidgets.QApplication
+    app: App
+    packages: Packages
+
+
+_gui: GuiApplication | None = None
+
+
+def boot_gui() -> GuiApplication:
+    """The running application with its Qt half; the first call starts it."""
+    global _gui
+    if _gui is None:
+        _gui = _start()
+    return _gui
+
+
+def _start() -> GuiApplication:
+    headless = boot()
+    os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+    application = QtWidgets.QApplication.instance() or QtWidgets.QApplication(["Slicer"])
+    QtCore.QCoreApplication.setOrganizationName("IUINet harness")
+    folder = tempfile.mkdtemp(prefix="iuinet-harness-")
+    QtCore.QSettings.setDefaultFormat(QtCore.QSettings.Format.IniFormat)
+    QtCore.QSettings.setPath(QtCore.QSettings.Format.IniFormat, QtCore.QSettings.Scope.UserScope, folder)
+    sys.modules["qt"], sys.modules["ctk"] = qt_module.make_qt(), qt_module.make_ctk()
+    for name, cls in qt_module.mrml_classes().items():
+        setattr(slicer, name, cls)
+    app = App(headless, QtCore.QSettings(str(Path(folder, "Slicer.ini")), QtCore.QSettings.Format.IniFormat))
+    slicer.app = app
+    scripted_module.ScriptedLoadableModuleWidget = widget_base.ScriptedLoadableModuleWidget
+    _put("slicer.parameterNodeWrapper", parameter_node_wrapper)
+    _put("slicer.util", slicer.util)
+    packages = Packages()
+    packages.install_stand_ins()
+    return GuiApplication(headless, application, app, packages)
+
+
+def _put(name: str, module: ModuleType | SimpleNamespace) -> None:
+    sys.modules[name] = module
+    setattr(slicer, name.rpartition(".")[2], module)

@@ -1,0 +1,99 @@
+"""Stand-ins for the CTK widgets that a panel may use: names, properties and signals as CTK documents them."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from PySide6 import QtCore, QtGui, QtWidgets
+from PySide6.QtCore import Property, Signal
+
+HEADER = 24  # pixels
+
+
+class ctkCollapsibleButton(QtWidgets.QAbstractButton):
+    """A section with a header to click on; its children are hidden while it is collapsed."""
+
+    contentsCollapsed = Signal(bool)
+
+    def __init__(self, *arguments: object) -> None:
+        title = arguments[0] if arguments and isinstance(arguments[0], str) else ""
+        parent = next((a for a in arguments if isinstance(a, QtWidgets.QWidget)), None)
+        super().__init__(parent)
+        self.setText(title)
+        self.setCheckable(True)
+        self.setChecked(True)
+        self.setContentsMargins(0, HEADER, 0, 0)
+        self.toggled.connect(self._show_contents)
+
+    def _collapsed(self) -> bool:
+        return not self.isChecked()
+
+    def _set_collapsed(self, collapsed: bool) -> None:
+        self.setChecked(not collapsed)
+        self._show_contents(not collapsed)
+
+    collapsed = Property(bool, _collapsed, _set_collapsed)
+
+    def _show_contents(self, shown: bool) -> None:
+        for child in self.children():
+            if isinstance(child, QtWidgets.QWidget):
+                child.setVisible(shown)
+        self.updateGeometry()
+        self.contentsCollapsed.emit(not shown)
+
+    def childEvent(self, event: QtCore.QChildEvent) -> None:
+        """A child that is added to a collapsed section is hidden too."""
+        super().childEvent(event)
+        child = event.child()
+        if event.added() and isinstance(child, QtWidgets.QWidget) and self._collapsed():
+            child.setVisible(False)
+
+    def sizeHint(self) -> QtCore.QSize:
+        """The header, and the layout below it where it is shown."""
+        layout = self.layout()
+        if layout is None or self._collapsed():
+            return QtCore.QSize(100, HEADER)
+        return layout.totalSizeHint()
+
+    def minimumSizeHint(self) -> QtCore.QSize:
+        """The same: a section is never squeezed."""
+        layout = self.layout()
+        if layout is None or self._collapsed():
+            return QtCore.QSize(100, HEADER)
+        return layout.totalMinimumSize()
+
+    def hitButton(self, position: QtCore.QPoint) -> bool:
+        """Only the header is the button."""
+        return position.y() < HEADER
+
+    def paintEvent(self, event: QtGui.QPaintEvent) -> None:
+        """A header with an arrow and the title, as CTK draws it."""
+        painter = QtGui.QPainter(self)
+        palette = QtWidgets.QWidget.property(self, "palette")
+        area = QtCore.QRect(0, 0, QtWidgets.QWidget.property(self, "width"), HEADER - 2)
+        painter.fillRect(area, palette.button())
+        option = QtWidgets.QStyleOption()
+        option.initFrom(self)
+        option.rect = QtCore.QRect(4, 4, HEADER - 10, HEADER - 10)
+        arrow = "PE_IndicatorArrowRight" if self._collapsed() else "PE_IndicatorArrowDown"
+        style = QtWidgets.QApplication.style()
+        style.drawPrimitive(getattr(QtWidgets.QStyle.PrimitiveElement, arrow), option, painter, self)
+        painter.setPen(palette.buttonText().color())
+        text = QtWidgets.QAbstractButton.property(self, "text")
+        painter.drawText(area.adjusted(HEADER, 0, 0, 0), QtCore.Qt.AlignmentFlag.AlignVCenter, text)
+
+
+class ctkMessageBox(QtWidgets.QMessageBox):
+    """The message box that slicer.util makes; in a test a dialog that nobody expects fails the test."""
+
+    dontShowAgainSettingsKey = ""
+
+    shown: ClassVar[list[str]] = []
+
+    def exec_(self) -> int:
+        """Nobody can click here: remember the text and answer with the default button."""
+        ctkMessageBox.shown.append(QtWidgets.QMessageBox.property(self, "text"))
+        return int(QtWidgets.QMessageBox.StandardButton.Cancel)
+
+
+WIDGETS = (ctkCollapsibleButton, ctkMessageBox)

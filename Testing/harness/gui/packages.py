@@ -1,0 +1,130 @@
+"""Package installation as Slicer offers it, without any pip: ``slicer.packaging`` and ``PyTorchUtils``.
+
+Packages are not really installed: those that a test hides become visible when they are "installed", here and
+in worker processes. Both fakes can be told to fail in the ways of the real ones.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import slicer
+
+FOLDER = Path(__file__).parent / "hidden_packages"
+
+
+class Packages:
+    """calls: what was asked for. failure: raised by the next installation. declined: the user says no.
+
+    extension: whether the PyTorch extension is installed. progress: an installation is under way elsewhere.
+    """
+
+    def __init__(self) -> None:
+        self.reset()
+        self._hider: ModuleType | None = None
+
+    def reset(self) -> None:
+        """Everything is installed and works."""
+        self.calls: list[tuple[str, Any]] = []
+        self.failure: Exception | None = None
+        self.declined = False
+        self.in_progress = False
+        self.extension = True
+        self.hide()
+
+    def hide(self, *names: str) -> None:
+        """Behave as if these packages, and only these, were not installed."""
+        os.environ["HARNESS_HIDDEN"] = " ".join(names)
+
+    def installed(self, name: str) -> bool:
+        """Whether a package is visible."""
+        return name not in os.environ.get("HARNESS_HIDDEN", "").split()
+
+    def install(self, kind: str, names: list[str]) -> None:
+        """What an installation comes down to."""
+        self.calls.append((kind, names))
+        if self.failure is not None:
+            failure, self.failure = self.failure, None
+            raise failure
+        still = [n for n in os.environ.get("HARNESS_HIDDEN", "").split() if n not in names]
+        self.hide(*still)
+
+    def install_stand_ins(self) -> None:
+        """Put the fakes where scripts look for them, and the hiding into this and later processes."""
+        spec = importlib.util.spec_from_file_location("harness_hidden_packages", FOLDER / "sitecustomize.py")
+        self._hider = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(self._hider)
+        paths = [str(FOLDER), os.environ.get("PYTHONPATH", "")]
+        os.environ["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
+        packaging = _packaging(self)
+        sys.modules["slicer.packaging"] = slicer.packaging = packaging
+        sys.modules["PyTorchUtils"] = _pytorch_utils(self)
+
+
+def plain_name(requirement: str) -> str:
+    """The package's name in a requirement such as ``safetensors>=0.4``."""
+    for sign in "<>=!~;[ ":
+        requirement = requirement.partition(sign)[0]
+    return requirement.strip()
+
+
+def _packaging(packages: Packages) -> ModuleType:
+    """``slicer.packaging`` as documented for Slicer 5.12."""
+    module = ModuleType("slicer.packaging")
+
+    def load_requirements(path: str | Path) -> list[str]:
+        lines = (line.partition("#")[0].strip() for line in Path(path).read_text().splitlines())
+        return [line for line in lines if line and not line.startswith("-")]
+
+    def pip_check(requirements: str | list[str]) -> bool:
+        names = [requirements] if isinstance(requirements, str) else requirements
+        return all(packages.installed(plain_name(name)) for name in names)
+
+    def pip_ensure(
+        requirements: list[str], requester: str = "", skip_in_testing: bool = True, **_: Any
+    ) -> None:
+        if pip_check(requirements) or (skip_in_testing and slicer.app.testingEnabled()):
+            return
+        if packages.declined:
+            raise RuntimeError("the user declined")
+        packages.install("pip_ensure", [plain_name(name) for name in requirements])
+
+    module.load_requirements = load_requirements
+    module.pip_check = pip_check
+    module.pip_ensure = pip_ensure
+    module.pip_install = lambda requirements, **_: packages.install("pip_install", [plain_name(requirements)])
+    module.isPipInstallInProgress = lambda: packages.in_progress
+    return module
+
+
+def _pytorch_utils(packages: Packages) -> ModuleType:
+    """The PyTorch extension's module; importing it fails where the extension is not installed."""
+
+    class Logic:
+        def torchInstalled(self) -> bool:
+            return packages.installed("torch")
+
+        def installTorch(self, askConfirmation: bool = False, **options: Any) -> Any:
+            if packages.declined and askConfirmation:
+                return None
+            packages.install("installTorch", ["torch"])
+            return sys.modules[__name__]
+
+    class Module(ModuleType):
+        def __getattr__(self, name: str) -> Any:
+            if name == "PyTorchUtilsLogic" and packages.extension:
+                return Logic
+            raise ImportError("the PyTorch extension is not installed", name="PyTorchUtils")
+
+    return Module("PyTorchUtils")
+
+
+def pip_failure(text: str) -> subprocess.CalledProcessError:
+    """How slicer.packaging reports that pip failed, with pip's last words."""
+    return subprocess.CalledProcessError(1, ["pip", "install"], output=text, stderr=text)

@@ -1,0 +1,66 @@
+"""The base class of a scripted module's panel, after Slicer's public documentation."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import slicer
+from PySide6 import QtWidgets
+
+from ..headless import load_module
+from . import mrml_widgets
+
+
+class ScriptedLoadableModuleWidget:
+    """A panel: ``parent`` is the widget it lives in, ``layout`` that widget's layout."""
+
+    def __init__(self, parent: Any = None) -> None:
+        self.moduleName = type(self).__name__.removesuffix("Widget")
+        self.developerMode = False
+        self.parent = parent if parent is not None else _parent()
+        self.layout = self.parent.layout()
+        self.logic = None
+
+    def setup(self) -> None:
+        """Called once, when the panel is made."""
+
+    def enter(self) -> None:
+        """Called when the user comes to the panel."""
+
+    def exit(self) -> None:
+        """Called when the user leaves the panel."""
+
+    def cleanup(self) -> None:
+        """Called before the panel is destroyed."""
+
+    def resourcePath(self, filename: str) -> str:
+        """Absolute path of a file in the module's Resources folder."""
+        return str(Path(sys.modules[type(self).__module__].__file__).parent / "Resources" / filename)
+
+
+def _parent() -> Any:
+    widget = mrml_widgets.qSlicerWidget()
+    QtWidgets.QVBoxLayout(widget)
+    widget.setMRMLScene(slicer.mrmlScene)
+    return widget
+
+
+def open_panel(name: str, folder: str | Path) -> Any:
+    """Load a module, make its panel and enter it, as a user does who chooses the module; gives the panel."""
+    python_module = load_module(name, folder)
+    panel = getattr(python_module, f"{name}Widget")(None)
+    setattr(slicer.modules, f"{name}Widget", panel)
+    panel.setup()
+    panel.parent.show()
+    panel.enter()
+    return panel
+
+
+def close_panel(panel: Any) -> None:
+    """Leave the panel and destroy it, as at Slicer's end or when the module is reloaded."""
+    panel.exit()
+    panel.cleanup()
+    panel.parent.hide()
+    panel.parent.deleteLater()
