@@ -1,0 +1,1 @@
+"""Training data: found, checked and cached by ``prepare.py``, with its splits and organs."""

@@ -1,0 +1,172 @@
+"""The whole of preparing: look at everything, say what is wrong, make what is missing, the index last."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TextIO
+
+import iuinet
+from iuinet.errors import InputRefused
+from iuinet.writing import write_json
+
+from .arrays import ARRAYS, RECIPE, ArrayJob, array_bytes, array_name, is_prepared, prepare_arrays
+from .checks import check_all
+from .facts import Facts, LookJob, grid_from_json, look
+from .findings import REFUSED, Finding, as_json, is_excluded, without_excluded
+from .parallel import in_parallel
+from .places import MARK
+from .prepared import FORMAT, INDEX, Case
+from .prepared_folder import FACTS, WORK, check_space
+from .progress import Progress
+from .sources import UNKNOWN, Found, Source
+
+_UNPACKED = 2**27  # bytes of an unpacked scan of 512 x 512 x 200 and its labels
+
+
+@dataclass
+class Settings:
+    """How to prepare. exclude: ids or patterns. stream: where progress shows."""
+
+    size: int = 128
+    exclude: Sequence[str] = ()
+    workers: int = 1
+    partial: bool = False
+    stream: TextIO | None = None
+
+
+@dataclass
+class Checked:
+    """What looking at everything gave.
+
+    sources: those that will be prepared. excluded: ids left out by hand.
+    """
+
+    found: Found
+    sources: list[Source]
+    facts: dict[str, Facts]
+    findings: list[Finding]
+    excluded: list[str] = field(default_factory=list)
+
+    @property
+    def refused(self) -> int:
+        """How many findings forbid to go on."""
+        return sum(finding.severity == REFUSED for finding in self.findings)
+
+    def enforce(self) -> None:
+        """Raises InputRefused "data-refused" if a finding forbids to go on, "no-data" if no case is left."""
+        if self.refused:
+            raise InputRefused(
+                f"{self.refused} findings forbid to use these data; nothing was prepared.",
+                hint="Correct what the table names, or leave these cases out with --exclude ID.",
+                code="data-refused",
+            )
+        if not self.sources:
+            raise InputRefused(
+                "No case is left to prepare.", hint="See the table, and --exclude.", code="no-data"
+            )
+
+    def to_json(self) -> dict:
+        """The findings as a document."""
+        return {
+            "format": 1,
+            "data": self.found.name,
+            "cases": sum(source.kind == "case" for source in self.sources),
+            "pairs": sum(source.kind == "pair" for source in self.sources),
+            "refused": self.refused,
+            "excluded": self.excluded,
+            "findings": as_json(self.findings),
+        }
+
+
+def check(found: Found, settings: Settings, out: Path | None) -> Checked:
+    """Look at every source that is not excluded. out: folder that keeps what was found out, or None."""
+    excluded = [source.id for source in found.sources if is_excluded(source.id, settings.exclude)]
+    found.sources = [source for source in found.sources if source.id not in set(excluded)]
+    work, kept = (out / WORK, out / FACTS) if out else (None, None)
+    jobs = [LookJob(found.root, source, work, kept) for source in found.sources]
+    results = _all("checking", look, jobs, settings)
+    facts = {source.id: results[number] for number, source in enumerate(found.sources)}
+    findings = without_excluded(check_all(found, facts, settings.exclude, settings.partial), settings.exclude)
+    left_out = {finding.case for finding in findings if finding.left_out}
+    sources = [source for source in found.sources if source.id not in left_out]
+    return Checked(found, sources, facts, findings, excluded)
+
+
+def prepare(checked: Checked, settings: Settings, out: Path) -> tuple[int, int]:
+    """Make the arrays that are missing and write the index; gives how many were made and how many were there.
+
+    Raises InputRefused "data-refused" if a finding forbids it, OutputError "disk-full" before and during
+    the work.
+    """
+    checked.enforce()
+    found, cases, jobs = checked.found, [], []
+    for source in checked.sources:
+        case = _case(source, checked.facts[source.id], found, settings.size)
+        cases.append(case)
+        file = out / ARRAYS / case.arrays
+        if not is_prepared(file, settings.size):
+            hashes = (case.image_sha256, case.label_sha256)
+            jobs.append(ArrayJob(found.root, source, hashes, settings.size, found.ignore, file, out / WORK))
+    copies = settings.workers if any(MARK in job.source.image for job in jobs) else 0
+    check_space(out, len(jobs), len(jobs) * array_bytes(settings.size) + copies * _UNPACKED)
+    _all("preparing", prepare_arrays, jobs, settings)
+    write_json(out / INDEX, _index(checked, cases, settings), overwrite=True)
+    return len(jobs), len(cases) - len(jobs)
+
+
+def _all(what: str, function: Callable, jobs: Sequence, settings: Settings) -> dict[int, Any]:
+    results = {}
+    with (
+        Progress(what, len(jobs), settings.stream) as progress,
+        closing(in_parallel(function, jobs, settings.workers)) as running,
+    ):
+        for number, result in running:
+            results[number] = result
+            progress.step()
+    return results
+
+
+def _case(source: Source, facts: Facts, found: Found, size: int) -> Case:
+    hashes = (facts.image_sha256, facts.label_sha256)
+    voxels = {UNKNOWN if label == found.ignore else label: count for label, count in facts.voxels.items()}
+    return Case(
+        source.id,
+        source.kind,
+        source.atlas,
+        source.image,
+        source.label,
+        *hashes,
+        grid=grid_from_json(facts.grid),
+        arrays=array_name(source.id, hashes, size, found.ignore),
+        voxels=voxels,
+    )
+
+
+def _index(checked: Checked, cases: list[Case], settings: Settings) -> dict:
+    found = checked.found
+    content = {
+        "format": FORMAT,
+        "software": iuinet.__version__,
+        "recipe": RECIPE,
+        "name": found.name,
+        "size": settings.size,
+        "organs": list(found.organs),
+        "ignore": found.ignore,
+        "splits": found.splits,
+    }
+    files = [[case.id, case.kind, case.atlas, case.image_sha256, case.label_sha256] for case in cases]
+    what = json.dumps([content, files], sort_keys=True, ensure_ascii=False)
+    return {
+        **content,
+        "fingerprint": hashlib.sha256(what.encode()).hexdigest(),
+        "root": str(found.root),
+        "layout": found.layout,
+        "excluded": checked.excluded,
+        "left_out": sorted({finding.case for finding in checked.findings if finding.left_out}),
+        "cases": [case.to_json() for case in cases],
+    }

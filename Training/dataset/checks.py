@@ -1,0 +1,141 @@
+"""Holds what was found against what is known: rules for the official set, and rules for all data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from iuinet.volume import Grid
+
+from .facts import Facts, grid_from_json
+from .findings import REFUSED, WARNING, Finding
+from .official import facts as official_facts
+from .official import ids
+from .official_checks import check_case, check_ids, check_pair
+from .sources import OFFICIAL, Found, Source
+
+# Corners of image and labels further apart than this (mm) are named; further than half a voxel, refused.
+SAME_PLACE_MM = 0.1
+_OUT = "Correct the file, or leave the case out with --exclude."
+_AGAIN = "Download or export the file again, or leave the case out with --exclude."
+
+
+def check_all(
+    found: Found, facts: Mapping[str, Facts], exclude: Sequence[str], partial: bool
+) -> list[Finding]:
+    """Everything that is wrong with the sources. facts: by the id of the source.
+
+    exclude: ids and patterns that are left out by hand, and so not missed.
+    partial: missing official cases are only a warning.
+    """
+    findings = list(found.findings)
+    official = found.layout == OFFICIAL
+    if official:
+        findings += check_ids([one.id for one in found.sources if one.kind == "case"], exclude, partial)
+        findings += _pairs_missing(found)
+    for source in found.sources:
+        findings += _check(source, facts[source.id], found, official)
+    return findings
+
+
+def _pairs_missing(found: Found) -> Iterator[Finding]:
+    pairs = sum(source.kind == "pair" for source in found.sources)
+    expected = official_facts()["pairs"]
+    if 0 < pairs < expected:
+        value = f"{pairs} of {expected}"
+        yield Finding(
+            WARNING,
+            "missing-pairs",
+            "",
+            "Not all registered pairs are there",
+            value,
+            "Unpack the whole of Reg-Training-Testing.zip, or go on with fewer.",
+        )
+    known = {*ids(official_facts()["training"])}
+    for source in found.sources:
+        if source.kind == "pair" and source.atlas not in known:
+            yield Finding(
+                REFUSED,
+                "unknown-id",
+                source.id,
+                "A registered pair comes from no labelled case",
+                str(source.atlas),
+                "Use the official archive.",
+            )
+
+
+def _check(source: Source, facts: Facts, found: Found, official: bool) -> list[Finding]:
+    if facts.error:
+        text = facts.error["message"]
+        return [Finding(REFUSED, facts.error["code"], source.id, "A file cannot be read", text, _AGAIN)]
+    findings = [*_check_labels(source, facts, found), *_check_geometry(source, facts)]
+    findings += _check_values(source, facts, official)
+    if official and not any(one.severity == REFUSED for one in findings):
+        organs = {organ["name"]: organ["label"] for organ in found.organs}
+        rules = check_pair if source.kind == "pair" else check_case
+        findings += rules(source.id, facts, organs)
+    return findings
+
+
+def _check_labels(source: Source, facts: Facts, found: Found) -> Iterator[Finding]:
+    if facts.odd_values:
+        value = ", ".join(f"{value:g}" for value in facts.odd_values)
+        yield Finding(
+            REFUSED, "label-values", source.id, "Labels are not whole numbers from 0 to 255", value, _OUT
+        )
+        return
+    known = {0, found.ignore, *(organ["label"] for organ in found.organs)}
+    unknown = sorted(set(facts.voxels) - known)
+    if unknown:
+        value = ", ".join(map(str, unknown[:10]))
+        what = "Labels hold numbers that belong to no organ"
+        if found.layout == OFFICIAL:
+            low, high = official_facts()["labels"]
+            what = f"Labels hold other numbers than {low} to {high}"
+        yield Finding(REFUSED, "label-values", source.id, what, value, _OUT)
+    elif source.kind == "case" and not set(facts.voxels) - {0, found.ignore}:
+        yield Finding(REFUSED, "no-organ", source.id, "No voxel has a label", "", _OUT)
+
+
+def _check_geometry(source: Source, facts: Facts) -> Iterator[Finding]:
+    image, label = grid_from_json(facts.grid), grid_from_json(facts.label_grid)
+    if image.size != label.size:
+        value = f"{_size(image)} and {_size(label)}"
+        what = "Image and labels differ in size"
+        yield Finding(REFUSED, "size-differs", source.id, what, value, _AGAIN)
+        return
+    apart = corners_apart_mm(image, label)
+    if apart > min(image.spacing) / 2:
+        what = "Image and labels lie at different places"
+        yield Finding(REFUSED, "place-differs", source.id, what, f"{apart:.3g} mm apart", _OUT)
+    elif apart > SAME_PLACE_MM:
+        what = f"Image and labels lie more than {SAME_PLACE_MM} mm, but less than half a voxel, apart"
+        todo = "Nothing has to be done: the image's place is taken."
+        yield Finding(WARNING, "place-differs", source.id, what, f"{apart:.3g} mm", todo)
+
+
+def corners_apart_mm(one: Grid, other: Grid) -> float:
+    """The largest distance between the same corners of two grids of one size, mm."""
+    ends = [(0, size - 1) for size in one.size]
+    corners = np.array([[i, j, k, 1] for i in ends[0] for j in ends[1] for k in ends[2]], dtype=float)
+    moved = corners @ (one.index_to_lps() - other.index_to_lps()).T
+    return float(np.linalg.norm(moved[:, :3], axis=1).max())
+
+
+def _check_values(source: Source, facts: Facts, official: bool) -> Iterator[Finding]:
+    if source.kind == "pair":
+        return  # what lies outside a warped scan is filled with all kinds of values
+    if facts.not_numbers:
+        what = "The image holds voxels that are no numbers (taken as air)"
+        yield Finding(WARNING, "not-numbers", source.id, what, str(facts.not_numbers), "Look at the image.")
+    if not facts.looks_like_hu:
+        what = "The image's values do not look like Hounsfield units (0.1st and 99.9th percentile)"
+        value = f"{facts.lowest:g} to {facts.highest:g}"
+        severity = REFUSED if official else WARNING
+        todo = _OUT if official else "Go on only if you know why: the window is in Hounsfield units."
+        yield Finding(severity, "not-hu", source.id, what, value, todo)
+
+
+def _size(grid: Grid) -> str:
+    return "x".join(map(str, grid.size))

@@ -1,0 +1,183 @@
+"""Looks at one image with its labels and notes everything that the checks and the index need.
+
+Runs in worker processes, and once only: what was found out about two files is kept under their hashes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from iuinet.errors import InputRefused, IUINetError
+from iuinet.intensities import judge
+from iuinet.reading import read_volume
+from iuinet.volume import Grid, Volume
+from iuinet.writing import write_json
+
+from .places import on_disk
+from .sources import Source
+
+FORMAT = 1
+HIGHEST_LABEL = 255
+_SHOWN = 5  # values that a message names
+_SLAB = 1 << 24  # voxels looked at together
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What was found. grid, label_grid: native, as ``grid_as_json`` writes them.
+
+    voxels: of each label 0 to 255. odd_values: some label values that are no whole number from 0 to 255.
+    not_numbers: voxels that are NaN or infinite. empty_slices: slices along the last axis of the file with
+    one value only. lowest, highest: 0.1st and 99.9th percentile of the image.
+    looks_like_hu: whether the image's values can be Hounsfield units. error: why nothing was found out.
+    """
+
+    image_sha256: str = ""
+    label_sha256: str = ""
+    grid: dict = field(default_factory=dict)
+    label_grid: dict = field(default_factory=dict)
+    voxels: dict[int, int] = field(default_factory=dict)
+    odd_values: list[float] = field(default_factory=list)
+    not_numbers: int = 0
+    empty_slices: int = 0
+    lowest: float = 0.0
+    highest: float = 0.0
+    looks_like_hu: bool = True
+    notes: list[str] = field(default_factory=list)
+    error: dict | None = None
+
+    def to_json(self) -> dict:
+        """A document that ``from_json`` reads."""
+        return {"format": FORMAT, **asdict(self)}
+
+    @classmethod
+    def from_json(cls, document: dict) -> Facts:
+        """Raises ValueError, TypeError or KeyError for anything else."""
+        if document.pop("format") != FORMAT:
+            raise ValueError("another format")
+        document["voxels"] = {int(label): count for label, count in document["voxels"].items()}
+        return cls(**document)
+
+
+def grid_as_json(grid: Grid) -> dict:
+    """A grid as a JSON document."""
+    return {
+        "size": list(grid.size),
+        "spacing": list(grid.spacing),
+        "origin": list(grid.origin),
+        "direction": np.asarray(grid.direction, dtype=float).tolist(),
+    }
+
+
+def grid_from_json(document: dict) -> Grid:
+    """The grid of such a document."""
+    size, spacing, origin = (tuple(document[key]) for key in ("size", "spacing", "origin"))
+    return Grid(size, spacing, origin, np.array(document["direction"], dtype=float))
+
+
+@dataclass(frozen=True)
+class LookJob:
+    """What a worker needs. kept: folder for what was found out, None to keep nothing."""
+
+    root: Path
+    source: Source
+    work: Path | None = None
+    kept: Path | None = None
+
+
+def look(job: LookJob) -> Facts:
+    """Hash both files, and read them unless that was done before. Never raises for what the data have."""
+    try:
+        with (
+            on_disk(job.root, job.source.image, job.work) as (image, image_sha256),
+            on_disk(job.root, job.source.label, job.work) as (label, label_sha256),
+        ):
+            # The name as well: how a file is read depends on its ending.
+            memory = job.kept and job.kept / f"{image_sha256[:24]}-{label_sha256[:24]}.json"
+            if memory and (known := _known(memory, image_sha256, label_sha256)):
+                return known
+            facts = Facts(**_found_out(image, label), image_sha256=image_sha256, label_sha256=label_sha256)
+            if memory:
+                write_json(memory, facts.to_json(), overwrite=True)
+            return facts
+    except InputRefused as error:
+        return Facts(error={"code": error.code, "message": error.message, "hint": error.hint})
+
+
+def _known(memory: Path, image_sha256: str, label_sha256: str) -> Facts | None:
+    with suppress(OSError, ValueError, TypeError, KeyError):
+        facts = Facts.from_json(json.loads(memory.read_text(encoding="utf-8")))
+        if (facts.image_sha256, facts.label_sha256) == (image_sha256, label_sha256):
+            return facts
+    return None
+
+
+def _found_out(image: Path, label: Path) -> dict:
+    volume = _read(image, "image")
+    array = volume.array
+    bad = (
+        sum(int(np.count_nonzero(~np.isfinite(part))) for part in _parts(array))
+        if array.dtype.kind == "f"
+        else 0
+    )
+    judgement = judge(finite(array) if bad else array)
+    found = {
+        "grid": grid_as_json(volume.grid),
+        "not_numbers": bad,
+        "empty_slices": sum(bool((part == part.flat[0]).all() or np.isnan(part.flat[0])) for part in array),
+        "lowest": judgement.low,
+        "highest": judgement.high,
+        "looks_like_hu": judgement.looks_like_hu,
+        "notes": list(volume.notes),
+    }
+    del volume, array
+    labels = _read(label, "labels")
+    found["label_grid"] = grid_as_json(labels.grid)
+    found["voxels"], found["odd_values"] = _count(labels.array)
+    return found
+
+
+def _read(path: Path, what: str) -> Volume:
+    try:
+        return read_volume(path)
+    except IUINetError as error:
+        raise InputRefused(f"The {what}: {error.message}", hint=error.hint, code=error.code) from error
+
+
+def _count(labels: np.ndarray) -> tuple[dict[int, int], list[float]]:
+    """Voxels per label, and some values that no label can have."""
+    counts = np.zeros(HIGHEST_LABEL + 1, np.int64)
+    odd: set[float] = set()
+    for part in _parts(labels):
+        values = part.ravel()
+        if part.dtype != np.uint8:
+            good = (values >= 0) & (values <= HIGHEST_LABEL)
+            if part.dtype.kind == "f":
+                good &= values == np.floor(np.where(good, values, 0.5))
+            if not good.all():
+                odd.update(float(value) for value in np.unique(values[~good])[:_SHOWN])
+                values = values[good]
+            values = values.astype(np.uint8)
+        counts += np.bincount(values, minlength=len(counts))
+    # NaN is no number that JSON knows, and neither is infinity.
+    shown = [value if np.isfinite(value) else -1e9 for value in sorted(odd)[:_SHOWN]]
+    return {int(label): int(counts[label]) for label in np.flatnonzero(counts)}, shown
+
+
+def _parts(array: np.ndarray) -> Iterator[np.ndarray]:
+    """Pieces along the first axis: what is computed about a whole scan at once takes much memory."""
+    step = max(1, _SLAB // max(1, array[0].size))
+    return (array[start : start + step] for start in range(0, len(array), step))
+
+
+def finite(array: np.ndarray) -> np.ndarray:
+    """The array with air in place of what is no number (a registration leaves NaN outside the scan)."""
+    return (
+        np.nan_to_num(array, nan=-1024.0, posinf=3071.0, neginf=-1024.0) if array.dtype.kind == "f" else array
+    )

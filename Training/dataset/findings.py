@@ -1,0 +1,71 @@
+"""What is wrong with raw data, as a table for people and as JSON."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from fnmatch import fnmatchcase
+
+REFUSED, WARNING = "refused", "warning"
+_WIDTH = 110
+_GROUPED = 5  # so many findings of one kind are listed one by one, more are drawn together
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong.
+
+    severity: REFUSED (nothing is prepared) or WARNING. code: short, stable. case: id of a case, a pair or
+    a folder, "" for the whole. what, value, todo: a sentence, the offending value, what to do about it.
+    left_out: whether the case is therefore not prepared although nothing is refused.
+    """
+
+    severity: str
+    code: str
+    case: str
+    what: str
+    value: str
+    todo: str
+    left_out: bool = False
+
+
+def is_excluded(case: str, patterns: Iterable[str]) -> bool:
+    """Whether an id is one of the given ids or patterns such as ``0005-*``."""
+    return any(fnmatchcase(case, pattern) for pattern in patterns)
+
+
+def without_excluded(findings: Iterable[Finding], patterns: Sequence[str]) -> list[Finding]:
+    """The findings about what is not excluded, refused ones first."""
+    kept = [one for one in findings if not (one.case and is_excluded(one.case, patterns))]
+    return sorted(kept, key=lambda one: one.severity != REFUSED)
+
+
+def as_json(findings: Iterable[Finding]) -> list[dict]:
+    """One dictionary per finding."""
+    return [asdict(finding) for finding in findings]
+
+
+def print_table(findings: Sequence[Finding], say: Callable[[str], None]) -> None:
+    """One block per kind of finding: what it is, the cases with their values, what to do."""
+    kinds: dict[tuple[str, str, str, str], list[Finding]] = {}
+    for finding in findings:
+        kinds.setdefault((finding.severity, finding.code, finding.what, finding.todo), []).append(finding)
+    for (severity, _, what, todo), members in kinds.items():
+        left_out = " (left out)" if members[0].left_out else ""
+        count = f" ({len(members)} cases)" if len(members) > 1 else ""
+        say(f"{severity.upper()}{left_out}: {what}{count}")
+        for line in _cases(members):
+            say(line)
+        say(textwrap.fill(f"-> {todo}", _WIDTH, initial_indent="    ", subsequent_indent="       "))
+
+
+def _cases(members: Sequence[Finding]) -> list[str]:
+    if len(members) <= _GROUPED:
+        width = max(len(one.case) for one in members)
+        rows = [f"    {one.case:<{width}}  {one.value}".rstrip() for one in members]
+        return [row for row in rows if row]
+    texts = [f"{one.case}: {one.value}" if one.value else one.case for one in members]
+    return textwrap.wrap(
+        ", ".join(texts), _WIDTH, initial_indent="    ", subsequent_indent="    ", break_on_hyphens=False
+    )

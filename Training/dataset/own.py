@@ -1,0 +1,191 @@
+"""Finds own data: nnU-Net's raw layout, or ``images/`` and ``labels/`` with a TOML file of organs.
+
+nnU-Net's layout: ``dataset.json``, ``imagesTr/<case>_0000<ending>``, ``labelsTr/<case><ending>``, and where
+wanted ``splits_final.json`` beside it (documentation/dataset_format.md of nnU-Net v2; the older dataset.json
+with "modality" and numbers first is understood too).
+"""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from pathlib import Path
+from typing import Any
+
+from iuinet.errors import InputRefused, UsageError
+from iuinet.reading import READERS
+
+from .findings import REFUSED, WARNING, Finding
+from .own_organs import checked, complete, read_organs
+from .sources import Found, Source
+
+_CHANNEL = "_0000"
+_ORGANS_FILE = "organs.toml"
+# Not those whose voxels lie in a second file: the hash of the first would not notice a change.
+_ENDINGS = tuple(ending for ending in READERS if ending not in (".nhdr", ".mhd"))
+
+
+def find_own(folder: Path, organs: Path | None) -> Found | None:
+    """Own data in a folder, None where it has neither layout. Raises UsageError and InputRefused."""
+    if (folder / "dataset.json").is_file() and (folder / "imagesTr").is_dir():
+        return _nnunet(folder, organs)
+    if (folder / "images").is_dir() and (folder / "labels").is_dir():
+        return _plain(folder, organs)
+    return None
+
+
+def _plain(folder: Path, organs: Path | None) -> Found:
+    path = organs or folder / _ORGANS_FILE
+    if not path.is_file():
+        raise UsageError(
+            f"{folder} has images and labels, but nothing says which organs the labels are",
+            hint=f"Write {_ORGANS_FILE} there, or give a file with --organs; see prepare.py --help.",
+            code="organs-file",
+        )
+    file = read_organs(path)
+    table = checked(file.organs)
+    _check_ignore(file.ignore, table)
+    found = Found(folder, "plain", folder.resolve().name, table, [], file.ignore, dict(file.splits))
+    images, labels = _stems(folder / "images", _ENDINGS), _stems(folder / "labels", (".seg.nrrd", *_ENDINGS))
+    _collect(found, images, labels)
+    return found
+
+
+def _nnunet(folder: Path, organs: Path | None) -> Found:
+    path = folder / "dataset.json"
+    document = _read_json(path)
+    if not isinstance(document, dict) or not isinstance(document.get("labels"), dict):
+        raise _refused(
+            "dataset.json has no labels", 'Give names and numbers: {"labels": {"background": 0, ...}}.'
+        )
+    channels = document.get("channel_names", document.get("modality", {"0": "CT"}))
+    if len(channels) != 1:
+        text = f"dataset.json lists {len(channels)} channels ({', '.join(map(str, channels.values()))})"
+        raise _refused(text, "IUINet takes one CT: give a data set with its channel alone.")
+    table, ignore = _labels(document["labels"])
+    splits: dict[str, dict[str, list[str]]] = {}
+    if organs:
+        file = read_organs(organs)
+        table, splits = complete(table, file.organs), dict(file.splits)
+    found = Found(
+        folder, "nnunet", str(document.get("name") or folder.resolve().name), table, [], ignore, splits
+    )
+    channel = str(next(iter(channels.values())))
+    if channel.strip().upper() != "CT":
+        todo = "Go on only if the images hold Hounsfield units."
+        what = "dataset.json names a channel that is not CT"
+        found.findings.append(Finding(WARNING, "channel", "", what, channel, todo))
+    ending = document.get("file_ending", ".nii.gz")
+    if ending not in _ENDINGS:
+        raise _refused(f"the file_ending {ending!r} cannot be read", f"Use one of {', '.join(_ENDINGS)}.")
+    images = _stems(folder / "imagesTr", (ending,))
+    if any(case.endswith(_CHANNEL) for case in images):
+        images = {c.removesuffix(_CHANNEL): place for c, place in images.items() if c.endswith(_CHANNEL)}
+    _collect(found, images, _stems(folder / "labelsTr", (ending,)))
+    found.splits.update(_folds(folder))
+    return found
+
+
+def _labels(labels: dict[str, Any]) -> tuple[tuple[dict, ...], int | None]:
+    """Organs and the label for unknown voxels from a dataset.json, old or new."""
+    if all(isinstance(value, str) and str(key).isdigit() for key, value in labels.items()):
+        labels = {value: int(key) for key, value in labels.items()}
+    regions = [name for name, value in labels.items() if isinstance(value, (list, tuple))]
+    if regions:
+        raise _refused(
+            f"the label {regions[0]!r} is a region of several numbers",
+            "Write label maps with one number per organ: the parts of the region, without overlap.",
+        )
+    wrong = [name for name, value in labels.items() if type(value) is not int]
+    if wrong:
+        raise _refused(f"the label {wrong[0]!r} is {labels[wrong[0]]!r}", "Labels are whole numbers.")
+    organs = {name: value for name, value in labels.items() if name.lower() != "ignore" and value != 0}
+    table = checked(tuple({"name": name, "label": value} for name, value in organs.items()))
+    if not table:
+        raise _refused("dataset.json names no organ", "Give names and numbers beside the background.")
+    ignore = next((value for name, value in labels.items() if name.lower() == "ignore"), None)
+    _check_ignore(ignore, table)
+    return table, ignore
+
+
+def _check_ignore(ignore: int | None, table: tuple[dict, ...]) -> None:
+    if ignore is not None and (ignore < 1 or ignore in {organ["label"] for organ in table}):
+        raise _refused(
+            f"the label {ignore} for unknown voxels is also an organ or the background",
+            "Give it a number of its own.",
+        )
+
+
+def _folds(folder: Path) -> dict[str, dict[str, list[str]]]:
+    """nnU-Net's folds. Their validation cases serve as test cases too, since nothing else is there."""
+    path = folder / "splits_final.json"
+    if not path.is_file():
+        return {}
+    folds = _read_json(path)
+    try:
+        return {
+            f"fold-{number}": {
+                "train": _ids(fold["train"]),
+                "validation": _ids(fold["val"]),
+                "test": _ids(fold["val"]),
+            }
+            for number, fold in enumerate(folds)
+        }
+    except (TypeError, KeyError) as error:
+        raise _refused(
+            "splits_final.json is no list of train and val", "Take the file that nnU-Net wrote."
+        ) from error
+
+
+def _ids(cases: list[str]) -> list[str]:
+    return [unicodedata.normalize("NFC", str(case)) for case in cases]
+
+
+def _stems(folder: Path, endings: tuple[str, ...]) -> dict[str, list[str]]:
+    """Case name -> where, for the files of a folder with one of the endings.
+
+    Names are brought to one form (NFC): some systems write an accented letter as two characters.
+    """
+    found: dict[str, list[str]] = {}
+    if not folder.is_dir():
+        return found
+    for path in sorted(folder.iterdir()):
+        ending = next((one for one in endings if path.name.lower().endswith(one)), None)
+        if ending and not path.name.startswith("."):
+            case = unicodedata.normalize("NFC", path.name[: -len(ending)])
+            found.setdefault(case, []).append(f"{folder.name}/{path.name}")
+    return found
+
+
+def _collect(found: Found, images: dict[str, list[str]], labels: dict[str, list[str]]) -> None:
+    """Sources for the pairs; findings for what has no partner, or two."""
+    for case in sorted({*images, *labels}):
+        twice = next(
+            (places for places in (images.get(case, []), labels.get(case, [])) if len(places) > 1), None
+        )
+        if twice:
+            what, todo = "Two files claim the same name", "Remove one of them."
+            found.findings.append(Finding(REFUSED, "duplicate", case, what, " and ".join(twice), todo))
+        elif case not in labels:
+            what, todo = "An image has no labels", "Nothing has to be done if that is meant."
+            found.findings.append(
+                Finding(WARNING, "incomplete", case, what, images[case][0], todo, left_out=True)
+            )
+        elif case not in images:
+            what, todo = "Labels have no image", "Add the image, or leave the case out with --exclude."
+            found.findings.append(Finding(REFUSED, "incomplete", case, what, labels[case][0], todo))
+        else:
+            found.sources.append(Source(case, "case", None, images[case][0], labels[case][0]))
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError) as error:
+        raise _refused(
+            f"{path.name} cannot be read: {error}", "Compare it with nnU-Net's own description."
+        ) from error
+
+
+def _refused(text: str, hint: str) -> InputRefused:
+    return InputRefused(text[0].upper() + text[1:] + ".", hint=hint, code="own-data")

@@ -1,0 +1,81 @@
+"""Runs one function over many jobs in processes that end with their parent, however it ends.
+
+Processes are spawned, not forked: torch and ITK hold threads that a fork would break. Each uses one thread.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from typing import TypeVar
+
+from iuinet.errors import DeviceError
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+MOST_WORKERS = 16
+_AHEAD = 2  # jobs per worker that wait in the queue
+
+
+def usual_workers() -> int:
+    """As many as there are cores for this process, within reason: each needs about 1 GB."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, MOST_WORKERS)
+
+
+def in_parallel(
+    function: Callable[[Job], Result], jobs: Sequence[Job], workers: int
+) -> Iterator[tuple[int, Result]]:
+    """(number of the job, its result) as they come. What a job raises ends the work and is raised here.
+
+    With one worker everything runs in this process. Raises DeviceError "memory" where the system ended one.
+    """
+    if workers <= 1 or len(jobs) <= 1:
+        yield from ((number, function(job)) for number, job in enumerate(jobs))
+        return
+    context = get_context("spawn")
+    watched, held = context.Pipe(duplex=False)
+    # The children see the end of this pipe: when it is closed here, and when this process ends.
+    pool = ProcessPoolExecutor(min(workers, len(jobs)), context, initializer=_begin, initargs=(watched,))
+    try:
+        waiting: dict = {}
+        rest = iter(enumerate(jobs))
+        while True:
+            while len(waiting) < workers * _AHEAD and (item := next(rest, None)) is not None:
+                waiting[pool.submit(function, item[1])] = item[0]
+            if not waiting:
+                return
+            for done in wait(waiting, return_when=FIRST_COMPLETED).done:
+                yield waiting.pop(done), done.result()
+    except BrokenProcessPool as error:
+        raise DeviceError(
+            "a worker process was ended by the system, most likely because the memory did not suffice",
+            hint="Run the command again with fewer --workers: what is done stays done.",
+            code="memory",
+        ) from error
+    finally:
+        held.close()  # ends the workers in the middle of what they do
+        pool.shutdown(wait=True, cancel_futures=True)
+        watched.close()
+
+
+def _begin(watched: Connection) -> None:
+    """Prepare a worker: one thread, no interrupts of its own, and an end with its parent."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the parent decides
+    import torch
+
+    torch.set_num_threads(1)
+    threading.Thread(target=_end_with_parent, args=(watched,), daemon=True).start()
+
+
+def _end_with_parent(watched: Connection) -> None:
+    with suppress(OSError):
+        watched.poll(None)
+    os._exit(1)

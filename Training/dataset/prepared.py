@@ -1,0 +1,166 @@
+"""Prepared training data: the index that ``prepare.py`` wrote, its arrays, and the raw data behind them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from iuinet.errors import InputRefused, UsageError
+from iuinet.reading import read_volume
+from iuinet.volume import Grid, Volume
+
+from .arrays import ARRAYS, read_labels
+from .facts import grid_as_json, grid_from_json
+from .places import on_disk
+
+INDEX = "index.json"
+FORMAT = 1
+_AGAIN = "Run prepare.py again with the same folders: it does only what is missing."
+
+
+@dataclass(frozen=True)
+class Case:
+    """One prepared image with labels.
+
+    id: "0001"; a pair: "0001-0061" (labelled case moved onto 0061); own data: its name.
+    kind: "case" or "pair". atlas: of a pair the labelled case whose image and labels were warped.
+    image, label: where they were found, relative to the raw root; a zip member as "archive.zip::member".
+    grid: the native grid. arrays: file name of the prepared arrays.
+    voxels: native voxels per raw label (the data's own number for unknown as 255).
+    """
+
+    id: str
+    kind: str
+    atlas: str | None
+    image: str
+    label: str
+    image_sha256: str
+    label_sha256: str
+    grid: Grid
+    arrays: str
+    voxels: dict[int, int]
+
+    def to_json(self) -> dict:
+        """A document that ``from_json`` reads."""
+        return {**asdict(self), "grid": grid_as_json(self.grid)}
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Case:
+        """Raises TypeError, KeyError or ValueError for anything else."""
+        voxels = {int(label): int(count) for label, count in document["voxels"].items()}
+        return cls(**{**document, "grid": grid_from_json(document["grid"]), "voxels": voxels})
+
+
+@dataclass(frozen=True)
+class PreparedData:
+    """A prepared folder.
+
+    size: the arrays' edge. root: of the raw data.
+    organs: {"name", "label"[, "color", "terminology"]}, all that the labels may hold, raw ids.
+    splits: named splits that came with own data, else {}.
+    fingerprint: sha256 over everything that decides the content.
+    ignore: the raw labels' own number for unknown voxels.
+    """
+
+    folder: Path
+    name: str
+    size: int
+    root: Path
+    organs: tuple[dict, ...]
+    cases: tuple[Case, ...]
+    splits: dict[str, dict[str, list[str]]] = field(default_factory=dict)
+    fingerprint: str = ""
+    ignore: int | None = None
+
+    @cached_property
+    def _by_id(self) -> dict[str, Case]:
+        return {case.id: case for case in self.cases}
+
+    def case(self, id: str) -> Case:
+        """The case or pair of this id. Raises UsageError "unknown-case"."""
+        if id not in self._by_id:
+            raise UsageError(
+                f"the prepared data hold no case {id!r}",
+                hint=f"They hold {len(self.cases)} cases; see {INDEX} in {self.folder}.",
+                code="unknown-case",
+            )
+        return self._by_id[id]
+
+    def arrays(self, id: str) -> tuple[torch.Tensor, torch.Tensor]:
+        """Image float16 HU (S, S, S), not windowed, and labels uint8 (S, S, S), raw ids, 255 unknown.
+
+        Canonical axes. Raises InputRefused "cache-damaged" where the file is missing or damaged.
+        """
+        file = self.folder / ARRAYS / self.case(id).arrays
+        try:
+            tensors = load_file(file)
+            image, labels = tensors["image"], tensors["labels"]
+            good = image.shape == labels.shape == (self.size,) * 3
+            good = good and (image.dtype, labels.dtype) == (torch.float16, torch.uint8)
+        except (OSError, SafetensorError, KeyError) as error:
+            raise self._damaged(id, file) from error
+        if not good:
+            raise self._damaged(id, file)
+        return image, labels
+
+    def native(self, id: str) -> tuple[Volume, np.ndarray]:
+        """Raw image and raw labels uint8 (k, j, i) on the image's native grid, read where they were found.
+
+        Raises InputRefused "source-changed" where a file is not the one that was prepared, "not-found" where
+        it has gone.
+        """
+        case = self.case(id)
+        with on_disk(self.root, case.image) as (path, sha256):
+            if sha256 != case.image_sha256:
+                raise InputRefused(
+                    f"{case.image} has changed since it was prepared.", hint=_AGAIN, code="source-changed"
+                )
+            volume = read_volume(path)
+        return volume, read_labels(self.root, case.label, case.label_sha256, self.ignore)
+
+    def _damaged(self, id: str, file: Path) -> InputRefused:
+        return InputRefused(
+            f"The prepared arrays of {id} ({file.name}) are missing or damaged.",
+            hint=_AGAIN,
+            code="cache-damaged",
+        )
+
+
+def open_prepared(folder: Path | str) -> PreparedData:
+    """The prepared data in a folder. Raises InputRefused "not-prepared", "index-damaged", "index-format"."""
+    folder = Path(folder)
+    try:
+        document = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise InputRefused(
+            f"{folder} holds no prepared data.",
+            hint="Prepare them first with prepare.py.",
+            code="not-prepared",
+        ) from error
+    except (OSError, ValueError) as error:
+        raise InputRefused(f"{folder / INDEX} cannot be read.", hint=_AGAIN, code="index-damaged") from error
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise InputRefused(f"{folder / INDEX} has another format.", hint=_AGAIN, code="index-format")
+    try:
+        return PreparedData(
+            folder=folder,
+            name=document["name"],
+            size=document["size"],
+            root=Path(document["root"]),
+            organs=tuple(document["organs"]),
+            cases=tuple(Case.from_json(entry) for entry in document["cases"]),
+            splits=document["splits"],
+            fingerprint=document["fingerprint"],
+            ignore=document["ignore"],
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputRefused(f"{folder / INDEX} is damaged.", hint=_AGAIN, code="index-damaged") from error

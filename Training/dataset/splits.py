@@ -1,0 +1,159 @@
+"""Which cases train, select and test, and which registered pairs pre-train: by name, and with what it means.
+
+``splits.toml`` holds the official lists. Five folds are computed from the ids alone, so that everybody with
+the same cases gets the same folds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from iuinet.errors import UsageError
+
+from .sources import OFFICIAL
+
+if TYPE_CHECKING:
+    from .prepared import PreparedData
+
+FOLDS = 5
+# "train18" is what "train" is called for the split transunet: atlases of the training cases only.
+ATLASES = ("train18", "train", "all30")
+
+_SHARED = "Selection and test share the same cases, so that scores are optimistic."
+_OWN_SELECTION = "Selection has cases of its own, and the test cases are seen by nothing but the test."
+
+
+@dataclass(frozen=True)
+class Split:
+    """Ids of cases (train, validation, test) and of registered pairs (pretrain).
+
+    atlases: "train18" (the 18 of the split transunet), "train" (the split's own training cases) or "all30".
+    statement: what a reader of a score must know.
+    """
+
+    name: str
+    train: tuple[str, ...]
+    validation: tuple[str, ...]
+    test: tuple[str, ...]
+    pretrain: tuple[str, ...]
+    atlases: str
+    statement: str
+
+
+@cache
+def _table() -> dict:
+    return tomllib.loads(Path(__file__).with_name("splits.toml").read_text(encoding="utf-8"))
+
+
+def slices_per_case() -> dict[str, int]:
+    """Number of slices of each official labelled case."""
+    return dict(_table()["slices"])
+
+
+def choose_split(data: PreparedData, name: str, atlases: str = "train18", partial: bool = False) -> Split:
+    """A split by its name.
+
+    name: "transunet" (18 to train; the 12 others select and test), "transunet-inner" (15 / 3 / 12), "fold-0"
+    to "fold-4", "all" (all train, none is left), or a split that came with own data.
+    atlases: "train18" or "train" (pairs made from the split's training cases), or "all30" (every pair).
+    partial: go on without cases that are missing.
+    Raises UsageError "unknown-split", "unknown-atlases", "missing-cases", "empty-split".
+    """
+    if atlases not in ATLASES:
+        raise UsageError(
+            f"{atlases!r} is no choice of atlases",
+            hint=f"Choose from {', '.join(ATLASES)}.",
+            code="unknown-atlases",
+        )
+    present = {case.id for case in data.cases if case.kind == "case"}
+    parts, meaning = _parts(data, name, present)
+    wanted = list(dict.fromkeys(case for ids in parts for case in ids))
+    missing = [case for case in wanted if case not in present]
+    if missing and not partial:
+        raise UsageError(
+            f"{len(missing)} of {len(wanted)} cases of the split {name!r} are not in the prepared data: "
+            f"{', '.join(missing)}",
+            hint="Prepare them too, or allow a partial split: its scores are not comparable with others.",
+            code="missing-cases",
+        )
+    train, validation, test = (tuple(case for case in ids if case in present) for ids in parts)
+    if not train:
+        raise UsageError(
+            f"the split {name!r} has no case to train on", hint="Prepare more cases.", code="empty-split"
+        )
+    pairs, kind = _pairs(data, set(train), atlases, name)
+    sentences = [meaning, _about_pairs(pairs, kind, {*validation, *test} - set(train), data)]
+    if missing:
+        sentences.append(
+            f"Incomplete: {len(missing)} of {len(wanted)} cases are missing; scores are not comparable."
+        )
+    return Split(name, train, validation, test, pairs, kind, " ".join(s for s in sentences if s))
+
+
+def split_names(data: PreparedData) -> tuple[str, ...]:
+    """The splits that these data have."""
+    official = ("transunet", "transunet-inner") if data.name == OFFICIAL else ()
+    folds = tuple(f"fold-{number}" for number in range(FOLDS))
+    return tuple(dict.fromkeys([*data.splits, *official, *folds, "all"]))
+
+
+def folds(ids: Iterable[str], number: int = FOLDS) -> list[tuple[str, ...]]:
+    """The ids in disjoint groups of equal size (give or take one), decided by the ids' hashes alone."""
+    shuffled = sorted(ids, key=lambda case: hashlib.sha256(case.encode()).digest())
+    return [tuple(sorted(shuffled[start::number])) for start in range(number)]
+
+
+def _parts(data: PreparedData, name: str, present: set[str]) -> tuple[tuple[Sequence[str], ...], str]:
+    """Train, validation and test ids whether they are there or not, and what the split means."""
+    official = data.name == OFFICIAL
+    if name in data.splits:
+        own = data.splits[name]
+        shared = set(own["validation"]) & set(own["test"])
+        meaning = f"A split that came with the data. {_SHARED if shared else _OWN_SELECTION}"
+        return (own["train"], own["validation"], own["test"]), meaning
+    if official and name in ("transunet", "transunet-inner"):
+        train, test = _table()["transunet"]["train"], _table()["transunet"]["test"]
+        if name == "transunet":
+            return (train, test, test), f"The 18/12 split of TransUNet. {_SHARED}"
+        selection = _table()["transunet-inner"]["validation"]
+        rest = [case for case in train if case not in selection]
+        return (rest, sorted(selection), test), f"The 12 test cases of TransUNet's split. {_OWN_SELECTION}"
+    everything = sorted(slices_per_case()) if official else sorted(present)
+    if name == "all":
+        return (everything, (), ()), "All cases train: no case is left to select or to test on."
+    if name in [f"fold-{number}" for number in range(FOLDS)]:
+        held_out = folds(everything)[int(name[-1])]
+        train = [case for case in everything if case not in held_out]
+        return (train, held_out, held_out), f"One of five folds over all {len(everything)} cases. {_SHARED}"
+    raise UsageError(
+        f"these data have no split {name!r}",
+        hint=f"Choose from {', '.join(split_names(data))}.",
+        code="unknown-split",
+    )
+
+
+def _pairs(data: PreparedData, train: set[str], atlases: str, name: str) -> tuple[tuple[str, ...], str]:
+    pairs = [case for case in data.cases if case.kind == "pair"]
+    if atlases == "all30":
+        return tuple(case.id for case in pairs), atlases
+    kind = "train18" if name == "transunet" and data.name == OFFICIAL else "train"
+    return tuple(case.id for case in pairs if case.atlas in train), kind
+
+
+def _about_pairs(pairs: Sequence[str], kind: str, held_out: set[str], data: PreparedData) -> str:
+    if not pairs:
+        return ""
+    atlases = {case.id: case.atlas for case in data.cases if case.kind == "pair"}
+    seen = sorted({atlases[pair] for pair in pairs} & held_out)
+    if seen:
+        return (
+            f"Pre-training ({kind}) sees warped copies of {len(seen)} selection or test cases with their "
+            "labels: scores are not those of unseen patients."
+        )
+    return f"Pre-training ({kind}, {len(pairs)} pairs) sees no selection or test case."

@@ -1,0 +1,185 @@
+#!/usr/bin/env python3
+"""Find, check and cache training data.
+
+    python Training/prepare.py /data/Abdomen --out /data/prepared
+    python Training/prepare.py RawData.zip Reg-Training-Testing.zip --out /data/prepared
+    python Training/prepare.py /data/Abdomen --check-only
+    python Training/prepare.py /data/nnUNet_raw/Dataset042_Liver --out /data/prepared-liver
+
+RAW is one of these:
+
+* The Synapse/BTCV abdomen set (syn3193805): a folder with RawData and RegData at any depth, or the zip files
+  RawData.zip and Reg-Training-Testing.zip, which are read as they are. Abdomen.zip works too, unless it holds
+  compressed zip files; what to unpack is then said.
+* A data set in nnU-Net's raw layout: dataset.json, imagesTr, labelsTr. A splits_final.json beside them gives
+  the folds.
+* A folder with images/, labels/ (the same file names in both; NIfTI, NRRD or MetaImage) and organs.toml:
+
+      [[organs]]
+      name = "liver"
+      label = 1                     # 1 to 254; 0 is background, 255 means unknown
+      color = [221, 130, 101]       # optional
+      terminology = {type = {scheme = "SCT", value = "10200004", meaning = "Liver"}}   # optional
+
+      [splits.mine]                 # optional
+      train = ["case a", "case b"]
+      validation = ["case c"]
+      test = ["case c"]
+
+Everything is looked at first, and what is wrong is listed. A finding marked REFUSED ends the command (status
+3) before anything is prepared. Then each case is brought to the network's size. The command can be stopped at
+any time: the same command again goes on, and does only what is missing or has changed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import TextIO
+
+from dataset.building import Checked, Settings, check, prepare
+from dataset.findings import WARNING, print_table
+from dataset.parallel import usual_workers
+from dataset.prepared import open_prepared
+from dataset.prepared_folder import CHECKS, prepared_folder, readable, unused_arrays, writable_json
+from dataset.sources import find_sources
+from dataset.splits import split_names
+
+from iuinet.cli.console import Console
+from iuinet.cli.frame import run_command
+from iuinet.errors import UsageError
+from iuinet.writing import write_json
+
+SIZE_STEP = 16  # the network halves its input four times
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command; returns the exit status."""
+    # The frame leads standard error to nowhere, because libraries write there; progress gets a copy of it.
+    with os.fdopen(os.dup(2), "w", encoding="utf-8", errors="backslashreplace") as stream:
+        return run_command(lambda: _parse(arguments), lambda options, console: run(options, console, stream))
+
+
+def _parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument(
+        "raw", nargs="+", type=Path, metavar="RAW", help="folder or zip files with the raw data"
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="folder for the prepared data (made if needed)"
+    )
+    parser.add_argument("--size", type=int, default=128, help="voxels along every axis (default 128)")
+    parser.add_argument(
+        "--organs", type=Path, metavar="FILE.toml", help="names, colours and codes of the organs"
+    )
+    parser.add_argument(
+        "--pairs",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="use the registered pairs of Training-Testing for pre-training (default: if they are there)",
+    )
+    parser.add_argument(
+        "--exclude",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="ID",
+        help='leave out cases ("0025"), pairs ("0025-0061"), several ("0025-*"), a folder ("Cervix")',
+    )
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=usual_workers(),
+        help="processes, about 1 GB each (default: one per core)",
+    )
+    parser.add_argument(
+        "--check-only", action="store_true", help="only say what is wrong; nothing is prepared"
+    )
+    parser.add_argument("--partial", action="store_true", help="go on although official cases are missing")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the findings there, too")
+    parser.add_argument("--debug", action="store_true", help="show tracebacks and what libraries say")
+    return parser.parse_args(arguments)
+
+
+def run(options: argparse.Namespace, console: Console, stream: TextIO | None = None) -> None:
+    """Find, check, prepare; what must not be is refused before the long work."""
+    _check_options(options)
+    found = find_sources(options.raw, options.organs, options.pairs)
+    console.say(f"{found.name}: {_count(found.sources)} found in {found.root}")
+    for note in found.notes:
+        console.say(f"note: {note}")
+    settings = Settings(options.size, options.exclude, options.workers, options.partial, stream)
+    if options.check_only:
+        checked = check(found, settings, None)
+        _tell(checked, options, console)
+        checked.enforce()
+        return
+    with prepared_folder(options.out):
+        checked = check(found, settings, options.out)
+        write_json(options.out / CHECKS, checked.to_json(), overwrite=True)
+        _tell(checked, options, console)
+        made, there = prepare(checked, settings, options.out)
+        _say_result(options.out, made, there, console)
+
+
+def _check_options(options: argparse.Namespace) -> None:
+    if options.out is None and not options.check_only:
+        raise UsageError(
+            "no folder for the prepared data is given", hint="Give one with --out.", code="no-out"
+        )
+    if options.size < SIZE_STEP or options.size % SIZE_STEP:
+        raise UsageError(
+            f"--size {options.size} is no multiple of {SIZE_STEP}",
+            hint="The paper uses 128.",
+            code="bad-size",
+        )
+    if options.workers < 1:
+        raise UsageError(
+            f"--workers {options.workers} is less than 1", hint="Give 1 or more.", code="bad-workers"
+        )
+    if options.json is not None:
+        writable_json(options.json)
+
+
+def _tell(checked: Checked, options: argparse.Namespace, console: Console) -> None:
+    """Print and write what was found."""
+    if checked.excluded:
+        console.say(f"left out by --exclude: {', '.join(checked.excluded)}")
+    print_table(checked.findings, console.say)
+    warnings = sum(finding.severity == WARNING for finding in checked.findings)
+    left_out = sum(finding.left_out for finding in checked.findings)
+    console.say(
+        f"checked {_count(checked.found.sources)}: {checked.refused} refused, {warnings} warnings, "
+        f"{left_out} left out, {_count(checked.sources)} to use"
+    )
+    if options.json is not None:
+        write_json(options.json, checked.to_json(), overwrite=True)
+
+
+def _say_result(out: Path, made: int, there: int, console: Console) -> None:
+    data = open_prepared(out)
+    console.say(f"prepared {made}, already there {there}: {out.absolute()}")
+    console.say(
+        f"size {data.size}, splits {', '.join(split_names(data))}, fingerprint {data.fingerprint[:16]}"
+    )
+    count, size = unused_arrays(out)
+    if count:
+        console.say(
+            f"note: {count} files ({readable(size)}) in {out / 'arrays'} are of other files or "
+            "settings; the index does not use them, and you may delete them."
+        )
+
+
+def _count(sources: list) -> str:
+    pairs = sum(source.kind == "pair" for source in sources)
+    cases = len(sources) - pairs
+    text = f"{cases} case{'' if cases == 1 else 's'}"
+    return f"{text} and {pairs} registered pair{'' if pairs == 1 else 's'}" if pairs else text
+
+
+if __name__ == "__main__":
+    sys.exit(main())
