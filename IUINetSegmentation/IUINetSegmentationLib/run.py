@@ -1,18 +1,18 @@
-"""One segmentation from volume node to segmentation node, with the worker process in between."""
+"""One segmentation from volume node to segmentation node for scripts: the controller's run, waited for."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import slicer
 
-from iuinet.client import WorkerClient
-from iuinet.labels import organs_of_model, select
-from iuinet.weights import resolve
-from IUINetSegmentationLib.provenance import write_provenance
-from IUINetSegmentationLib.segmentation_node import check_output, fill_node, make_segments, result_node
-from IUINetSegmentationLib.volume_node import volume_from_node
+from iuinet.errors import IUINetError
+from IUINetSegmentationLib.controller import Controller
+from IUINetSegmentationLib.state import Progress, Settings, State
+
+_POLL_S = 0.02
 
 
 def segment_volume_node(
@@ -26,28 +26,35 @@ def segment_volume_node(
     progress: Callable[[str, float], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> tuple[slicer.vtkMRMLSegmentationNode, dict[str, Any]]:
-    """Segment a volume node; blocks until the worker has finished. See IUINetSegmentationLogic.segment.
+    """Segment a volume node; blocks until the worker has finished. See IUINetSegmentationLogic.segment."""
+    settings = Settings(
+        weights=weights,
+        device=device,
+        organs=None if organs is None else tuple(organs),
+        accept_warnings=accept_warnings,
+    )
 
-    What can be refused at once is refused before a process starts. The scene changes only when the labels
-    are there, so until then a failure has nothing to undo.
-    """
-    check_output(segmentation_node)
-    volume = volume_from_node(volume_node)
-    table = organs_of_model(resolve(weights).document)
-    if organs is not None:
-        select(table, organs)
-    with WorkerClient() as client:
-        labels, report = client.segment(
-            volume,
-            weights=weights,
-            device=device,
-            organs=organs,
-            accept_warnings=accept_warnings,
-            progress=progress,
-            cancelled=cancelled,
-        )
-    segments = make_segments(labels, table, volume_node)
-    with result_node(segmentation_node, f"{volume_node.GetName()} segmentation") as node:
-        fill_node(node, segments, volume_node)
-        write_provenance(node, report)
-    return node, report
+    steps: list[Progress] = []
+    controller = Controller(changed=lambda: steps.append(controller.progress))
+    try:
+        controller.start(volume_node, segmentation_node, settings)
+        while controller.poll():
+            # Here and not in the controller, so that an error in the caller's function is the caller's.
+            _report(steps, progress)
+            if cancelled is not None and cancelled():
+                controller.cancel()
+            time.sleep(_POLL_S)
+        _report(steps, progress)
+        if controller.state is not State.DONE:
+            raise controller.error or IUINetError("the run did not end", code="failed")
+        return controller.node, controller.report
+    finally:
+        controller.close()
+
+
+def _report(steps: list[Progress], progress: Callable[[str, float], None] | None) -> None:
+    """Tell the caller of every step since the last time."""
+    for step in steps:
+        if progress is not None and step.stage:
+            progress(step.stage, step.fraction)
+    steps.clear()

@@ -16,10 +16,12 @@ from vtk.util.numpy_support import numpy_to_vtk
 
 from iuinet.errors import IUINetError, UsageError
 from iuinet.labels import Organ, terminology_entry
+from IUINetSegmentationLib.source import Source
 from IUINetSegmentationLib.subject_hierarchy import put_beside, remove_item
 
 # What vtkSegmentationConverter calls the representation; it is also the word in saved files.
 BINARY_LABELMAP = "Binary labelmap"
+OURS = "IUINet.Organ"  # tag of the segments that this module made
 
 
 def check_output(node: slicer.vtkMRMLSegmentationNode | None) -> None:
@@ -43,43 +45,49 @@ def check_output(node: slicer.vtkMRMLSegmentationNode | None) -> None:
 
 
 def make_segments(
-    labels: np.ndarray, organs: Sequence[Organ], volume_node: slicer.vtkMRMLScalarVolumeNode
+    labels: np.ndarray, organs: Sequence[Organ], volume: slicer.vtkMRMLScalarVolumeNode | Source
 ) -> list[slicer.vtkSegment]:
     """One segment per organ that has a voxel, in the order of the table. Nothing enters the scene.
 
     labels: uint8 (k, j, i) with the shape of the volume's voxels, 0 for background.
+    volume: the node, or its place as it was taken when the run began.
     Errors: IUINetError for labels that no organ has, or that do not fit the volume.
     """
-    shape = volume_node.GetImageData().GetDimensions()[::-1]
-    if labels.shape != shape:
+    source = Source.of(volume)
+    if labels.shape != source.shape:
         raise IUINetError(
-            f"labels of shape {labels.shape} do not fit the volume of shape {shape}", code="labels"
+            f"labels of shape {labels.shape} do not fit the volume of shape {source.shape}", code="labels"
         )
     present = {int(label) for label in np.flatnonzero(_histogram(labels)) if label}
     unknown = present - {organ.label for organ in organs}
     if unknown:
         raise IUINetError(f"the labels {sorted(unknown)} belong to no organ", code="labels")
-    labelmap = _labelmap(labels, volume_node)
+    labelmap = _labelmap(labels, source)
     return [_segment(organ, labelmap) for organ in organs if organ.label in present]
 
 
 def fill_node(
     node: slicer.vtkMRMLSegmentationNode,
     segments: Sequence[slicer.vtkSegment],
-    volume_node: slicer.vtkMRMLScalarVolumeNode,
+    volume: slicer.vtkMRMLScalarVolumeNode | Source,
 ) -> None:
-    """Add the segments to an empty segmentation node, and tie the node to the volume."""
+    """Add the segments to a segmentation node, and tie the node to the volume if that is still there."""
+    source = Source.of(volume)
     segmentation = node.GetSegmentation()
-    segmentation.SetSourceRepresentationName(BINARY_LABELMAP)
-    # Before the reference geometry, which takes the difference of both nodes' transforms into account.
-    node.SetAndObserveTransformNodeID(volume_node.GetTransformNodeID())
-    node.SetReferenceImageGeometryParameterFromVolumeNode(volume_node)
+    if not segmentation.GetNumberOfSegments():
+        segmentation.SetSourceRepresentationName(BINARY_LABELMAP)
+        # Before the reference geometry, which takes the difference of both nodes' transforms into account.
+        present = source.transform_id and slicer.mrmlScene.GetNodeByID(source.transform_id)
+        node.SetAndObserveTransformNodeID(source.transform_id if present else None)
+    if source.in_scene:
+        node.SetReferenceImageGeometryParameterFromVolumeNode(source.node)
     node.CreateDefaultDisplayNodes()
     for segment in segments:
         segment_id = segmentation.GenerateUniqueSegmentID(segment.GetName())
         if not segmentation.AddSegment(segment, segment_id):
             raise IUINetError(f"Slicer did not take the segment {segment.GetName()!r}", code="segment")
-    put_beside(node, volume_node)
+    if source.in_scene:
+        put_beside(node, source.node)
 
 
 @contextmanager
@@ -119,17 +127,15 @@ def _histogram(labels: np.ndarray) -> np.ndarray:
     )
 
 
-def _labelmap(labels: np.ndarray, volume_node: slicer.vtkMRMLScalarVolumeNode) -> slicer.vtkOrientedImageData:
+def _labelmap(labels: np.ndarray, source: Source) -> slicer.vtkOrientedImageData:
     """The labels as the image that the segments share, with the volume's indices and matrix."""
     labelmap = slicer.vtkOrientedImageData()
-    labelmap.SetExtent(volume_node.GetImageData().GetExtent())
+    labelmap.SetExtent(source.extent)
     scalars = numpy_to_vtk(
         np.ascontiguousarray(labels, dtype=np.uint8).ravel(), deep=True, array_type=vtk.VTK_UNSIGNED_CHAR
     )
     labelmap.GetPointData().SetScalars(scalars)
-    matrix = vtk.vtkMatrix4x4()
-    volume_node.GetIJKToRASMatrix(matrix)
-    labelmap.SetGeometryFromImageToWorldMatrix(matrix)
+    labelmap.SetGeometryFromImageToWorldMatrix(source.matrix)
     return labelmap
 
 
@@ -144,6 +150,7 @@ def _segment(organ: Organ, labelmap: slicer.vtkOrientedImageData) -> slicer.vtkS
     entry = terminology_entry(organ)
     if entry:
         segment.SetTag(slicer.vtkSegment.GetTerminologyEntryTagName(), entry)
+    segment.SetTag(OURS, organ.name)
     segment.SetLabelValue(organ.label)
     segment.AddRepresentation(BINARY_LABELMAP, labelmap)
     return segment

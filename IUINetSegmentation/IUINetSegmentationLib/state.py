@@ -1,0 +1,53 @@
+"""The states of a run, and what a run is asked to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class State(Enum):
+    """Where the module stands. Its work owns it; the panel only shows it."""
+
+    IDLE = "idle"
+    CHECKING = "checking"
+    SETTING_UP = "setting up"
+    DOWNLOADING = "downloading"
+    EXPORTING = "exporting"
+    RUNNING = "running"
+    IMPORTING = "importing"
+    DONE = "done"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+
+    @property
+    def busy(self) -> bool:
+        """Whether a run is under way."""
+        return self not in (State.IDLE, State.DONE, State.CANCELLED, State.FAILED)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the user chose.
+
+    weights: id of a model or a file, None for the default. device: "auto", "cpu", "cuda", "cuda:N".
+    organs: names, None for all. islands: keep each organ's largest piece only.
+    accept_warnings: go on where a person should decide. replace: take the place of this module's own
+    segments in a segmentation that is not empty; without it such an output is refused.
+    """
+
+    weights: str | None = None
+    device: str = "auto"
+    organs: tuple[str, ...] | None = None
+    islands: bool = True
+    accept_warnings: bool = False
+    replace: bool = False
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run has come. fraction: of its stage, 0 to 1. note: a sentence for the user, mostly ""."""
+
+    stage: str = ""
+    fraction: float = 0.0
+    note: str = ""
