@@ -42,10 +42,10 @@ from typing import TextIO
 from dataset.building import Checked, Settings, check, prepare
 from dataset.findings import WARNING, print_table
 from dataset.parallel import usual_workers
-from dataset.prepared import open_prepared
+from dataset.prepared import PreparedData, open_prepared
 from dataset.prepared_folder import CHECKS, prepared_folder, readable, unused_arrays, writable_json
 from dataset.sources import find_sources
-from dataset.splits import split_names
+from dataset.splits import choose_split, split_names
 
 from iuinet.cli.console import Console
 from iuinet.cli.frame import run_command
@@ -163,15 +163,25 @@ def _tell(checked: Checked, options: argparse.Namespace, console: Console) -> No
 def _say_result(out: Path, made: int, there: int, console: Console) -> None:
     data = open_prepared(out)
     console.say(f"prepared {made}, already there {there}: {out.absolute()}")
-    console.say(
-        f"size {data.size}, splits {', '.join(split_names(data))}, fingerprint {data.fingerprint[:16]}"
-    )
+    console.say(f"size {data.size}, fingerprint {data.fingerprint[:16]}")
+    complete = [name for name in split_names(data) if _is_complete(data, name)]
+    incomplete = [name for name in split_names(data) if name not in complete]
+    rest = f"; with missing cases: {', '.join(incomplete)}" if incomplete else ""
+    console.say(f"splits: {', '.join(complete) or 'none'}{rest}")
     count, size = unused_arrays(out)
     if count:
         console.say(
             f"note: {count} files ({readable(size)}) in {out / 'arrays'} are of other files or "
             "settings; the index does not use them, and you may delete them."
         )
+
+
+def _is_complete(data: PreparedData, split: str) -> bool:
+    try:
+        choose_split(data, split)
+    except UsageError:
+        return False
+    return True
 
 
 def _count(sources: list) -> str:

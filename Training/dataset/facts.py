@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+import iuinet
 from iuinet.errors import InputRefused, IUINetError
 from iuinet.intensities import judge
 from iuinet.reading import read_volume
@@ -33,7 +34,8 @@ class Facts:
     """What was found. grid, label_grid: native, as ``grid_as_json`` writes them.
 
     voxels: of each label 0 to 255. odd_values: some label values that are no whole number from 0 to 255.
-    not_numbers: voxels that are NaN or infinite. empty_slices: slices along the last axis of the file with
+    not_numbers: voxels that are NaN or infinite (ITK reads those of NIfTI files as 0). zeros: voxels that are
+    exactly 0. empty_slices: slices along the last axis of the file with
     one value only. lowest, highest: 0.1st and 99.9th percentile of the image.
     looks_like_hu: whether the image's values can be Hounsfield units. error: why nothing was found out.
     """
@@ -45,6 +47,7 @@ class Facts:
     voxels: dict[int, int] = field(default_factory=dict)
     odd_values: list[float] = field(default_factory=list)
     not_numbers: int = 0
+    zeros: int = 0
     empty_slices: int = 0
     lowest: float = 0.0
     highest: float = 0.0
@@ -54,13 +57,13 @@ class Facts:
 
     def to_json(self) -> dict:
         """A document that ``from_json`` reads."""
-        return {"format": FORMAT, **asdict(self)}
+        return {"format": FORMAT, "software": iuinet.__version__, **asdict(self)}
 
     @classmethod
     def from_json(cls, document: dict) -> Facts:
-        """Raises ValueError, TypeError or KeyError for anything else."""
-        if document.pop("format") != FORMAT:
-            raise ValueError("another format")
+        """Raises ValueError, TypeError or KeyError for anything else, such as what another version noted."""
+        if (document.pop("format"), document.pop("software")) != (FORMAT, iuinet.__version__):
+            raise ValueError("another version")
         document["voxels"] = {int(label): count for label, count in document["voxels"].items()}
         return cls(**document)
 
@@ -130,6 +133,7 @@ def _found_out(image: Path, label: Path) -> dict:
     found = {
         "grid": grid_as_json(volume.grid),
         "not_numbers": bad,
+        "zeros": sum(int(np.count_nonzero(part == 0)) for part in _parts(array)),
         "empty_slices": sum(bool((part == part.flat[0]).all() or np.isnan(part.flat[0])) for part in array),
         "lowest": judgement.low,
         "highest": judgement.high,

@@ -63,9 +63,18 @@ def print_table(findings: Sequence[Finding], say: Callable[[str], None]) -> None
 def _cases(members: Sequence[Finding]) -> list[str]:
     if len(members) <= _GROUPED:
         width = max(len(one.case) for one in members)
-        rows = [f"    {one.case:<{width}}  {one.value}".rstrip() for one in members]
-        return [row for row in rows if row]
+        rows = [f"{one.case:<{width}}  {one.value}".strip() for one in members]
+        return [line for row in rows for line in _wrapped(row)]
     texts = [f"{one.case}: {one.value}" if one.value else one.case for one in members]
+    return _wrapped(", ".join(texts))
+
+
+def _wrapped(text: str) -> list[str]:
     return textwrap.wrap(
-        ", ".join(texts), _WIDTH, initial_indent="    ", subsequent_indent="    ", break_on_hyphens=False
+        text,
+        _WIDTH,
+        initial_indent="    ",
+        subsequent_indent="    ",
+        break_on_hyphens=False,
+        break_long_words=False,
     )

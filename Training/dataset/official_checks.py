@@ -100,8 +100,8 @@ def check_pair(pair: str, facts: Facts, organs: dict[str, int]) -> Iterator[Find
     voxels = float(grid.size[0] * grid.size[1] * grid.size[2])
     if facts.empty_slices > rules["empty_slices"] * grid.size[2]:
         reason = "most slices are empty", f"{facts.empty_slices} of {grid.size[2]}"
-    elif facts.not_numbers > rules["not_numbers"] * voxels:
-        reason = "most voxels are no numbers", f"{facts.not_numbers / voxels:.0%}"
+    elif facts.zeros + facts.not_numbers > rules["filling"] * voxels:
+        reason = "most voxels are filling", f"{(facts.zeros + facts.not_numbers) / voxels:.0%}"
     elif not low <= share <= high:
         reason = f"the share of labelled voxels is not between {low:.1%} and {high:.0%}", f"{share:.2%}"
     else:
