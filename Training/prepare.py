@@ -49,7 +49,7 @@ from dataset.splits import choose_split, split_names
 
 from iuinet.cli.console import Console
 from iuinet.cli.frame import run_command
-from iuinet.errors import UsageError
+from iuinet.errors import Cancelled, UsageError
 from iuinet.writing import write_json
 
 SIZE_STEP = 16  # the network halves its input four times
@@ -118,12 +118,17 @@ def run(options: argparse.Namespace, console: Console, stream: TextIO | None = N
         _tell(checked, options, console)
         checked.enforce()
         return
-    with prepared_folder(options.out):
-        checked = check(found, settings, options.out)
-        write_json(options.out / CHECKS, checked.to_json(), overwrite=True)
-        _tell(checked, options, console)
-        made, there = prepare(checked, settings, options.out)
-        _say_result(options.out, made, there, console)
+    try:
+        with prepared_folder(options.out):
+            checked = check(found, settings, options.out)
+            write_json(options.out / CHECKS, checked.to_json(), overwrite=True)
+            _tell(checked, options, console)
+            made, there = prepare(checked, settings, options.out)
+            _say_result(options.out, made, there, console)
+    except KeyboardInterrupt:
+        console.interrupted = False  # the frame would say that nothing was written
+        hint = "What is done stays done: the same command goes on from there."
+        raise Cancelled("stopped before it was done", hint=hint) from None
 
 
 def _check_options(options: argparse.Namespace) -> None:

@@ -13,7 +13,8 @@ pytest.importorskip("torch", reason="torch is not installed here")
 from dataset.checks import corners_apart_mm
 from dataset.official import facts as official_facts
 from dataset.official import ids
-from dataset.splits import slices_per_case
+from dataset.prepared import open_prepared
+from dataset.splits import choose_split, slices_per_case
 from prepare import main
 from training.dataset_files import (
     FEW,
@@ -80,6 +81,18 @@ def test_another_number_of_slices_is_refused(raw):
     for path, array in zip(paths(raw), body(SLICES + 1), strict=True):
         write(path, array)
     assert about(raw)["slices"]["value"] == f"{SLICES + 1} instead of {SLICES}"
+
+
+def test_generated_data_are_named_so_and_may_have_fewer_slices(raw, capfd):
+    for path, array in zip(paths(raw), body(SLICES // 2), strict=True):
+        write(path, array)
+    (raw / "phantom.json").write_text("{}")
+    assert about(raw)["slices"]["severity"] == "warning"
+    out = raw.parent / "out"
+    assert main([str(raw), "--out", str(out), "--partial", "--workers", "1", "--size", "16"]) == 0
+    data = open_prepared(out)
+    assert data.name == "synapse-generated" and "show no patient" in capfd.readouterr().out
+    assert choose_split(data, "transunet", partial=True).train == (CASE,)
 
 
 def test_a_size_of_the_labels_unlike_the_images_is_refused(raw):

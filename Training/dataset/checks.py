@@ -13,7 +13,7 @@ from .findings import REFUSED, WARNING, Finding
 from .official import facts as official_facts
 from .official import ids
 from .official_checks import check_case, check_ids, check_pair
-from .sources import OFFICIAL, Found, Source
+from .sources import GENERATED, OFFICIAL, Found, Source
 
 # Corners of image and labels further apart than this (mm) are named; further than half a voxel, refused.
 SAME_PLACE_MM = 0.1
@@ -73,8 +73,10 @@ def _check(source: Source, facts: Facts, found: Found, official: bool) -> list[F
     findings += _check_values(source, facts, official)
     if official and not any(one.severity == REFUSED for one in findings):
         organs = {organ["name"]: organ["label"] for organ in found.organs}
-        rules = check_pair if source.kind == "pair" else check_case
-        findings += rules(source.id, facts, organs)
+        if source.kind == "pair":
+            findings += check_pair(source.id, facts, organs)
+        else:
+            findings += check_case(source.id, facts, organs, found.name == GENERATED)
     return findings
 
 

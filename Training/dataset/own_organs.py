@@ -114,10 +114,16 @@ def checked(organs: tuple[dict, ...]) -> tuple[dict, ...]:
             raise _wrong(f"the name {name!r} or its label {label} is given twice")
         names.add(_plain(name))
         labels.add(label)
-    try:
-        organs_of_model({"organs": list(organs)})
-    except WeightsError as error:
-        raise _wrong(error.message.split(": ", 1)[-1]) from error
+    for organ in organs:
+        try:
+            organs_of_model({"organs": [organ]})
+        except WeightsError as error:
+            reason = error.message.split(": ", 1)[-1]
+            raise UsageError(
+                f"the color or terminology of {organ['name']!r} makes no sense: {reason}",
+                hint="color = [red, green, blue] from 0 to 255; terminology as in iuinet/organs.json.",
+                code="organs",
+            ) from error
     return tuple(sorted(organs, key=lambda organ: organ["label"]))
 
 

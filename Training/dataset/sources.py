@@ -12,6 +12,7 @@ from .findings import Finding
 
 UNKNOWN = 255  # the label of voxels about which nobody knows: never trained, never scored
 OFFICIAL = "synapse"
+GENERATED = "synapse-generated"  # the same layout and ids, made by phantom.py: never to be taken for patients
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from iuinet.errors import UsageError
 
-from .sources import OFFICIAL
+from .sources import GENERATED, OFFICIAL
 
 if TYPE_CHECKING:
     from .prepared import PreparedData
@@ -96,9 +96,14 @@ def choose_split(data: PreparedData, name: str, atlases: str = "train18", partia
     return Split(name, train, validation, test, pairs, kind, " ".join(s for s in sentences if s))
 
 
+def is_official(data: PreparedData) -> bool:
+    """Whether these are the Synapse set's ids, of patients or generated."""
+    return data.name in (OFFICIAL, GENERATED)
+
+
 def split_names(data: PreparedData) -> tuple[str, ...]:
     """The splits that these data have."""
-    official = ("transunet", "transunet-inner") if data.name == OFFICIAL else ()
+    official = ("transunet", "transunet-inner") if is_official(data) else ()
     folds = tuple(f"fold-{number}" for number in range(FOLDS))
     return tuple(dict.fromkeys([*data.splits, *official, *folds, "all"]))
 
@@ -111,7 +116,7 @@ def folds(ids: Iterable[str], number: int = FOLDS) -> list[tuple[str, ...]]:
 
 def _parts(data: PreparedData, name: str, present: set[str]) -> tuple[tuple[Sequence[str], ...], str]:
     """Train, validation and test ids whether they are there or not, and what the split means."""
-    official = data.name == OFFICIAL
+    official = is_official(data)
     if name in data.splits:
         own = data.splits[name]
         shared = set(own["validation"]) & set(own["test"])
@@ -142,7 +147,7 @@ def _pairs(data: PreparedData, train: set[str], atlases: str, name: str) -> tupl
     pairs = [case for case in data.cases if case.kind == "pair"]
     if atlases == "all30":
         return tuple(case.id for case in pairs), atlases
-    kind = "train18" if name == "transunet" and data.name == OFFICIAL else "train"
+    kind = "train18" if name == "transunet" and is_official(data) else "train"
     return tuple(case.id for case in pairs if case.atlas in train), kind
 
 

@@ -1,0 +1,261 @@
+"""Own data: nnU-Net's raw layout, and images with labels and a TOML file of organs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="torch is not installed here")
+
+from dataset.organs import channel_lookup, organ_names
+from dataset.prepared import PreparedData, open_prepared
+from dataset.splits import choose_split
+from prepare import main
+from training.dataset_files import LIVER, SPLEEN, body, write
+
+from iuinet.labels import NEUTRAL_COLOR, organs_of_model
+
+NAMES = ("case a", "Fall Müller", "ケース 3", "d", "e", "f")
+ORGANS = """
+[[organs]]
+name = "liver"
+label = 6
+[[organs]]
+name = "tumour"
+label = 1
+color = [10, 20, 30]
+"""
+LABELS = {"background": 0, "liver": 6, "tumour": 1}
+
+
+def two_organs(value: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    image, labels = body(20)
+    labels[~np.isin(labels, (LIVER, SPLEEN))] = 0
+    labels[0, 0, 0] = value
+    return image, labels
+
+
+def write_plain(
+    root: Path, names=NAMES, ending: str = ".nii.gz", organs: str = ORGANS, value: int = 0
+) -> Path:
+    for name in names:
+        image, labels = two_organs(value)
+        write(root / f"images/{name}{ending}", image)
+        write(root / f"labels/{name}{ending}", labels)
+    (root / "organs.toml").write_text(organs, encoding="utf-8")
+    return root
+
+
+def write_nnunet(root: Path, names=NAMES, labels: dict | None = None, value: int = 0, **more) -> Path:
+    for name in names:
+        image, array = two_organs(value)
+        write(root / f"imagesTr/{name}_0000.nii.gz", image)
+        write(root / f"labelsTr/{name}.nii.gz", array)
+    document = {"channel_names": {"0": "CT"}, "labels": labels or LABELS, "file_ending": ".nii.gz", **more}
+    (root / "dataset.json").write_text(json.dumps(document), encoding="utf-8")
+    return root
+
+
+def prepared(raw: Path, *more: str) -> PreparedData:
+    out = raw.parent / "prepared"
+    assert main([str(raw), "--out", str(out), "--size", "16", "--workers", "1", *more]) == 0
+    return open_prepared(out)
+
+
+def refused(raw: Path, capfd, *more: str) -> str:
+    """The two lines of the refusal."""
+    capfd.readouterr()
+    assert main([str(raw), "--check-only", "--workers", "1", *more]) in (2, 3)
+    answer = capfd.readouterr()
+    assert len(answer.err.splitlines()) == 2 and "Traceback" not in answer.err
+    return answer.err + answer.out
+
+
+@pytest.mark.parametrize("ending", [".nii.gz", ".nii", ".nrrd", ".mha"])
+def test_images_and_labels_of_any_format_and_name(tmp_path, ending):
+    data = prepared(write_plain(tmp_path / "Meine Daten", ending=ending))
+    assert data.name == "Meine Daten" and {case.id for case in data.cases} == set(NAMES)
+    assert [organ["name"] for organ in data.organs] == ["tumour", "liver"], "in the order of their labels"
+    for case in data.cases:
+        volume, labels = data.native(case.id)
+        assert volume.array.shape == labels.shape and set(np.unique(labels)) == {0, 1, 6}
+        assert set(data.arrays(case.id)[1].unique().tolist()) == {0, 1, 6}
+    assert int(channel_lookup(data, organ_names(data, "tumour"))[1]) == 1
+
+
+def test_colours_come_from_the_file_else_from_the_table_else_are_neutral(tmp_path):
+    more = ORGANS + '[[organs]]\nname = "cyst"\nlabel = 9\n'
+    data = prepared(write_plain(tmp_path / "raw", organs=more))
+    organs = {organ.name: organ for organ in organs_of_model({"organs": data.organs})}
+    assert organs["tumour"].color == (10, 20, 30) and organs["tumour"].terminology is None
+    assert organs["liver"].color == (221, 130, 101) and organs["liver"].terminology is not None
+    assert organs["cyst"].color == NEUTRAL_COLOR
+
+
+def test_nnunets_layout_with_its_folds(tmp_path):
+    raw = write_nnunet(tmp_path / "Dataset042_Liver", name="Liver")
+    folds = [
+        {"train": list(NAMES[:4]), "val": list(NAMES[4:])},
+        {"train": list(NAMES[2:]), "val": list(NAMES[:2])},
+    ]
+    (raw / "splits_final.json").write_text(json.dumps(folds), encoding="utf-8")
+    data = prepared(raw)
+    assert data.name == "Liver" and {case.id for case in data.cases} == set(NAMES)
+    split = choose_split(data, "fold-1")
+    assert split.train == NAMES[2:] and split.validation == split.test == NAMES[:2]
+    assert "came with the data" in split.statement and "share" in split.statement
+    assert (
+        "computed" in choose_split(data, "fold-4").statement
+        or "five folds" in choose_split(data, "fold-4").statement
+    )
+
+
+def test_the_old_dataset_json_is_understood(tmp_path):
+    raw = write_nnunet(tmp_path / "Task01", labels={"0": "background", "1": "tumour", "6": "liver"})
+    document = json.loads((raw / "dataset.json").read_text())
+    document["modality"] = document.pop("channel_names")
+    (raw / "dataset.json").write_text(json.dumps(document))
+    assert {organ["name"]: organ["label"] for organ in prepared(raw).organs} == {"tumour": 1, "liver": 6}
+
+
+def test_organs_of_a_file_are_added_to_nnunets(tmp_path, capfd):
+    raw = write_nnunet(tmp_path / "raw")
+    extra = tmp_path / "more.toml"
+    extra.write_text(ORGANS + '[splits.mine]\ntrain = ["d"]\ntest = ["e", "f"]\n')
+    data = prepared(raw, "--organs", str(extra))
+    assert next(organ for organ in data.organs if organ["name"] == "tumour")["color"] == [10, 20, 30]
+    assert choose_split(data, "mine").test == ("e", "f")
+    extra.write_text(ORGANS.replace("label = 1", "label = 2"))
+    assert "'tumour' with the label 2" in refused(raw, capfd, "--organs", str(extra))
+
+
+@pytest.mark.parametrize("ignore", [9, 255])
+def test_an_ignore_label_becomes_unknown_everywhere(tmp_path, ignore):
+    for data in (
+        prepared(write_nnunet(tmp_path / "a/raw", labels={**LABELS, "ignore": ignore}, value=ignore)),
+        prepared(write_plain(tmp_path / "b/raw", organs=f"ignore = {ignore}\n{ORGANS}", value=ignore)),
+    ):
+        assert data.native("d")[1][0, 0, 0] == 255 and data.case("d").voxels[255] == 1
+        assert [organ["label"] for organ in data.organs] == [1, 6]
+
+
+def test_unknown_voxels_keep_their_share_of_the_arrays(tmp_path):
+    raw = write_nnunet(tmp_path / "raw", names=("a",), labels={**LABELS, "ignore": 9})
+    labels = two_organs()[1]
+    labels[:, :20] = 9
+    write(raw / "labelsTr/a.nii.gz", labels)
+    small = prepared(raw).arrays("a")[1]
+    assert (small[:, :8] == 255).all() and not (small[:, 8:] == 255).any()
+
+
+@pytest.mark.parametrize(
+    ("labels", "word"),
+    [
+        ({**LABELS, "whole": [1, 6]}, "region"),
+        ({**LABELS, "cyst": 255}, "255"),
+        ({**LABELS, "cyst": 300}, "300"),
+        ({**LABELS, "cyst": 1}, "twice"),
+        ({**LABELS, "cyst": 2.5}, "2.5"),
+        ({**LABELS, "ignore": 6}, "unknown"),
+        ({"background": 0}, "no organ"),
+    ],
+)
+def test_labels_that_cannot_be_used_are_refused(tmp_path, labels, word, capfd):
+    assert word in refused(write_nnunet(tmp_path / "raw", names=("a",), labels=labels), capfd)
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"channel_names": {"0": "CT", "1": "PET"}}, "2 channels (CT, PET)"),
+        ({"file_ending": ".png"}, ".png"),
+        ({"labels": ["liver"]}, "no labels"),
+    ],
+)
+def test_a_dataset_json_that_cannot_be_used_is_refused(tmp_path, change, word, capfd):
+    raw = write_nnunet(tmp_path / "raw", names=("a",))
+    document = json.loads((raw / "dataset.json").read_text())
+    (raw / "dataset.json").write_text(json.dumps({**document, **change}))
+    assert word in refused(raw, capfd)
+    (raw / "dataset.json").write_text("{")
+    assert "cannot be read" in refused(raw, capfd)
+
+
+def test_another_channel_than_ct_is_a_warning(tmp_path, capfd):
+    raw = write_nnunet(tmp_path / "raw", names=("a",), channel_names={"0": "MR"})
+    assert main([str(raw), "--check-only", "--workers", "1"]) == 0
+    assert "WARNING" in (out := capfd.readouterr().out) and "MR" in out
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("", "lists no organs"),
+        ("[[organs]]\nname = 'a'", "label None"),
+        ("[[organs]]\nname = 'a'\nlabel = 0", "label 0"),
+        ("[[organs]]\nlabel = 1", "name None"),
+        ("[[organs]]\nname = 'a'\nlabel = 1\ncolour = [1, 2, 3]", "'colour'"),
+        ("[[organs]]\nname = 'a'\nlabel = 1\ncolor = [1, 2, 300]", "300"),
+        ("[[organs]]\nname = 'a'\nlabel = 1\nterminology = {type = {scheme = 'SCT'}}", "terminology"),
+        ("[[organs]]\nname = 'a'\nlabel = 1\n[splits.x]\nvalidation = ['d']", "without train"),
+        ("[[organs]]\nname = 'a'\nlabel = 1\n[splits.x]\ntrain = 'd'", "no list"),
+        ("ignore = -1\n[[organs]]\nname = 'a'\nlabel = 1", "-1"),
+        ("organ = 1", "'organ'"),
+        ("[[organs", "cannot be read"),
+    ],
+)
+def test_a_file_of_organs_that_cannot_be_used_is_refused(tmp_path, text, word, capfd):
+    assert word in refused(write_plain(tmp_path / "raw", names=("a",), organs=text), capfd)
+
+
+def test_no_file_of_organs_is_refused_with_where_to_write_it(tmp_path, capfd):
+    raw = write_plain(tmp_path / "raw", names=("a",))
+    (raw / "organs.toml").unlink()
+    assert "organs.toml" in refused(raw, capfd)
+    other = tmp_path / "other.toml"
+    other.write_text(ORGANS)
+    assert len(prepared(raw, "--organs", str(other)).cases) == 1
+
+
+def test_files_without_partner_or_with_two(tmp_path, capfd):
+    raw = write_plain(tmp_path / "raw")
+    (raw / "labels/d.nii.gz").unlink()
+    assert len(prepared(raw).cases) == len(NAMES) - 1
+    (raw / "images/e.nii.gz").unlink()
+    write(raw / "images/f.nrrd", two_organs()[0])
+    text = refused(raw, capfd)
+    assert "Labels have no image" in text and "Two files claim the same name" in text
+    assert "d" not in [case.id for case in prepared(raw, "--exclude", "e", "f").cases]
+
+
+def test_labels_and_values_that_cannot_be_used_are_findings(tmp_path, capfd):
+    raw = write_plain(tmp_path / "raw", ending=".nrrd")
+    image, labels = two_organs()
+    decimal = labels.astype(np.float32)
+    decimal[0, 0, 0] = np.nan
+    write(raw / "labels/d.nrrd", decimal)
+    labels[0, 0, 0] = 3
+    write(raw / "labels/e.nrrd", labels)
+    text = refused(raw, capfd)
+    assert "whole numbers" in text and "belong to no organ" in text
+    numbers = image.astype(np.float32)
+    numbers[0, :3, 0] = np.nan
+    write(raw / "images/f.nrrd", numbers)
+    data = prepared(raw, "--exclude", "d", "e")
+    assert "no numbers" in capfd.readouterr().out
+    assert data.arrays("f")[0].isfinite().all()
+
+
+def test_the_cache_notices_another_meaning_of_the_labels(tmp_path):
+    raw = write_plain(tmp_path / "raw")
+    before = prepared(raw)
+    (raw / "organs.toml").write_text(ORGANS.replace("tumour", "lesion"))
+    assert prepared(raw).fingerprint != before.fingerprint
+
+
+def test_an_own_folder_within_another_is_not_mixed_with_the_official_set(tmp_path, capfd):
+    write_plain(tmp_path / "raw/own")
+    assert "no images with labels" in refused(tmp_path / "raw", capfd)
