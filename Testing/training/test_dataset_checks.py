@@ -209,6 +209,15 @@ def test_a_pair_that_is_mostly_filling_is_left_out(raw):
     assert about(raw, "0005-0061")["deformed"]["value"].startswith("6")
 
 
+def test_a_pair_on_another_grid_than_its_test_scan_is_named(raw):
+    for pair in ("0001-0061", "0005-0061", "0005-0062"):
+        write_pair(raw, pair)
+    for kind, array in zip(("img", "label"), body(80), strict=True):
+        write(raw / f"RegData/Training-Testing/{kind}/0061/{kind}0005-0061.nii.gz", array)
+    (finding,) = (one for one in findings(raw, "--partial") if one["code"] == "pair-grid")
+    assert (finding["case"], finding["value"]) == ("0005-0061", "40x40x80")
+
+
 def test_refused_data_end_before_anything_is_prepared(tmp_path, capfd):
     raw = write_set(tmp_path / "raw", (*FEW, "0011"), ())
     out = tmp_path / "out"

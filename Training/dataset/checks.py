@@ -34,6 +34,7 @@ def check_all(
     if official:
         findings += check_ids([one.id for one in found.sources if one.kind == "case"], exclude, partial)
         findings += _pairs_missing(found)
+        findings += _pairs_elsewhere(found, facts)
     for source in found.sources:
         findings += _check(source, facts[source.id], found, official)
     return findings
@@ -63,6 +64,19 @@ def _pairs_missing(found: Found) -> Iterator[Finding]:
                 str(source.atlas),
                 "Use the official archive.",
             )
+
+
+def _pairs_elsewhere(found: Found, facts: Mapping[str, Facts]) -> Iterator[Finding]:
+    """All pairs moved onto one test scan should lie on its grid: those unlike the first are named."""
+    first: dict[str, Grid] = {}
+    for source in found.sources:
+        if source.kind != "pair" or facts[source.id].error:
+            continue
+        grid = grid_from_json(facts[source.id].grid)
+        other = first.setdefault(source.id.split("-")[1], grid)
+        if other.size != grid.size or corners_apart_mm(other, grid) > SAME_PLACE_MM:
+            what = "A registered pair lies on another grid than others of the same test scan"
+            yield Finding(WARNING, "pair-grid", source.id, what, _size(grid), "Look at the pair.")
 
 
 def _check(source: Source, facts: Facts, found: Found, official: bool) -> list[Finding]:
