@@ -1,77 +1,210 @@
 #!/usr/bin/env python3
-"""Write generated CTs with their labels as NIfTI files: NAME-ct.nii.gz and NAME-labels.nii.gz.
+"""Write generated CTs with their labels as NIfTI files. They show no patient.
 
-    python Training/phantom.py OUT                                   # procedural bodies, no data needed
-    python Training/phantom.py OUT --anatomy amos_0013 --cache DIR   # from a label map of IUINET_DATA
+    python Training/phantom.py OUT                                   # NAME-ct.nii.gz and NAME-labels.nii.gz
+    python Training/phantom.py OUT --anatomy amos_0013 --cache DIR   # bodies from a label map of IUINET_DATA
+    python Training/phantom.py --synapse DIR --pairs 60              # the official layout of Synapse/BTCV
+    python Training/phantom.py --own DIR                             # two organs in nnU-Net's raw layout
 
-The same arguments give the same files. Labels are the organs' ids, 255 where nobody knows.
+The same arguments give the same files. Bodies are procedural and need no data unless --anatomy is given.
+Labels are the organs' ids; 255 where nobody knows (with OUT and --anatomy only).
+
+--synapse writes the 30 labelled cases (0001-0010, 0021-0040) with their official numbers of slices, test
+scans without labels (from 0061 on), and registered pairs as Training-Testing has them: a labelled case and
+its labels, warped as one onto the grid of a test scan; one pair in 20 is a registration that failed. A scan
+takes about 2 s of one core and 30 MB. The command can be stopped at any time: the same command again goes
+on, also with more cases or pairs.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
-import SimpleITK as sitk
-from evaluation.cases import as_volume
-from synthesis import HELD_OUT, TRAINING, data_folder, generate, load
+from dataset.parallel import usual_workers
+from layout.bodies import Anatomy, load_anatomy
+from layout.files import make_folder, write_nifti
+from layout.own import ORGANS_FILE, write_own
+from layout.synapse import Settings, plan, write_set
+from synthesis import HELD_OUT, TRAINING, generate
 from synthesis.tissues import table
 
-from iuinet.errors import IUINetError
+from iuinet.cli.console import Console
+from iuinet.cli.frame import run_command
+from iuinet.errors import UsageError
 from iuinet.sample import make_sample
 from iuinet.volume import Grid, Volume
+
+# Options that only some layouts know, with their defaults there.
+_DEFAULTS = {
+    "plain": {"anatomy": None, "cache": None, "phase": None, "count": 1, "size": 128},
+    "synapse": {
+        "anatomy": None, "cache": None,
+        "cases": [], "testing": 4, "pairs": 30, "matrix": 512, "thin": 1, "zip": False,
+    },
+    "own": {"count": 8, "size": 128},
+}  # fmt: skip
+SMALLEST = 16
 
 
 def main(arguments: list[str] | None = None) -> int:
     """The command; returns the exit status."""
+    # The frame leads standard error to nowhere, because libraries write there; progress gets a copy of it.
+    with os.fdopen(os.dup(2), "w", encoding="utf-8", errors="backslashreplace") as stream:
+        return run_command(lambda: _parse(arguments), lambda options, console: run(options, console, stream))
+
+
+def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    parser.add_argument("out", type=Path, help="folder for the files")
+    parser.add_argument("out", nargs="?", type=Path, help="folder for single scans")
+    parser.add_argument("--synapse", type=Path, metavar="DIR", help="folder for a set in the official layout")
+    parser.add_argument("--own", type=Path, metavar="DIR", help="folder for an example of own data")
+    parser.add_argument("--seed", type=int, default=0, help="of the first scan or the set (default 0)")
     parser.add_argument("--anatomy", choices=TRAINING + HELD_OUT, help="label map; procedural without it")
     parser.add_argument("--cache", type=Path, help="folder for prepared label maps, needed with --anatomy")
-    parser.add_argument("--phase", choices=list(table()["probability"]), help="contrast phase, else drawn")
-    parser.add_argument("--seed", type=int, default=0, help="of the first scan (default 0)")
-    parser.add_argument("--count", type=int, default=1, help="scans, each with the next seed (default 1)")
-    parser.add_argument("--size", type=int, default=128, help="voxels along every axis (default 128)")
-    options = parser.parse_args(arguments)
-    if options.anatomy and not options.cache:
-        parser.error("--anatomy needs --cache")
-    if options.phase and not options.anatomy:
-        parser.error("--phase needs --anatomy")
-    try:
-        options.out.mkdir(parents=True, exist_ok=True)
-        anatomy = load(options.anatomy, data_folder(), options.cache) if options.anatomy else None
-        for seed in range(options.seed, options.seed + options.count):
-            if anatomy:
-                sample = generate(anatomy, seed, options.size, phase=options.phase)
-                volume, labels = as_volume(sample, f"{anatomy.name}-{seed}"), sample.labels.numpy()
-            else:
-                sample = make_sample(seed, (options.size,) * 3)
-                volume, labels = sample.volume, sample.labels
-            write_pair(options.out, f"{anatomy.name if anatomy else 'sample'}-{seed}", volume, labels)
-    except (IUINetError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    parser.add_argument(
+        "--workers", type=int, default=usual_workers(), help="processes (default: one per core)"
+    )
+    parser.add_argument("--debug", action="store_true", help="show tracebacks and what libraries say")
+    one = parser.add_argument_group("with OUT or --own")
+    one.add_argument(
+        "--phase", choices=list(table()["probability"]), help="contrast phase (OUT with --anatomy)"
+    )
+    one.add_argument("--count", type=int, help="scans, each with the next seed (default 1; --own: 8)")
+    one.add_argument("--size", type=int, help="columns and rows (default 128), and for OUT slices")
+    many = parser.add_argument_group("with --synapse")
+    many.add_argument("--cases", nargs="+", metavar="ID", help="labelled cases (default: all 30)")
+    many.add_argument(
+        "--testing", type=int, metavar="N", help="test scans, from 0061 on (default 4, up to 20)"
+    )
+    many.add_argument("--pairs", type=int, metavar="N", help="registered pairs (default 30, up to 600)")
+    many.add_argument("--matrix", type=int, metavar="N", help="columns and rows (default and officially 512)")
+    many.add_argument(
+        "--thin",
+        type=int,
+        metavar="N",
+        help="make slices N times fewer and thicker: quick, for trying programs out, but prepare.py refuses "
+        "such cases, because the numbers of slices are not the official ones (default 1)",
+    )
+    many.add_argument(
+        "--zip",
+        action="store_true",
+        default=None,
+        help="write RawData.zip and Reg-Training-Testing.zip instead",
+    )
+    return parser.parse_args(arguments)
 
 
-def write_pair(folder: Path, name: str, volume: Volume, labels: np.ndarray) -> None:
-    """Write NAME-ct.nii.gz (int16 HU) and NAME-labels.nii.gz (uint8)."""
-    for kind, array in (("ct", volume.array.astype(np.int16)), ("labels", labels.astype(np.uint8))):
-        path = folder / f"{name}-{kind}.nii.gz"
-        sitk.WriteImage(_image(array, volume.grid), str(path))
-        print(path)
+def run(options: argparse.Namespace, console: Console, stream: TextIO | None = None) -> None:
+    """Write what is asked for; what cannot work is refused first."""
+    layout = _layout(options)
+    if layout == "synapse":
+        _write_synapse(options, console, stream)
+    elif layout == "own":
+        made = write_own(options.own, options.seed, options.count, options.size, options.workers, stream)
+        console.say(f"generated {made}, already there {options.count - made}: {options.own.absolute()}")
+        console.say(f"organs: liver, lung; colours and a split: {options.own / ORGANS_FILE}")
+    else:
+        _write_single(options, console)
 
 
-def _image(array: np.ndarray, grid: Grid) -> sitk.Image:
-    image = sitk.GetImageFromArray(array)
-    image.SetSpacing(grid.spacing)
-    image.SetOrigin(grid.origin)
-    image.SetDirection(np.asarray(grid.direction, dtype=float).ravel().tolist())
-    return image
+def _layout(options: argparse.Namespace) -> str:
+    """The layout that is asked for, its options complete. UsageError for what does not fit together."""
+    asked = {"plain": options.out, "synapse": options.synapse, "own": options.own}
+    given = [layout for layout, folder in asked.items() if folder is not None]
+    if len(given) != 1:
+        raise UsageError(
+            "no folder is given" if not given else "more than one folder is given",
+            hint="Give either OUT, or --synapse DIR, or --own DIR.",
+            code="folder",
+        )
+    layout = given[0]
+    known = _DEFAULTS[layout]
+    for name in {name for defaults in _DEFAULTS.values() for name in defaults}:
+        if getattr(options, name) is None:
+            setattr(options, name, known.get(name))
+        elif name not in known:
+            raise UsageError(
+                f"--{name} does not go with {'OUT' if layout == 'plain' else f'--{layout}'}",
+                hint="The option --help shows what goes together.",
+                code="option",
+            )
+    if bool(options.anatomy) != bool(options.cache) or (options.phase and not options.anatomy):
+        raise UsageError(
+            "--anatomy and --cache go together, and --phase needs them",
+            hint="Give --anatomy NAME --cache DIR, or leave all three out.",
+            code="anatomy",
+        )
+    least = {"seed": 0, "count": 1, "size": SMALLEST, "matrix": SMALLEST, "thin": 1, "workers": 1}
+    for name, lowest in least.items():
+        value = getattr(options, name)
+        if value is not None and value < lowest:
+            raise UsageError(f"--{name} {value} is too small", hint=f"Give {lowest} or more.", code="option")
+    return layout
+
+
+def _anatomy(options: argparse.Namespace) -> Anatomy | None:
+    """The label map, prepared here, so that processes find it."""
+    if not options.anatomy:
+        return None
+    if options.anatomy and not os.environ.get("IUINET_DATA") and not any(options.cache.glob("*")):
+        raise UsageError(
+            "--anatomy needs label maps, and IUINET_DATA names no folder with them",
+            hint="Set IUINET_DATA, or leave --anatomy out.",
+            code="no-data",
+        )
+    anatomy = Anatomy(options.anatomy, options.cache)
+    load_anatomy(anatomy)
+    return anatomy
+
+
+def _write_synapse(options: argparse.Namespace, console: Console, stream: TextIO | None) -> None:
+    jobs = plan(
+        options.synapse,
+        Settings(options.seed, options.matrix, options.thin, _anatomy(options)),
+        options.cases,
+        options.testing,
+        options.pairs,
+    )
+    made = write_set(jobs, options.synapse, bool(options.zip), options.workers, stream)
+    cases = len(jobs) - options.testing - options.pairs
+    console.say(
+        f"{cases} cases, {options.testing} test scans, {options.pairs} registered pairs: "
+        f"generated {made}, already there {len(jobs) - made}: {options.synapse.absolute()}"
+    )
+
+
+def _write_single(options: argparse.Namespace, console: Console) -> None:
+    anatomy = _anatomy(options)
+    make_folder(options.out)
+    for seed in range(options.seed, options.seed + options.count):
+        if anatomy:
+            from evaluation.cases import as_volume
+
+            sample = generate(load_anatomy(anatomy), seed, options.size, phase=options.phase)
+            volume, labels = as_volume(sample, f"{anatomy.name}-{seed}"), sample.labels.numpy()
+        else:
+            sample = make_sample(seed, (options.size,) * 3)
+            volume, labels = sample.volume, sample.labels
+        for path in write_pair(
+            options.out, f"{anatomy.name if anatomy else 'sample'}-{seed}", volume, labels
+        ):
+            console.say(str(path))
+
+
+def write_pair(folder: Path, name: str, volume: Volume, labels: np.ndarray) -> tuple[Path, Path]:
+    """Write NAME-ct.nii.gz (int16 HU) and NAME-labels.nii.gz (uint8); their paths."""
+    paths = folder / f"{name}-ct.nii.gz", folder / f"{name}-labels.nii.gz"
+    grid: Grid = volume.grid
+    write_nifti(paths[0], volume.array.astype(np.int16), grid)
+    write_nifti(paths[1], labels.astype(np.uint8), grid)
+    return paths
 
 
 if __name__ == "__main__":

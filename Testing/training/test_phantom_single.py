@@ -1,0 +1,58 @@
+"""Single generated scans with their labels, procedural or from a label map."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="torch is not installed here")
+
+import phantom
+from synthesis import generate, save
+from training.small_anatomy import small_anatomy
+
+from iuinet.reading import read_volume
+
+
+def test_a_procedural_pair_lies_on_one_grid(tmp_path, capfd):
+    assert phantom.main([str(tmp_path), "--size", "32", "--seed", "3"]) == 0
+    ct, labels = (read_volume(Path(line)) for line in capfd.readouterr().out.split())
+    assert ct.array.shape == labels.array.shape == (32, 32, 32)
+    assert ct.grid.spacing == pytest.approx(labels.grid.spacing)
+    assert ct.array.min() < -500 and 6 in labels.array
+
+
+def test_a_pair_from_a_label_map_is_the_generators(tmp_path, capfd):
+    anatomy = small_anatomy()
+    stored = type(anatomy)("s0327", anatomy.tissue, anatomy.distance, anatomy.boxes)
+    save(stored, tmp_path / "cache")
+    command = ["--anatomy", "s0327", "--cache", str(tmp_path / "cache"), "--size", "32", "--phase", "portal"]
+    assert phantom.main([str(tmp_path), *command]) == 0
+    _, labels = (read_volume(Path(line)) for line in capfd.readouterr().out.split())
+    expected = generate(stored, 0, 32, phase="portal").labels.numpy()
+    assert np.array_equal(labels.array, expected)
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["OUT", "--phase", "portal"], "anatomy"),
+        (["OUT", "--size", "4"], "option"),
+        (["OUT", "--pairs", "4"], "option"),
+        (["OUT", "--own", "OUT"], "folder"),
+        ([], "folder"),
+        (["--synapse", "OUT", "--cases", "0011"], "cases"),
+        (["--synapse", "OUT", "--cases", "0001", "0001"], "cases"),
+        (["--synapse", "OUT", "--testing", "21"], "testing"),
+        (["--synapse", "OUT", "--cases", "0001", "--pairs", "5"], "pairs"),
+        (["--synapse", "OUT", "--pairs", "1", "--testing", "0"], "pairs"),
+    ],
+)
+def test_what_does_not_fit_together_is_refused_before_anything_is_written(tmp_path, capfd, words, code):
+    out = tmp_path / "out"
+    assert phantom.main([str(out) if word == "OUT" else word for word in words]) == 2
+    error, hint = capfd.readouterr().err.splitlines()
+    assert error.startswith(f"error[{code}]: ") and hint.startswith("hint: ")
+    assert not out.exists()

@@ -1,0 +1,88 @@
+"""Bodies at a low resolution, in their own frame: drawn by formulas, or synthesised from a real label map."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from scipy import ndimage
+
+from iuinet.labels import organ_by_name
+from iuinet.sample import make_sample
+from iuinet.sample.noise import stream
+from iuinet.volume import Grid
+
+MATRIX = 128  # columns and rows at which bodies are made; slices are about as thick as here:
+SLICE_MM = 5.0
+_FAT_HU, _FAT_DEVIATION_HU = -100.0, 12.0
+_SYNTHESIS_SIZE = 160
+
+
+@dataclass(frozen=True)
+class Body:
+    """hu: float32 (k, j, i). labels: uint8, organ ids. grid: canonical, in the frame of the body."""
+
+    hu: np.ndarray
+    labels: np.ndarray
+    grid: Grid
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """A label map of ``synthesis`` by its name, and the folder where its prepared form is kept."""
+
+    name: str
+    cache: Path
+
+
+def low_grid(scan, matrix: int) -> Grid:
+    """The scan's field of view at the resolution at which bodies are made, never finer than its own."""
+    slices = min(scan.slices, round(scan.slices * scan.slice_mm / SLICE_MM))
+    return scan.body_grid(min(MATRIX, matrix), slices)
+
+
+def make_body(scan, matrix: int, anatomy: Anatomy | None = None) -> Body:
+    """The body of a scan whose file has matrix x matrix voxels per slice."""
+    if anatomy is not None:
+        return synthesised_body(scan, anatomy)
+    grid = low_grid(scan, matrix)
+    sample = make_sample(scan.seed, grid.size, scan.options)
+    hu, labels = sample.volume.array.astype(np.float32), sample.labels.copy()
+    for organ in scan.absent:
+        _take_out(hu, labels, organ_by_name(organ).label, scan.seed)
+    return Body(hu, labels, grid)
+
+
+def _take_out(hu: np.ndarray, labels: np.ndarray, label: int, seed: int) -> None:
+    """Fat where an organ was, and where it shared voxels with what is not labelled."""
+    organ = labels == label
+    place = ndimage.binary_dilation(organ) & ((labels == 0) | organ)
+    noise = stream(seed, f"without-{label}").standard_normal(np.count_nonzero(place), dtype=np.float32)
+    hu[place] = _FAT_HU + _FAT_DEVIATION_HU * noise
+    labels[organ] = 0
+
+
+def synthesised_body(scan, anatomy: Anatomy) -> Body:
+    """A deformed anatomy under a field of view of its own, centred where the scan looks."""
+    from synthesis import IGNORE, generate
+
+    sample = generate(load_anatomy(anatomy), scan.seed, _SYNTHESIS_SIZE, phase="portal")
+    labels = sample.labels.numpy().copy()
+    labels[labels == IGNORE] = 0
+    spacing = tuple(float(extent) / _SYNTHESIS_SIZE for extent in sample.view.extent_mm)[::-1]
+    looked_at = scan.body_grid(1, 1).origin
+    origin = tuple(
+        middle - (_SYNTHESIS_SIZE - 1) / 2 * step for middle, step in zip(looked_at, spacing, strict=True)
+    )
+    hu = sample.image[0, 0].numpy().astype(np.float32)
+    return Body(hu, labels, Grid((_SYNTHESIS_SIZE,) * 3, spacing, origin))
+
+
+@lru_cache(maxsize=1)
+def load_anatomy(anatomy: Anatomy):
+    """The prepared label map; the first call in a folder prepares it."""
+    from synthesis import data_folder, load
+
+    return load(anatomy.name, data_folder(), anatomy.cache)
