@@ -154,6 +154,8 @@ def _tell(checked: Checked, options: argparse.Namespace, console: Console) -> No
     """Print and write what was found."""
     if checked.excluded:
         console.say(f"left out by --exclude: {', '.join(checked.excluded)}")
+    if checked.unmatched:
+        console.say(f"note: --exclude names what is not there: {', '.join(checked.unmatched)}")
     print_table(checked.findings, console.say)
     warnings = sum(finding.severity == WARNING for finding in checked.findings)
     left_out = sum(finding.left_out for finding in checked.findings)

@@ -227,7 +227,8 @@ def test_refused_data_end_before_anything_is_prepared(tmp_path, capfd):
     assert "error[data-refused]: 1 findings" in answer.err and "Traceback" not in answer.err
     assert not (out / "index.json").exists() and not list((out / "arrays").iterdir())
     assert json.loads((out / "checks.json").read_text())["refused"] == 1
-    assert main([*command, "--exclude", "001*"]) == 0
+    assert main([*command, "--exclude", "001*", "0099"]) == 0
+    assert "what is not there: 0099" in capfd.readouterr().out
     assert json.loads((out / "index.json").read_text())["excluded"] == ["0011"]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from dataset.label_resize import resize_labels
 from dataset.parallel import in_parallel
 from dataset.prepared import open_prepared
 from dataset.prepared_folder import check_space, prepared_folder
+from dataset.progress import Progress
 from prepare import main
 from training.dataset_files import FEW, LIVER, SPACING, body, tree, write, write_set
 
@@ -271,6 +273,22 @@ def test_the_help_explains_layouts_and_options(capfd):
     text = capfd.readouterr().out
     for word in ("RawData.zip", "nnU-Net", "organs.toml", "--exclude", "--partial", "--check-only"):
         assert word in text
+
+
+def test_progress_is_a_bar_on_a_terminal_and_nothing_in_a_file_at_first(tmp_path):
+    pytest.importorskip("tqdm")
+    ours, theirs = os.openpty()
+    with os.fdopen(theirs, "w") as terminal, Progress("checking", 3, terminal) as progress:
+        for _ in range(3):
+            progress.step()
+    shown = os.read(ours, 10_000).decode()
+    os.close(ours)
+    assert "checking" in shown and "0/3" in shown and "case" in shown
+    with open(tmp_path / "log", "w") as file, Progress("checking", 3, file) as progress:
+        progress.step()
+        progress._shown -= 60  # a minute later
+        progress.step()
+    assert (tmp_path / "log").read_text() == "checking 2 of 3, about 0 s left\n"
 
 
 def test_jobs_come_back_with_their_numbers():

@@ -100,6 +100,12 @@ def test_own_data_have_own_splits_and_folds_but_not_the_official_ones():
         choose_split(data, "transunet")
 
 
+def test_a_split_that_tests_on_its_training_cases_is_refused():
+    own = {"mine": {"train": ["a", "b"], "validation": [], "test": ["b"]}}
+    with pytest.raises(UsageError, match=r"tests with: b$"):
+        choose_split(official("ab", name="livers", splits=own), "mine")
+
+
 def test_subsets_are_names_of_the_table():
     names = {organ.name for organ in ORGANS}
     assert all(set(subset) <= names for subset in subsets().values())

@@ -44,6 +44,7 @@ class Checked:
     """What looking at everything gave.
 
     sources: those that will be prepared. excluded: ids left out by hand.
+    unmatched: what was to be excluded and is not there.
     """
 
     found: Found
@@ -51,6 +52,7 @@ class Checked:
     facts: dict[str, Facts]
     findings: list[Finding]
     excluded: list[str] = field(default_factory=list)
+    unmatched: list[str] = field(default_factory=list)
 
     @property
     def refused(self) -> int:
@@ -91,10 +93,13 @@ def check(found: Found, settings: Settings, out: Path | None) -> Checked:
     jobs = [LookJob(found.root, source, work, kept) for source in found.sources]
     results = _all("checking", look, jobs, settings)
     facts = {source.id: results[number] for number, source in enumerate(found.sources)}
-    findings = without_excluded(check_all(found, facts, settings.exclude, settings.partial), settings.exclude)
+    findings = check_all(found, facts, settings.exclude, settings.partial)
+    known = [*excluded, *(finding.case for finding in findings if finding.case)]
+    unmatched = [one for one in settings.exclude if not any(is_excluded(case, [one]) for case in known)]
+    findings = without_excluded(findings, settings.exclude)
     left_out = {finding.case for finding in findings if finding.left_out}
     sources = [source for source in found.sources if source.id not in left_out]
-    return Checked(found, sources, facts, findings, excluded)
+    return Checked(found, sources, facts, findings, excluded, unmatched)
 
 
 def prepare(checked: Checked, settings: Settings, out: Path) -> tuple[int, int]:

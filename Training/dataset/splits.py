@@ -63,7 +63,8 @@ def choose_split(data: PreparedData, name: str, atlases: str = "train18", partia
     to "fold-4", "all" (all train, none is left), or a split that came with own data.
     atlases: "train18" or "train" (pairs made from the split's training cases), or "all30" (every pair).
     partial: go on without cases that are missing.
-    Raises UsageError "unknown-split", "unknown-atlases", "missing-cases", "empty-split".
+    Raises UsageError "unknown-split", "unknown-atlases", "missing-cases", "empty-split",
+    "split-overlap".
     """
     if atlases not in ATLASES:
         raise UsageError(
@@ -73,6 +74,13 @@ def choose_split(data: PreparedData, name: str, atlases: str = "train18", partia
         )
     present = {case.id for case in data.cases if case.kind == "case"}
     parts, meaning = _parts(data, name, present)
+    both = sorted(set(parts[0]) & {*parts[1], *parts[2]})
+    if both:
+        raise UsageError(
+            f"the split {name!r} trains on cases that it also selects or tests with: {', '.join(both)}",
+            hint="Correct the split that came with the data.",
+            code="split-overlap",
+        )
     wanted = list(dict.fromkeys(case for ids in parts for case in ids))
     missing = [case for case in wanted if case not in present]
     if missing and not partial:
