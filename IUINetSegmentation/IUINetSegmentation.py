@@ -7,11 +7,14 @@ network runs in a process of its own.
 import slicer
 from slicer.i18n import tr as _
 from slicer.i18n import translate
+from slicer.parameterNodeWrapper import parameterNodeWrapper
 from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModule,
     ScriptedLoadableModuleLogic,
     ScriptedLoadableModuleTest,
+    ScriptedLoadableModuleWidget,
 )
+from slicer.util import VTKObservationMixin
 
 from iuinet.errors import IUINetError
 from iuinet.sample import make_sample
@@ -28,8 +31,6 @@ class IUINetSegmentation(ScriptedLoadableModule):
         self.parent.categories = [translate("qSlicerAbstractCoreModule", "Segmentation")]
         self.parent.dependencies = []
         self.parent.contributors = ["The IUINet developers"]
-        # There is no panel yet. Slicer cannot open a module without one, so it is kept out of the list.
-        self.parent.hidden = True
         self.parent.helpText = _(
             "Segments 13 abdominal organs in a CT volume: spleen, kidneys, gallbladder, esophagus, liver,"
             " stomach, aorta, inferior vena cava, portal and splenic veins, pancreas, and adrenal glands."
@@ -42,6 +43,86 @@ class IUINetSegmentation(ScriptedLoadableModule):
             "The network follows IUINet, a U-shaped network with learnable three-dimensional shifts and"
             " dynamic fully connected layers."
         )
+
+
+@parameterNodeWrapper
+class IUINetSegmentationParameterNode:
+    """What the scene remembers of the panel.
+
+    volume: the CT. segmentation: for the result, None for a new one. replace: the organs that are in it.
+    islands: keep only the largest piece of each organ. region: box to segment in, None for all.
+    """
+
+    volume: slicer.vtkMRMLScalarVolumeNode
+    segmentation: slicer.vtkMRMLSegmentationNode
+    region: slicer.vtkMRMLMarkupsROINode
+    replace: bool = False
+    islands: bool = True
+
+
+class IUINetSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
+    """The panel in Slicer's frame: life cycle and parameter node. Its work is in IUINetSegmentationLib."""
+
+    def __init__(self, parent=None):
+        ScriptedLoadableModuleWidget.__init__(self, parent)
+        VTKObservationMixin.__init__(self)
+        self.logic = None
+        self.panel = None
+        self._connection = None
+
+    def setup(self):
+        """Called once, when the module is first opened."""
+        from IUINetSegmentationLib.panel import Panel
+
+        ScriptedLoadableModuleWidget.setup(self)
+        widget = slicer.util.loadUI(self.resourcePath("UI/IUINetSegmentation.ui"))
+        self.layout.addWidget(widget)
+        self.ui = slicer.util.childWidgetVariables(widget)
+        widget.setMRMLScene(slicer.mrmlScene)
+        self.logic = IUINetSegmentationLogic()
+        self.panel = Panel(self.ui)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
+        self.initializeParameterNode()
+
+    def cleanup(self):
+        """Called before the panel is destroyed: at the application's end, and when the module is reloaded."""
+        self.removeObservers()
+        self.setParameterNode(None)
+        self.panel.close()
+
+    def enter(self):
+        """Called when the user comes to the module."""
+        self.initializeParameterNode()
+        self.panel.enter()
+
+    def exit(self):
+        """Called when the user leaves the module; a run goes on."""
+        self.setParameterNode(None)
+        self.panel.leave()
+
+    def onSceneStartClose(self, caller, event):
+        """The scene is about to close."""
+        self.setParameterNode(None)
+        self.panel.scene_closes()
+
+    def onSceneEndClose(self, caller, event):
+        """There is a new, empty scene."""
+        if self.parent.isVisible():
+            self.initializeParameterNode()
+            self.panel.enter()
+
+    def initializeParameterNode(self):
+        """Take the scene's parameter node, or make one."""
+        self.setParameterNode(IUINetSegmentationParameterNode(self.logic.getParameterNode()))
+
+    def setParameterNode(self, parameterNode):
+        """Tie the widgets to this parameter node, None for none."""
+        if self.panel.parameters is not None:
+            self.panel.parameters.disconnectGui(self._connection)
+        self.panel.parameters = parameterNode
+        if parameterNode is not None:
+            self._connection = parameterNode.connectGui(self.ui.IUINetSegmentation)
 
 
 class IUINetSegmentationLogic(ScriptedLoadableModuleLogic):

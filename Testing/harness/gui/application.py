@@ -7,14 +7,13 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import slicer
 from PySide6 import QtCore, QtWidgets
 
 from ..headless import Application, boot, scripted_module
-from . import parameter_node_wrapper, qt_module, widget_base
+from . import parameter_connections, qt_module, widget_base
 from .packages import Packages
 
 
@@ -120,13 +119,7 @@ def _start() -> GuiApplication:
     app = App(headless, QtCore.QSettings(str(Path(folder, "Slicer.ini")), QtCore.QSettings.Format.IniFormat))
     slicer.app = app
     scripted_module.ScriptedLoadableModuleWidget = widget_base.ScriptedLoadableModuleWidget
-    _put("slicer.parameterNodeWrapper", parameter_node_wrapper)
-    _put("slicer.util", slicer.util)
+    parameter_connections.install()
     packages = Packages()
     packages.install_stand_ins()
     return GuiApplication(headless, application, app, packages)
-
-
-def _put(name: str, module: ModuleType | SimpleNamespace) -> None:
-    sys.modules[name] = module
-    setattr(slicer, name.rpartition(".")[2], module)

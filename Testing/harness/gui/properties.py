@@ -11,6 +11,7 @@ or do differently stands in the package's docstring.
 from __future__ import annotations
 
 import inspect
+import re
 import sys
 import traceback
 from collections.abc import Callable
@@ -132,7 +133,9 @@ def _key(source: QtCore.QObject, signal: str, receiver: Callable) -> tuple[int, 
 
 
 def _signal(source: QtCore.QObject, text: str) -> Any:
-    normalized = QtCore.QMetaObject.normalizedSignature(text).data().decode()
+    # Python classes have no C++ types in their signals.
+    known = re.sub(r"vtk\w+\s*\*", "PyObject", text)
+    normalized = QtCore.QMetaObject.normalizedSignature(known).data().decode()
     if source.metaObject().indexOfSignal(normalized) < 0:
         raise ValueError(f"{source.metaObject().className()} has no signal {text!r}")
     instance = getattr(source, normalized.partition("(")[0])

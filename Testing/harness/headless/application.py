@@ -6,8 +6,9 @@ import sys
 from dataclasses import dataclass
 
 import slicer
+import slicer.util
 
-from . import scripted_module, translation
+from . import parameter_node_wrapper, scripted_module, translation
 from .messages import quiet
 from .modules import Modules
 from .subject_hierarchy import ItemMaker
@@ -16,6 +17,8 @@ from .subject_hierarchy import ItemMaker
 STAND_INS = {
     "slicer.ScriptedLoadableModule": scripted_module,
     "slicer.i18n": translation,
+    "slicer.parameterNodeWrapper": parameter_node_wrapper,
+    "slicer.util": slicer.util,
 }
 
 

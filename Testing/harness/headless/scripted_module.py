@@ -62,6 +62,17 @@ class ScriptedLoadableModuleLogic:
         self.parent = parent
         self.moduleName = type(self).__name__.removesuffix("Logic")
 
+    def getParameterNode(self) -> slicer.vtkMRMLScriptedModuleNode:
+        """The module's one parameter node in the scene; made where there is none."""
+        node = slicer.mrmlScene.GetSingletonNode(self.moduleName, "vtkMRMLScriptedModuleNode")
+        if node is None:
+            node = slicer.vtkMRMLScriptedModuleNode()
+            node.SetSingletonTag(self.moduleName)
+            node.SetModuleName(self.moduleName)
+            node.SetName(self.moduleName)
+            node = slicer.mrmlScene.AddNode(node)
+        return node
+
 
 class ScriptedLoadableModuleTest(unittest.TestCase):
     """The base of a module's self test; runTest runs every test method."""

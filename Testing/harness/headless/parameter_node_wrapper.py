@@ -1,8 +1,7 @@
 """``slicer.parameterNodeWrapper`` for the types that this project uses, after its public documentation.
 
 A decorated class has typed attributes that live in a MRML parameter node: texts, numbers, booleans and
-enumerations as parameters, nodes as references. ``connectGui`` ties them to the widgets whose dynamic
-property SlicerParameterName is the attribute's name.
+enumerations as parameters, nodes as references. ``connectGui`` needs the Qt half of the harness.
 """
 
 from __future__ import annotations
@@ -13,10 +12,6 @@ from enum import Enum
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import slicer
-import vtk
-from PySide6 import QtWidgets
-
-from . import mrml_widgets
 
 __all__ = ["Default", "parameterNodeWrapper"]
 
@@ -39,7 +34,7 @@ def parameterNodeWrapper(cls: type) -> type:
             default = next((note.value for note in notes if isinstance(note, Default)), default)
         fields[name] = (hint, _zero(hint) if default is None else default)
     body = {name: property(_getter(name, *field), _setter(name, field[0])) for name, field in fields.items()}
-    return type(cls.__name__, (_Wrapper,), {"__doc__": cls.__doc__, "_fields": fields, **body})
+    return type(cls.__name__, (Wrapper,), {"__doc__": cls.__doc__, "_fields": fields, **body})
 
 
 def _zero(hint: Any) -> Any:
@@ -57,7 +52,7 @@ def _is_node(hint: Any) -> bool:
 
 
 def _getter(name: str, hint: Any, default: Any) -> Callable:
-    def get(self: _Wrapper) -> Any:
+    def get(self: Wrapper) -> Any:
         node = self.parameterNode
         if _is_node(hint):
             return node.GetNodeReference(name)
@@ -68,7 +63,7 @@ def _getter(name: str, hint: Any, default: Any) -> Callable:
 
 
 def _setter(name: str, hint: Any) -> Callable:
-    def set_(self: _Wrapper, value: Any) -> None:
+    def set_(self: Wrapper, value: Any) -> None:
         if _is_node(hint):
             if value is not None and not isinstance(value, hint):
                 raise ValueError(f"{name} takes a {hint.__name__}, not {value!r}")
@@ -94,7 +89,7 @@ def _from_text(hint: Any, text: str) -> Any:
     return json.loads(text) if issubclass(plain, list | dict | bool) else plain(text)
 
 
-class _Wrapper:
+class Wrapper:
     """What every decorated class gets."""
 
     _fields: dict[str, tuple[Any, Any]]
@@ -121,78 +116,10 @@ class _Wrapper:
         """Whether there is such an observer."""
         return self.parameterNode.HasObserver(*arguments)
 
-    def connectGui(self, widget: QtWidgets.QWidget) -> int:
+    def connectGui(self, widget: Any) -> int:
         """Tie the widgets below to the parameters they name; gives a tag for disconnectGui."""
-        pairs = []
-        for child in [widget, *widget.findChildren(QtWidgets.QWidget)]:
-            name = child.property("SlicerParameterName")
-            if name:
-                if name not in self._fields:
-                    raise ValueError(f"the widget {child.name} names the unknown parameter {name!r}")
-                pairs.append((child, name))
-        links = [self._link(child, name) for child, name in pairs]
-
-        def update(*_: Any) -> None:
-            for child, name in pairs:
-                _show(child, getattr(self, name))
-
-        update()
-        tag, self._next = self._next, self._next + 1
-        observer = self.parameterNode.AddObserver(vtk.vtkCommand.ModifiedEvent, update)
-        self._connections[tag] = (observer, links)
-        return tag
+        raise NotImplementedError("There are no widgets without the Qt half of the harness.")
 
     def disconnectGui(self, tag: int) -> None:
         """Undo connectGui."""
-        observer, links = self._connections.pop(tag)
-        self.parameterNode.RemoveObserver(observer)
-        for child, signal, function in links:
-            child.disconnect(signal, function)
-
-    def _link(self, child: Any, name: str) -> tuple[Any, str, Callable]:
-        signal, read = _signal_of(child, self._fields[name][0])
-
-        def take(*_: Any) -> None:
-            setattr(self, name, read())
-
-        child.connect(signal, take)
-        return child, signal, take
-
-
-def _signal_of(child: Any, hint: Any) -> tuple[str, Callable[[], Any]]:
-    """The signal of a widget's change, and how its value is read."""
-    match child:
-        case mrml_widgets.qMRMLNodeComboBox():
-            return "currentNodeChanged(PyObject)", child.currentNode
-        case QtWidgets.QAbstractButton():
-            return "toggled(bool)", lambda: child.checked
-        case QtWidgets.QComboBox():
-            if isinstance(hint, type) and issubclass(hint, Enum):
-                child.clear()
-                child.addItems([member.value for member in hint])
-                return "currentIndexChanged(int)", lambda: list(hint)[child.currentIndex]
-            return "currentIndexChanged(int)", lambda: child.currentText
-        case QtWidgets.QLineEdit():
-            return "textChanged(QString)", lambda: child.text
-        case QtWidgets.QSpinBox() | QtWidgets.QDoubleSpinBox():
-            return "valueChanged(int)", lambda: child.value
-    raise ValueError(f"the harness knows no parameter connector for {child.className()}")
-
-
-def _show(child: Any, value: Any) -> None:
-    """Put a parameter's value into its widget."""
-    match child:
-        case mrml_widgets.qMRMLNodeComboBox():
-            child.setCurrentNode(value)
-        case QtWidgets.QAbstractButton():
-            child.checked = value
-        case QtWidgets.QComboBox():
-            text = value.value if isinstance(value, Enum) else value
-            index = child.findText(text)
-            if index >= 0:
-                child.currentIndex = index
-        case QtWidgets.QLineEdit():
-            if child.text != value:
-                child.text = value
-        case _:
-            child.value = value
+        raise NotImplementedError("There are no widgets without the Qt half of the harness.")

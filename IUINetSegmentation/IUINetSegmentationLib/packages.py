@@ -1,0 +1,191 @@
+"""Brings what Slicer does not bundle: PyTorch by its extension, safetensors by slicer.packaging.
+
+Nothing is installed without a click, and what can be known before is checked before: is there room, may we
+write there. PyTorch itself is never imported here: whether it works is the worker process's answer.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import re
+import shutil
+import subprocess
+import sysconfig
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from iuinet.errors import Cancelled, IUINetError
+from iuinet.probe import OLDEST_TORCH
+
+TORCH_REQUIREMENT = ">={}.{}".format(*OLDEST_TORCH)
+EXTENSION = "PyTorch"
+# Rough sizes of PyTorch with CUDA, which is what Slicer's extension usually takes; other builds are smaller.
+TORCH_DOWNLOAD, TORCH_DISK = 2_700_000_000, 6_500_000_000  # bytes
+REQUIREMENTS = Path(__file__).resolve().parent.parent / "Resources" / "requirements.txt"
+
+# What pip's last words mean, the first match counts.
+_CAUSES = (
+    (
+        "no-space",
+        r"No space left|Errno 28|not enough space",
+        "the disk is full",
+        "Free some space and try again.",
+    ),
+    (
+        "no-permission",
+        r"Permission denied|Errno 13|Access is denied",
+        "Slicer's folder may not be written to",
+        "Install Slicer into a folder of your own, or ask whoever administers this computer.",
+    ),
+    (
+        "certificate",
+        r"CERTIFICATE_VERIFY_FAILED|SSLError|SSLCert",
+        "the connection is not trusted, probably because a proxy inspects it",
+        "Set SSL_CERT_FILE to your network's certificates, start Slicer again, and try again.",
+    ),
+    (
+        "proxy",
+        r"ProxyError|Cannot connect to proxy|Tunnel connection failed",
+        "the proxy does not let it through",
+        "Check HTTPS_PROXY, or ask whoever administers the network.",
+    ),
+    (
+        "no-connection",
+        r"NewConnectionError|name resolution|getaddrinfo|timed out|Network is unreachable",
+        "there is no connection to the package index",
+        "Check the network, or install the packages offline as the manual describes.",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a set-up would do. torch: whether PyTorch is missing or too old. packages: other requirements.
+
+    download, disk, free: bytes, estimated. folder: where the packages go.
+    """
+
+    torch: bool
+    packages: tuple[str, ...]
+    download: int
+    disk: int
+    free: int
+    folder: Path
+
+    @property
+    def needed(self) -> bool:
+        """Whether anything is missing."""
+        return self.torch or bool(self.packages)
+
+
+def make_plan() -> Plan:
+    """What is missing now. Starts nothing and uses no network."""
+    from slicer.packaging import load_requirements, pip_check
+
+    packages = tuple(line for line in load_requirements(str(REQUIREMENTS)) if not pip_check(line))
+    torch = not _torch_is_new_enough()
+    folder = Path(sysconfig.get_paths()["purelib"])
+    return Plan(
+        torch=torch,
+        packages=packages,
+        download=TORCH_DOWNLOAD if torch else 1_000_000 * len(packages),
+        disk=TORCH_DISK if torch else 4_000_000 * len(packages),
+        free=shutil.disk_usage(folder).free,
+        folder=folder,
+    )
+
+
+def check_plan(plan: Plan) -> None:
+    """Refuse before anything is downloaded what could only fail.
+
+    Errors: IUINetError disk-full, no-permission, set-up-busy.
+    """
+    from slicer.packaging import isPipInstallInProgress
+
+    if isPipInstallInProgress():
+        raise IUINetError(
+            "another module is installing packages", code="set-up-busy", hint="Wait until it has finished."
+        )
+    if plan.free < plan.disk:
+        raise IUINetError(
+            f"the packages need about {plan.disk / 1e9:.1f} GB in {plan.folder}, "
+            f"and {plan.free / 1e9:.1f} GB are free",
+            code="disk-full",
+            hint="Free some space and try again.",
+        )
+    try:
+        with tempfile.TemporaryFile(dir=plan.folder):
+            pass
+    except OSError as error:
+        raise IUINetError(
+            f"Slicer's folder for packages may not be written to: {plan.folder} ({error.strerror})",
+            code="no-permission",
+            hint="Install Slicer into a folder of your own, or ask whoever administers this computer.",
+        ) from error
+
+
+def set_up(plan: Plan) -> None:
+    """Install what the plan names; Slicer shows the progress. Only in the main thread.
+
+    Errors: Cancelled if the user declines; IUINetError with the cause that pip's last words tell.
+    """
+    check_plan(plan)
+    try:
+        if plan.torch:
+            _install_torch()
+        if plan.packages:
+            from slicer.packaging import pip_ensure
+
+            pip_ensure(list(plan.packages), requester="IUINet", skip_in_testing=False)
+    except subprocess.CalledProcessError as error:
+        raise _failed(error) from error
+    except RuntimeError as error:  # slicer.packaging's way to say that the user declined
+        raise _declined() from error
+    if make_plan().needed:
+        raise IUINetError(
+            "the packages were installed, but Slicer does not see them yet",
+            code="restart-needed",
+            hint="Restart Slicer to finish.",
+        )
+
+
+def _torch_is_new_enough() -> bool:
+    try:
+        found = re.match(r"(\d+)\.(\d+)", importlib.metadata.version("torch"))
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return found is not None and tuple(map(int, found.groups())) >= OLDEST_TORCH
+
+
+def _install_torch() -> None:
+    try:
+        from PyTorchUtils import PyTorchUtilsLogic
+    except ImportError as error:
+        raise IUINetError(
+            "the PyTorch extension, which brings the library that runs the model, is not installed",
+            code="extension-missing",
+            hint="Install the extension PyTorch in the Extensions Manager, and restart Slicer.",
+        ) from error
+    # Our own dialog has asked already, with sizes.
+    done = PyTorchUtilsLogic().installTorch(askConfirmation=False, torchVersionRequirement=TORCH_REQUIREMENT)
+    if done is None:
+        raise _declined()
+
+
+def _declined() -> Cancelled:
+    return Cancelled("the set-up was declined", hint="Nothing was installed.")
+
+
+def _failed(error: subprocess.CalledProcessError) -> IUINetError:
+    """The error for a pip that failed: its last words, and what they mean."""
+    words = "\n".join(str(part) for part in (error.output, error.stderr) if part)
+    for code, pattern, meaning, hint in _CAUSES:
+        if re.search(pattern, words, re.IGNORECASE):
+            return IUINetError(f"the packages could not be installed: {meaning}", code=code, hint=hint)
+    last = next((line.strip() for line in reversed(words.splitlines()) if line.strip()), "pip gave no reason")
+    return IUINetError(
+        f"the packages could not be installed: {last[:200]}",
+        code="set-up-failed",
+        hint="The log in Slicer's Python console says more.",
+    )

@@ -1,0 +1,78 @@
+"""The panel's line under the volume selector: what the chosen volume is, and what speaks against it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from slicer.i18n import tr as _
+
+from iuinet.checks import NOTE, REFUSE, WARNING, Finding, check_volume
+from iuinet.errors import IUINetError
+from iuinet.volume import Volume
+from IUINetSegmentationLib.volume_node import volume_from_node
+
+
+class InputLine:
+    """Looks at a volume as soon as it is chosen; nothing of it is changed.
+
+    refused: whether it cannot be segmented. warned: whether a person has to decide. accepted: whether one
+    did, for this volume only.
+    """
+
+    def __init__(self, ui: Any, changed: Any) -> None:
+        self._label, self._button = ui.checksLabel, ui.segmentAnywayButton
+        self._changed = changed
+        self._accepted: set[str] = set()
+        self._node_id = ""
+        self.refused = self.warned = False
+        self.volume: Volume | None = None
+        self._button.connect("toggled(bool)", self._on_accept)
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the user wants to go on in spite of the warning."""
+        return self._node_id in self._accepted
+
+    def show(self, node: Any) -> None:
+        """Look at this volume node, None for no volume."""
+        self.refused = self.warned = False
+        self.volume = None
+        self._node_id = node.GetID() if node is not None else ""
+        findings: list[Finding] = []
+        text = ""
+        if node is not None:
+            try:
+                self.volume = volume_from_node(node)
+                findings = check_volume(self.volume)
+                text = describe(self.volume)
+            except IUINetError as error:
+                findings = [Finding(error.code, REFUSE, error.message, error.hint)]
+        self.refused = any(finding.severity == REFUSE for finding in findings)
+        self.warned = not self.refused and any(finding.severity == WARNING for finding in findings)
+        self._label.text = "\n".join([text, *words(findings)]).strip()
+        self._button.visible = self.warned
+        self._button.blockSignals(True)
+        self._button.checked = self.accepted
+        self._button.blockSignals(False)
+
+    def _on_accept(self, accepted: bool) -> None:
+        if accepted:
+            self._accepted.add(self._node_id)
+        else:
+            self._accepted.discard(self._node_id)
+        self._changed()
+
+
+def describe(volume: Volume) -> str:
+    """The volume in one line: modality, voxels, spacing in mm."""
+    size = " × ".join(str(count) for count in volume.grid.size)
+    spacing = " × ".join(f"{step:.3g}" for step in volume.grid.spacing)
+    return _("{modality}, {size} voxels of {spacing} mm").format(
+        modality=volume.modality or _("Volume"), size=size, spacing=spacing
+    )
+
+
+def words(findings: list[Finding]) -> list[str]:
+    """The findings as lines; a sign before each says how grave it is, without color."""
+    signs = {REFUSE: "✕", WARNING: "⚠", NOTE: "ℹ"}
+    return [f"{signs[finding.severity]} {finding.message} {finding.hint}" for finding in findings]

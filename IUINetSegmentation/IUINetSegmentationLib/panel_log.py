@@ -1,0 +1,42 @@
+"""The panel's log: plain text, bounded, without patient data, to be copied or saved."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+LONGEST = 2000  # lines
+
+
+class LogSection:
+    """Collects the lines of the module and of its worker process."""
+
+    def __init__(self, ui: Any) -> None:
+        self._ui = ui
+        ui.logText.maximumBlockCount = LONGEST
+        ui.copyLogButton.connect("clicked(bool)", self._on_copy)
+        ui.saveLogButton.connect("clicked(bool)", self._on_save)
+
+    @property
+    def text(self) -> str:
+        """All lines."""
+        return self._ui.logText.plainText
+
+    def add(self, line: str) -> None:
+        """Add a line; plain text, so that nothing in it can act as markup."""
+        self._ui.logText.appendPlainText(line)
+
+    def _on_copy(self) -> None:
+        qt.QApplication.clipboard().setText(self.text)
+
+    def _on_save(self) -> None:
+        path = qt.QFileDialog.getSaveFileName(
+            slicer.util.mainWindow(), _("Save the log"), "iuinet-log.txt", _("Text (*.txt)")
+        )
+        path = path[0] if isinstance(path, tuple) else path
+        if path:
+            Path(path).write_text(self.text, encoding="utf-8")

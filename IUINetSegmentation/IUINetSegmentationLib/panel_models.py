@@ -1,0 +1,171 @@
+"""The panel's advanced part: device, model, organs, and the models on this computer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from iuinet.errors import IUINetError
+from iuinet.weights import Entry, list_models, models_folder, resolve
+from iuinet.weights_folder import import_file, remove
+
+AUTOMATIC = "auto"
+
+
+class ModelSection:
+    """Keeps the lists of devices, models and organs; ``changed`` is called when a choice changes."""
+
+    def __init__(self, ui: Any, changed: Callable[[], None], failed: Callable[[IUINetError], None]) -> None:
+        self._ui, self._changed, self._failed = ui, changed, failed
+        self._models: tuple[Entry, ...] = ()
+        self.show_devices({})
+        self.refresh()
+        ui.modelComboBox.connect("currentIndexChanged(int)", self._on_model)
+        ui.deviceComboBox.connect("currentIndexChanged(int)", self._on_device)
+        ui.installFileButton.connect("clicked(bool)", self._on_install)
+        ui.deleteModelButton.connect("clicked(bool)", self._on_delete)
+        ui.openFolderButton.connect("clicked(bool)", self._on_open_folder)
+
+    # What is chosen ---------------------------------------------------------------------------------
+
+    @property
+    def device(self) -> str:
+        """ "auto", "cpu" or "cuda:N"."""
+        return self._ui.deviceComboBox.itemData(self._ui.deviceComboBox.currentIndex) or AUTOMATIC
+
+    @property
+    def entry(self) -> Entry | None:
+        """The chosen model, None where there is none."""
+        index = self._ui.modelComboBox.currentIndex
+        return self._models[index] if 0 <= index < len(self._models) else None
+
+    @property
+    def organs(self) -> tuple[str, ...] | None:
+        """The checked organs; None for all."""
+        items = [self._ui.organsList.item(row) for row in range(self._ui.organsList.count)]
+        chosen = tuple(item.text() for item in items if item.checkState() == qt.Qt.Checked)
+        return None if len(chosen) == len(items) else chosen
+
+    def choose(self, model: str, device: str) -> None:
+        """Restore a choice that a scene remembers, as far as it is still possible."""
+        identifiers = [entry.id for entry in self._models]
+        if model in identifiers:
+            self._ui.modelComboBox.currentIndex = identifiers.index(model)
+        index = self._ui.deviceComboBox.findData(device)
+        if index >= 0:
+            self._ui.deviceComboBox.currentIndex = index
+
+    # Lists ------------------------------------------------------------------------------------------
+
+    def show_devices(self, found: dict[str, Any]) -> None:
+        """Offer the devices that the probe of the worker found; {} while it is not known."""
+        box, before = self._ui.deviceComboBox, self.device
+        box.blockSignals(True)
+        box.clear()
+        box.addItem(_("Automatic"), AUTOMATIC)
+        for gpu in found.get("gpus", []):
+            if gpu["usable"]:
+                text = _("{name}, {free:.1f} GB free").format(name=gpu["name"], free=gpu["free"] / 1e9)
+                box.addItem(text, gpu["device"])
+        box.addItem(_("CPU"), "cpu")
+        box.currentIndex = max(0, box.findData(before))
+        box.blockSignals(False)
+
+    def refresh(self) -> None:
+        """Read the list of models again."""
+        try:
+            self._models = list_models()
+        except IUINetError as error:
+            self._models = ()
+            self._failed(error)
+        box, before = self._ui.modelComboBox, self._ui.modelComboBox.currentText
+        box.blockSignals(True)
+        box.clear()
+        for entry in self._models:
+            box.addItem(f"{entry.id} {entry.version}")
+        wanted = box.findText(before)
+        default = next((n for n, entry in enumerate(self._models) if entry.default), 0)
+        box.currentIndex = wanted if wanted >= 0 else default
+        box.blockSignals(False)
+        self._show_model()
+
+    def _show_model(self) -> None:
+        entry = self.entry
+        self._ui.modelCardLabel.text = card(entry) if entry else _("No model is known.")
+        here = entry is not None and entry.path is not None
+        self._ui.deleteModelButton.enabled = here and entry.path.parent == models_folder()
+        self._ui.organsList.clear()
+        for name in entry.organs if entry else ():
+            item = qt.QListWidgetItem(name)
+            item.setCheckState(qt.Qt.Checked)
+            self._ui.organsList.addItem(item)
+
+    # What the user does -----------------------------------------------------------------------------
+
+    def _on_model(self) -> None:
+        self._show_model()
+        self._changed()
+
+    def _on_device(self) -> None:
+        self._changed()
+
+    def _on_install(self) -> None:
+        path = qt.QFileDialog.getOpenFileName(
+            slicer.util.mainWindow(), _("Install a model from a file"), "", _("Models (*.safetensors)")
+        )
+        # PythonQt gives the name, other bindings the name and the filter.
+        path = path[0] if isinstance(path, tuple) else path
+        if path:
+            self.install(Path(path))
+
+    def install(self, path: Path) -> None:
+        """Check a model file and keep it; what is wrong with it is shown."""
+        try:
+            entry = import_file(path)
+        except IUINetError as error:
+            self._failed(error)
+            return
+        self.refresh()
+        self.choose(entry.id, self.device)
+
+    def _on_delete(self) -> None:
+        entry = self.entry
+        if entry is None or not slicer.util.confirmOkCancelDisplay(
+            _("Delete the model {name} from this computer?").format(name=f"{entry.id} {entry.version}")
+        ):
+            return
+        try:
+            remove(entry.id)
+        except IUINetError as error:
+            self._failed(error)
+        self.refresh()
+
+    def _on_open_folder(self) -> None:
+        models_folder().mkdir(parents=True, exist_ok=True)
+        qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(str(models_folder())))
+
+
+def card(entry: Entry) -> str:
+    """What a user should know of a model before relying on it."""
+    lines = [
+        _("{organs} organs, {size:.0f} MB, SHA-256 {sha}…").format(
+            organs=len(entry.organs), size=entry.size / 1e6, sha=entry.sha256[:8]
+        )
+    ]
+    if entry.path is None:
+        where = _("It is downloaded when it is first used.") if entry.urls else _("Its file is not here.")
+        return "\n".join([*lines, where])
+    try:
+        document = resolve(entry.path).document
+    except IUINetError as error:
+        return "\n".join([*lines, f"⚠ {error.message}"])
+    training = document.get("training", {})
+    lines += [str(training["data"])] if training.get("data") else []
+    lines += [_("Licence: {name}.").format(name=document["license"])] if document.get("license") else []
+    lines += [str(document["intended_use"])] if document.get("intended_use") else []
+    return "\n".join(lines)

@@ -1,0 +1,108 @@
+"""The panel's first line: is this computer ready, with what, and how long will it take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from slicer.i18n import tr as _
+
+from iuinet.errors import IUINetError
+from IUINetSegmentationLib import timing
+from IUINetSegmentationLib.controller import Controller
+from IUINetSegmentationLib.packages import Plan, make_plan
+
+
+class StatusStrip:
+    """Asks the worker once per session what there is, and says it in one line; never a dialog.
+
+    devices: what the probe found, {} before. plan: what is missing.
+    """
+
+    def __init__(self, ui: Any, controller: Controller, found: Callable[[dict[str, Any]], None]) -> None:
+        self._label, self._button = ui.statusLabel, ui.setUpButton
+        self._controller, self._found = controller, found
+        self.devices: dict[str, Any] = {}
+        self.plan: Plan | None = None
+        self._error: IUINetError | None = None
+        self._probe: Any = None
+
+    def begin(self) -> None:
+        """Look for packages, and where they are there, start the probe in the worker; waits for nothing."""
+        self.plan = make_plan()
+        self._error = None
+        if self.plan.needed or self.devices or self._probe is not None or self._controller.state.busy:
+            return
+        try:
+            self._probe = self._controller.client.start_probe()
+        except IUINetError as error:
+            self._error = error
+
+    def poll(self) -> bool:
+        """Take the probe further; gives whether it is still under way."""
+        if self._probe is None or not self._probe.poll():
+            return self._probe is not None
+        probe, self._probe = self._probe, None
+        try:
+            self.devices = probe.result()
+            self._found(self.devices)
+        except IUINetError as error:
+            self._error = error
+        return False
+
+    def stop(self) -> None:
+        """Give up the probe: the user leaves, or a run needs the worker."""
+        if self._probe is not None:
+            self._probe.abandon()
+            self._probe = None
+
+    def show(self, device: str, weights: str, voxels: int) -> None:
+        """Say how things stand. weights: SHA-256 of the chosen model; voxels: of the chosen volume, or 0."""
+        self._button.visible = self.plan is not None and self.plan.needed
+        if self._button.visible:
+            self._label.text = set_up_text(self.plan)
+        elif self._error is not None:
+            self._label.text = f"⚠ {self._error.message} {self._error.hint}"
+        elif not self.devices:
+            self._label.text = _("Looking at this computer…")
+        else:
+            self._label.text = self._ready(device, weights, voxels)
+
+    def _ready(self, device: str, weights: str, voxels: int) -> str:
+        gpu = chosen_gpu(self.devices, device)
+        if gpu is not None:
+            text = _("Ready – {name}, {free:.1f} GB free").format(name=gpu["name"], free=gpu["free"] / 1e9)
+        elif self.devices["gpus"] and device == "auto":
+            reason = self.devices["gpus"][0]["reason"]
+            text = _("Ready – the GPU cannot be used ({reason}); the CPU will be").format(reason=reason)
+        else:
+            text = _("Ready – CPU") if device == "cpu" else _("Ready – no GPU, the CPU will be used")
+        name = gpu["name"] if gpu is not None else "cpu"
+        calibrated = self.devices.get("network_seconds") if gpu is None else None
+        seconds = timing.expected_seconds(name, weights, voxels, calibrated) if voxels else None
+        return f"{text}, {timing.in_words(seconds)}" if seconds is not None else text
+
+
+def chosen_gpu(devices: dict[str, Any], device: str) -> dict[str, Any] | None:
+    """The GPU that a run on this device would take, None for the CPU."""
+    usable = [gpu for gpu in devices.get("gpus", []) if gpu["usable"]]
+    if device == "auto":
+        return usable[0] if usable else None
+    return next((gpu for gpu in usable if gpu["device"] == device), None)
+
+
+def set_up_text(plan: Plan) -> str:
+    """What is missing, in one line."""
+    return _("Setup needed (about {size:.1f} GB to download)").format(size=max(plan.download, 1e8) / 1e9)
+
+
+def set_up_question(plan: Plan, model_bytes: int) -> str:
+    """The text of the one dialog: what, how much, where to, and that images stay here."""
+    needed = [_("PyTorch (about {size:.1f} GB)").format(size=plan.download / 1e9)] if plan.torch else []
+    needed += [line.partition(">")[0].partition("=")[0] for line in plan.packages]
+    if model_bytes:
+        needed.append(_("the model (about {size:.0f} MB)").format(size=model_bytes / 1e6))
+    return _(
+        "Needed once: {needed}.\n\nIt goes to {folder} and takes about {disk:.1f} GB of disk space, of which "
+        "{free:.0f} GB are free.\n\nNothing about your images leaves this computer."
+    ).format(needed=", ".join(needed), folder=plan.folder, disk=plan.disk / 1e9, free=plan.free / 1e9)
