@@ -22,7 +22,7 @@ import argparse
 import os
 import sys
 from pathlib import Path
-from typing import TextIO
+from typing import NoReturn, TextIO
 
 import numpy as np
 from dataset.parallel import usual_workers
@@ -58,9 +58,19 @@ def main(arguments: list[str] | None = None) -> int:
         return run_command(lambda: _parse(arguments), lambda options, console: run(options, console, stream))
 
 
+class _Parser(argparse.ArgumentParser):
+    """An argument parser whose complaints look like all others."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message, hint="phantom.py --help shows how it is used.")
+
+
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    parser = _Parser(
+        prog="phantom.py",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     parser.add_argument("out", nargs="?", type=Path, help="folder for single scans")
     parser.add_argument("--synapse", type=Path, metavar="DIR", help="folder for a set in the official layout")

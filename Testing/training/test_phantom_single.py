@@ -43,6 +43,7 @@ def test_a_pair_from_a_label_map_is_the_generators(tmp_path, capfd):
         (["OUT", "--pairs", "4"], "option"),
         (["OUT", "--own", "OUT"], "folder"),
         ([], "folder"),
+        (["OUT", "--seed", "x"], "usage"),
         (["--synapse", "OUT", "--cases", "0011"], "cases"),
         (["--synapse", "OUT", "--cases", "0001", "0001"], "cases"),
         (["--synapse", "OUT", "--testing", "21"], "testing"),
