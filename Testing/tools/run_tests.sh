@@ -14,7 +14,7 @@ if [ "${1:-}" = --venv ]; then
   shift 2
 fi
 # The MRML classes keep one scene per process, so they get a process of their own; so does everything else.
-parts=(lint unit mrml training end_to_end)
+parts=(lint unit mrml panel training end_to_end)
 if [ $# -gt 0 ]; then parts=("$@"); fi
 
 # No screen is needed, and none is used where there is one.

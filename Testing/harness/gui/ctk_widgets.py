@@ -84,16 +84,21 @@ class ctkCollapsibleButton(QtWidgets.QAbstractButton):
 
 
 class ctkMessageBox(QtWidgets.QMessageBox):
-    """The message box that slicer.util makes; in a test a dialog that nobody expects fails the test."""
+    """The message box that slicer.util makes. Nobody can click here: tests lay answers ready.
+
+    shown: the texts of all boxes so far. answers: what is clicked in the next ones; else Cancel.
+    """
 
     dontShowAgainSettingsKey = ""
 
     shown: ClassVar[list[str]] = []
+    answers: ClassVar[list[str]] = []
 
-    def exec_(self) -> int:
-        """Nobody can click here: remember the text and answer with the default button."""
+    def exec_(self) -> QtWidgets.QMessageBox.StandardButton:
+        """Remember the text and give the answer that was laid ready."""
         ctkMessageBox.shown.append(QtWidgets.QMessageBox.property(self, "text"))
-        return int(QtWidgets.QMessageBox.StandardButton.Cancel)
+        answer = ctkMessageBox.answers.pop(0) if ctkMessageBox.answers else "Cancel"
+        return getattr(QtWidgets.QMessageBox.StandardButton, answer)
 
 
 WIDGETS = (ctkCollapsibleButton, ctkMessageBox)

@@ -120,6 +120,8 @@ def _pytorch_utils(packages: Packages) -> ModuleType:
         def __getattr__(self, name: str) -> Any:
             if name == "PyTorchUtilsLogic" and packages.extension:
                 return Logic
+            if name.startswith("__"):
+                raise AttributeError(name)  # Python itself asks every module for such names
             raise ImportError("the PyTorch extension is not installed", name="PyTorchUtils")
 
     return Module("PyTorchUtils")

@@ -1,0 +1,116 @@
+"""Starts the application with its Qt half once for all panel tests, and gives each test its own panel."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+MODULE_FOLDER = ROOT / "IUINetSegmentation"
+sys.path[:0] = [str(MODULE_FOLDER), str(ROOT / "Testing"), str(Path(__file__).parent)]
+
+Wait = Callable[..., None]
+
+
+@pytest.fixture(scope="session")
+def gui():
+    """The running application with its Qt half."""
+    from harness.gui import boot_gui
+
+    return boot_gui()
+
+
+@pytest.fixture
+def home(tmp_path: Path, small_model: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty per-user folder, and a list of models that holds the small one as the default."""
+    from unit.model_factory import entry
+
+    listed = entry(small_model, id="small-random", version="1", organs=[*_organs()])
+    index = small_model.parent / "index.json"
+    index.write_text(json.dumps({"format": 1, "default": "small-random", "models": [listed]}))
+    monkeypatch.setenv("IUINET_WEIGHTS_INDEX", str(index))
+    monkeypatch.setenv("IUINET_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+def _organs() -> list[str]:
+    from iuinet.labels import ORGANS
+
+    return [organ.name for organ in ORGANS]
+
+
+@pytest.fixture
+def scene(gui) -> Iterator[object]:
+    """An empty scene, every package installed, no dialog shown, no slot failed; the same afterwards."""
+    import ctk
+    import qt
+
+    gui.headless.clear_scene()
+    gui.packages.reset()
+    gui.app.modules_shown.clear()
+    ctk.ctkMessageBox.shown.clear()
+    ctk.ctkMessageBox.answers.clear()
+    qt.errors.clear()
+    yield gui.headless.scene
+    gui.headless.clear_scene()
+    gui.packages.reset()
+    assert qt.errors == []
+
+
+@pytest.fixture
+def widget(gui, scene, home) -> Iterator[object]:
+    """The module's widget, opened and entered as a user does; closed at the end, its worker with it."""
+    from harness.gui import close_panel, open_panel
+
+    opened = open_panel("IUINetSegmentation", MODULE_FOLDER)
+    yield opened
+    close_panel(opened)
+    gui.app.processEvents()
+
+
+@pytest.fixture
+def panel(widget):
+    """The panel in the widget."""
+    return widget.panel
+
+
+@pytest.fixture
+def dialogs() -> type:
+    """The dialogs that were shown (``shown``), and the answers that are laid ready (``answers``)."""
+    import ctk
+
+    return ctk.ctkMessageBox
+
+
+@pytest.fixture
+def wait(gui) -> Wait:
+    """wait(condition, seconds=30): let Qt work until the condition holds, and fail if it never does."""
+
+    def until(condition: Callable[[], object], seconds: float = 30.0) -> None:
+        end = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < end, "it did not happen in time"
+            gui.app.processEvents()
+            time.sleep(0.005)
+
+    return until
+
+
+@pytest.fixture
+def finish(panel, wait) -> Wait:
+    """finish(): let the run go on to its end, whatever that is."""
+    return lambda seconds=60.0: wait(lambda: not panel.controller.state.busy, seconds)
+
+
+@pytest.fixture
+def ct(scene):
+    """A small generated CT in the scene, made by the same call as in the MRML tests."""
+    from iuinet.sample import make_sample
+    from IUINetSegmentationLib.volume_node import add_volume_node
+
+    return add_volume_node(make_sample(size=(48, 40, 32)).volume, "CT")

@@ -1,0 +1,113 @@
+"""The normal case: open the module, click Segment, get a segmentation; and what else can be clicked."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from iuinet.labels import ORGANS
+from IUINetSegmentationLib.state import State
+
+pytestmark = pytest.mark.needs_torch
+
+
+def segment_names(node) -> list[str]:
+    segmentation = node.GetSegmentation()
+    return [segmentation.GetNthSegment(n).GetName() for n in range(segmentation.GetNumberOfSegments())]
+
+
+def test_two_clicks_on_a_ready_machine_and_no_dialog(ct, panel, widget, wait, finish, dialogs) -> None:
+    ui = panel.ui
+    widget.exit()
+    widget.enter()  # the first click: the user opens the module, and the volume is chosen already
+    assert ui.inputSelector.currentNode() is ct and ui.segmentButton.enabled
+    assert "48 × 40 × 32" in ui.checksLabel.text
+    wait(lambda: panel.status.devices)
+    assert ui.statusLabel.text.startswith("Ready")
+    ui.segmentButton.click()
+    assert not ui.segmentButton.visible and ui.cancelButton.visible and ui.progressBar.visible
+    finish()
+    assert panel.controller.state is State.DONE, panel.controller.error
+    node = panel.controller.node
+    names = segment_names(node)
+    assert names and set(names) <= {organ.name for organ in ORGANS}
+    assert ui.resultTable.rowCount == len(names) and ui.resultSection.visible
+    assert "structures found" in ui.resultLabel.text and "not a diagnosis" in ui.resultLabel.text
+    assert ui.segmentButton.visible and not ui.cancelButton.visible
+    assert "Finished" in ui.progressLabel.text
+    assert dialogs.shown == []
+
+
+def test_the_second_run_has_an_expected_time_and_a_warm_worker(ct, panel, wait, finish) -> None:
+    wait(lambda: panel.status.devices)
+    panel.ui.inputSelector.setCurrentNode(ct)
+    panel.ui.segmentButton.click()
+    finish()
+    pid = panel.controller.client.pid
+    assert pid is not None
+    wait(lambda: "seconds" in panel.ui.statusLabel.text or "about" in panel.ui.statusLabel.text)
+    began = time.monotonic()
+    panel.ui.segmentButton.click()
+    finish()
+    assert panel.controller.client.pid == pid
+    assert time.monotonic() - began < 10
+
+
+def test_the_button_says_what_is_missing(panel, ct) -> None:
+    import qt
+
+    panel.ui.inputSelector.setCurrentNode(None)
+    assert not panel.ui.segmentButton.enabled and "Select a CT" in panel.ui.segmentButton.toolTip
+    panel.ui.inputSelector.setCurrentNode(ct)
+    assert panel.ui.segmentButton.enabled
+    for row in range(panel.ui.organsList.count):
+        panel.ui.organsList.item(row).setCheckState(qt.Qt.Unchecked)
+    panel.refresh()
+    assert "organ" in panel.ui.segmentButton.toolTip
+
+
+def test_the_sample_button_makes_a_ct_that_can_be_segmented(panel) -> None:
+    panel.ui.sampleButton.click()
+    node = panel.ui.inputSelector.currentNode()
+    assert node.GetName().startswith("Sample CT") and panel.ui.segmentButton.enabled
+
+
+def test_only_the_chosen_organs_become_segments(ct, panel, finish) -> None:
+    import qt
+
+    panel.ui.inputSelector.setCurrentNode(ct)
+    for row in range(panel.ui.organsList.count):
+        item = panel.ui.organsList.item(row)
+        item.setCheckState(qt.Qt.Checked if item.text() in ("liver", "stomach") else qt.Qt.Unchecked)
+    panel.ui.segmentButton.click()
+    finish()
+    assert {organ["name"] for organ in panel.controller.report["organs"]} == {"liver", "stomach"}
+
+
+def test_the_table_can_be_copied_and_the_log_holds_no_name_of_the_patient(ct, panel, finish) -> None:
+    import qt
+
+    ct.SetName("Müller^Jan")
+    panel.ui.inputSelector.setCurrentNode(ct)
+    panel.ui.segmentButton.click()
+    finish()
+    panel.ui.copyTableButton.click()
+    lines = qt.QApplication.clipboard().text().splitlines()
+    assert lines[0].split("\t")[:2] == ["Organ", "ml"] and len(lines) == 1 + panel.ui.resultTable.rowCount
+    panel.ui.diagnosticsButton.click()
+    told = qt.QApplication.clipboard().text() + panel.log.text
+    assert "torch" in told and "small-random" in told
+    assert "Müller" not in told
+    assert panel.controller.node.GetName() == "Müller^Jan segmentation"
+
+
+def test_settings_are_kept_in_the_scene(panel, widget, ct) -> None:
+    panel.ui.inputSelector.setCurrentNode(ct)
+    panel.ui.islandsCheckBox.click()
+    assert panel.parameters.islands is False and panel.parameters.volume is ct
+    widget.exit()
+    assert panel.parameters is None
+    widget.enter()
+    assert panel.ui.islandsCheckBox.checked is False
+    assert panel.ui.inputSelector.currentNode() is ct
