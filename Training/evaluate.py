@@ -1,111 +1,95 @@
 #!/usr/bin/env python3
-"""Measure a model: overlap per organ on CT whose anatomy no training saw, volumes and places on real scans.
+"""Measure models on labelled cases: DSC, HD95, ASSD, NSD and volume error per organ and case.
 
-    python Training/evaluate.py --weights FILE --cache runs/cache --out runs/evaluation.json
+    python Training/evaluate.py --data prepared --run runs/paper-seed1 runs/paper-seed2 --out evaluation
+    python Training/evaluate.py --data prepared --weights model.safetensors --split transunet --out evaluation
 
-The scans come from the folder that IUINET_DATA names. Inference is the program's own, largest piece of each
-organ included; all scores are on the scan's own grid.
+Inference is the program's own. Scores are given on the scan's own grid (the headline), at the network's size
+(as papers have them), and for the reference itself sent through the network's size and back (the ceiling).
+OUT gets results.json, cases.csv, summary.csv, index.html to look at, and the label maps. The same command
+again goes on where it was stopped.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
+import importlib.util
+import shutil
 import sys
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-from evaluation.cases import Case, generated, slab, whole_scans
-from evaluation.scores import dice, mean_scores, misplaced
-from synthesis import HELD_OUT, data_folder, load
+from dataset.prepared import open_prepared
+from evaluation import development
+from evaluation.candidates import Candidate, cross_validation, ensemble, find_members, single
+from evaluation.document import build, read_other
+from evaluation.metrics import Rules
+from evaluation.options import choose_cases, parse
+from evaluation.runner import Runner, Settings
+from evaluation.store import LABELS, Store, make_folder
+from evaluation.tables import print_results, write_cases, write_summary
 
-from iuinet.geometry import canonical_axes, to_canonical
-from iuinet.inference import Segmenter
-from iuinet.weights import resolve
-
-PHASES = ("portal", "arterial", "non_contrast")
-
-
-def measure(segmenter: Segmenter, case: Case) -> dict:
-    """One case: volumes, pieces, misplaced organs, and overlap where a reference is known.
-
-    pieces: of each organ before only the largest was kept.
-    """
-    prediction = segmenter(case.volume)
-    ids = {organ.name: organ.label for organ in segmenter.organs}
-    grid = case.volume.grid
-    voxels = {name: int(np.count_nonzero(prediction.labels == number)) for name, number in ids.items()}
-    canonical = to_canonical(prediction.labels, canonical_axes(grid.direction))
-    result = {
-        "name": case.name,
-        "group": case.group,
-        "seconds": round(sum(prediction.seconds.values()), 1),
-        "millilitres": {name: round(count * grid.voxel_volume_ml, 1) for name, count in voxels.items()},
-        "pieces": prediction.components,
-        "misplaced": misplaced(canonical, ids),
-    }
-    if case.truth is not None:
-        truth = np.zeros(case.truth.shape, np.uint8)
-        for name, number in case.ids.items():
-            truth[case.truth == number] = ids[name]
-        truth[case.truth == 255] = 255
-        common = {name: ids[name] for name in case.ids if name in ids}
-        scores = dice(prediction.labels, truth, common)
-        result["dice"] = {name: round(value, 4) for name, value in scores.items()}
-    return result
+from iuinet.cli.console import Console
+from iuinet.cli.frame import run_command
+from iuinet.writing import write_json
 
 
-def print_table(results: list[dict], organs: list[str]) -> None:
-    """Overlap per group as means; volumes and pieces of scans without reference."""
-    scored: dict[str, list[dict]] = {}
-    for result in results:
-        if "dice" in result:
-            scored.setdefault(result["group"], []).append(result["dice"])
-    groups, means = list(scored), {group: mean_scores(scores) for group, scores in scored.items()}
-    print("DSC".ljust(26) + "".join(group.rjust(24) for group in groups))
-    for organ in organs:
-        cells = (f"{means[g][organ]:.3f}" if organ in means[g] else "-" for g in groups)
-        print(organ.ljust(26) + "".join(cell.rjust(24) for cell in cells))
-    scans = [result for result in results if "dice" not in result]
-    if scans:
-        print("\nml (pieces before the largest was kept)")
-        print("".ljust(26) + "".join(scan["name"].rjust(24) for scan in scans))
-        for organ in organs:
-            cells = (f"{scan['millilitres'][organ]:.0f} ({scan['pieces'].get(organ, 0)})" for scan in scans)
-            print(organ.ljust(26) + "".join(cell.rjust(24) for cell in cells))
-    for result in results:
-        for sentence in result["misplaced"]:
-            print(f"{result['name']}: {sentence}")
-
-
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--weights", required=True, help="model file, or the id of an installed model")
-    parser.add_argument("--cache", type=Path, required=True, help="folder for prepared label maps")
-    parser.add_argument("--out", type=Path, help="JSON file for all numbers")
-    parser.add_argument("--seeds", type=int, default=4, help="generated scans per contrast phase (default 4)")
-    parser.add_argument("--device", default="cpu")
-    options = parser.parse_args(arguments)
-    data = data_folder()
-    if data is None:
-        print("error: IUINET_DATA names no folder with the scans", file=sys.stderr)
-        return 2
-    segmenter = Segmenter(resolve(options.weights), options.device)
-    ids = {organ.name: organ.label for organ in segmenter.organs}
-    anatomy = load(HELD_OUT[0], data, options.cache)
-    cases = [slab(data), *whole_scans(data)]
-    results = []
-    for case in [*cases, *generated(anatomy, range(options.seeds), ids, PHASES)]:
-        results.append(measure(segmenter, case))
-        print(f"{case.name}: {results[-1]['seconds']} s", file=sys.stderr, flush=True)
-    print_table(results, list(ids))
-    if options.out:
-        document = {"format": 1, "weights": segmenter.weights.summary(), "cases": results}
-        options.out.write_text(json.dumps(document, indent=1) + "\n")
-    return 0
+    return run_command(lambda: parse(arguments, __doc__), run)
+
+
+def run(options: argparse.Namespace, console: Console) -> None:
+    """Do it, cheapest checks first."""
+    if options.development:
+        development.run(options, console)
+        return
+    data = open_prepared(options.data)
+    rules = Rules(options.metric_convention, options.tolerance)
+    against = [read_other(path, data, rules) for path in options.against]
+    make_folder(options.out)
+    with tempfile.TemporaryDirectory() as folder:
+        console.status("Reading the models")
+        members = find_members(options.weights, options.run, Path(folder), data)
+        if options.cross_validation:
+            candidates = cross_validation(members, (case.id for case in data.cases if case.kind == "case"))
+            about = {"split": "folds", "statement": POOLED, "subset": "test"}
+        else:
+            chosen = choose_cases(data, members, options)
+            candidates, about = single(members, chosen.cases), chosen.about
+            if options.ensemble:
+                candidates.append(ensemble(members, chosen.cases))
+        settings = Settings(rules, not options.all_pieces, options.device, options.workers)
+        runner = Runner(data, settings, Store(options.out), console)
+        rows = runner.run(candidates)
+        results = build(data, about, candidates, runner.organs, rows, rules, settings.islands, against)
+        write_all(options.out, results, runner, candidates)
+    if not options.keep_labels:
+        shutil.rmtree(options.out / LABELS, ignore_errors=True)
+    print_results(results, console.say)
+    console.say()
+    console.say(f"results  {options.out.absolute()}")
+
+
+POOLED = (
+    "Cross-validation: each case was scored by the one fold that held it out. Where that fold's weights were "
+    "chosen by these cases too, scores are optimistic."
+)
+
+
+def write_all(out: Path, results: dict[str, Any], runner: Runner, candidates: Sequence[Candidate]) -> None:
+    """Every output, each complete or as it was before."""
+    by_name = {candidate.name: candidate for candidate in candidates}
+    write_json(out / "results.json", results, overwrite=True)
+    write_cases(out / "cases.csv", results)
+    write_summary(out / "summary.csv", results)
+    if importlib.util.find_spec("evaluation.page") is None:
+        return
+    from evaluation.page import write_page
+
+    write_page(out / "index.html", results, lambda model, case: runner.look_up(by_name[model], case))
 
 
 if __name__ == "__main__":

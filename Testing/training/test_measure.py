@@ -6,8 +6,8 @@ import pytest
 
 pytest.importorskip("torch", reason="torch is not installed here")
 
-from evaluate import measure, print_table
 from evaluation.cases import Case, as_volume
+from evaluation.development import measure, print_table
 from synthesis import IGNORE, ORGANS, generate
 from training.small_anatomy import small_anatomy
 

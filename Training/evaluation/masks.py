@@ -28,8 +28,8 @@ class Masks:
     @property
     def voxels(self) -> tuple[int, int, int]:
         """Voxels of the result, of the reference, and of both at once."""
-        both = np.count_nonzero(self.result & self.reference)
-        return np.count_nonzero(self.result), np.count_nonzero(self.reference), both
+        counted = self.result, self.reference, self.result & self.reference
+        return tuple(int(np.count_nonzero(mask)) for mask in counted)
 
     @property
     def state(self) -> str:

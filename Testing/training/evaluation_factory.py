@@ -1,0 +1,99 @@
+"""Small labelled cases, prepared as a user would, and small models with random weights to measure on them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import prepare
+import SimpleITK as sitk
+import torch
+from dataset.prepared import PreparedData, open_prepared
+
+from iuinet.labels import ORGANS
+from iuinet.model import save_model
+from iuinet.network import PRESETS, IUINet
+from iuinet.sample import make_sample
+from iuinet.writing import image_on_grid
+
+SIZE = 32
+CASES = tuple(f"c{number}" for number in range(8))
+ALL_ORGANS = tuple(organ.name for organ in ORGANS)
+
+
+def prepared_cases(folder: Path) -> PreparedData:
+    """Eight cases of own data, prepared for a network of 32^3.
+
+    c1 has no gallbladder; c2 is stored with other axes.
+    The split "mine": c0 trains, c1 selects, c1 to c7 test.
+    """
+    raw = folder / "cases"
+    for part in ("images", "labels"):
+        (raw / part).mkdir(parents=True)
+    for seed, name in enumerate(CASES):
+        sample = make_sample(seed=seed, size=(30, 26, 22))
+        labels = np.where((sample.labels == 4) & (name == "c1"), 0, sample.labels).astype(np.uint8)
+        for part, array in (("images", sample.volume.array), ("labels", labels)):
+            image = image_on_grid(array, sample.volume.grid)
+            if name == "c2":
+                image = sitk.DICOMOrient(image, "SAL")
+            sitk.WriteImage(image, str(raw / part / f"{name}.nii.gz"))
+    table = "".join(f'[[organs]]\nname = "{organ.name}"\nlabel = {organ.label}\n' for organ in ORGANS)
+    lists = {"train": CASES[:1], "validation": CASES[1:2], "test": CASES[1:]}
+    split = "".join(f"{part} = {list(ids)}\n".replace("'", '"') for part, ids in lists.items())
+    (raw / "organs.toml").write_text(f"{table}[splits.mine]\n{split}", encoding="utf-8")
+    command = [str(raw), "--out", str(folder / "prepared"), "--size", str(SIZE), "--workers", "1"]
+    assert prepare.main(command) == 0
+    return open_prepared(folder / "prepared")
+
+
+def random_model(
+    path: Path,
+    seed: int,
+    organs: Sequence[str] = ALL_ORGANS,
+    training: dict[str, Any] | None = None,
+) -> Path:
+    """A model file whose id is the file's stem."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        net = IUINet(replace(PRESETS["tiny"], size=SIZE, classes=len(organs) + 1))
+    labels = {organ.name: organ.label for organ in ORGANS}
+    document = {
+        "format": 1,
+        "id": path.stem,
+        "version": "1",
+        # Ids of its own, so that nothing can work by the accident of equal numbers.
+        "organs": [{"name": name, "label": 100 + labels[name]} for name in organs],
+        "preprocessing": {"orientation": "LPS", "size": SIZE, "window": [-125, 275]},
+        "training": training or {},
+        "metrics": {},
+        "license": "Apache-2.0",
+        "attributions": [],
+        "intended_use": "Only for tests of the evaluation.",
+    }
+    save_model(path, net, document)
+    return path
+
+
+def training_on(data: PreparedData, seed: int = 0, split: str = "mine", **changes: Any) -> dict[str, Any]:
+    """What a model of train.py says of its training on the data."""
+    from dataset.splits import choose_split
+
+    chosen = choose_split(data, split)
+    about = {
+        "name": data.name,
+        "fingerprint": data.fingerprint,
+        "split": split,
+        "statement": chosen.statement,
+        "train": list(chosen.train),
+        "validation": list(chosen.validation),
+        "test": list(chosen.test),
+        "pretrain": 0,
+        "atlases": "train",
+    }
+    recipe = {"network": {"preset": "tiny"}, "data": {"split": split}, "run": {"seed": seed}}
+    selection = {"dsc": 0.5, "epoch": 3}
+    return {"recipe": recipe, "seed": seed, "selection": selection, "data": {**about, **changes}}

@@ -1,0 +1,340 @@
+"""evaluate.py as its users call it, on small prepared cases with small real models."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="torch is not installed here")
+
+import evaluate
+import torch
+from evaluation.segmenters import Ensemble, Model
+from training.evaluation_factory import CASES, SIZE, prepared_cases, random_model, training_on
+
+from iuinet.geometry import canonical_axes, to_canonical
+from iuinet.inference import Segmenter
+from iuinet.reading import read_volume
+from iuinet.weights import resolve
+
+TEST = CASES[1:]
+SUBSET = ("liver", "spleen", "gallbladder")
+ORGANS = ("inferior vena cava", *SUBSET)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("evaluate")
+
+
+@pytest.fixture(scope="module")
+def data(place):
+    return prepared_cases(place)
+
+
+@pytest.fixture(scope="module")
+def models(place, data) -> dict[str, Path]:
+    """Two seeds of one recipe, and one model of three organs whose file says nothing of its training."""
+    return {
+        "one": random_model(place / "run-seed1.safetensors", 1, ORGANS, training_on(data, 1)),
+        "two": random_model(place / "run-seed2.safetensors", 2, ORGANS, training_on(data, 2)),
+        "few": random_model(place / "three.safetensors", 3, SUBSET),
+    }
+
+
+def run(*arguments: object) -> int:
+    return evaluate.main([str(argument) for argument in (*arguments, "--workers", 1, "--device", "cpu")])
+
+
+def results_of(out: Path) -> dict:
+    return json.loads((out / "results.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def done(place, data, models) -> Path:
+    """A whole evaluation: two seeds and their ensemble."""
+    out = place / "done"
+    assert (
+        run("--data", data.folder, "--weights", models["one"], models["two"], "--ensemble", "--out", out) == 0
+    )
+    return out
+
+
+def test_every_output_is_there(done):
+    assert {"results.json", "cases.csv", "summary.csv", "labels", "parts"} <= {p.name for p in done.iterdir()}
+    results = results_of(done)
+    assert [model["name"] for model in results["models"]] == ["run-seed1", "run-seed2", "ensemble-of-2"]
+    assert results["data"]["cases"] == list(TEST) and results["data"]["split"] == "mine"
+    with open(done / "cases.csv", encoding="utf-8", newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert len(lines) == len(results["rows"]) == 3 * len(TEST) * 4 * 3
+    assert {line["convention"] for line in lines} == {"iuinet"}
+    with open(done / "summary.csv", encoding="utf-8", newline="") as file:
+        assert len(list(csv.DictReader(file))) == len(results["summary"]) == 3 * 3 * 5 * 7
+
+
+def test_the_label_maps_are_the_products(done, data, models):
+    segmenter = Segmenter(resolve(models["one"]), "cpu")
+    for case in ("c2", "c3"):
+        volume, _ = data.native(case)
+        kept = read_volume(done / "labels" / "run-seed1" / f"{case}.nii.gz")
+        expected = segmenter(volume).labels
+        assert np.array_equal(kept.array, np.where(expected > 0, expected - 100, 0)), "the data's own ids"
+        assert np.allclose(kept.grid.index_to_lps(), volume.grid.index_to_lps(), atol=1e-3)
+
+
+def test_the_scores_are_those_of_the_label_maps(done, data):
+    rows = {(r["model"], r["case"], r["organ"], r["grid"]): r for r in results_of(done)["rows"]}
+    for case in ("c1", "c2"):
+        volume, reference = data.native(case)
+        labels = read_volume(done / "labels" / "run-seed2" / f"{case}.nii.gz").array
+        for organ, number in (("liver", 6), ("gallbladder", 4), ("inferior vena cava", 9)):
+            a, b = labels == number, reference == number
+            row = rows["run-seed2", case, organ, "native"]
+            if a.any() and b.any():
+                assert row["dsc"] == pytest.approx(2 * (a & b).sum() / (a.sum() + b.sum()), abs=1e-6)
+            error = (int(a.sum()) - int(b.sum())) * volume.grid.voxel_volume_ml
+            assert row["state"] == "absent" or row["volume_error_ml"] == pytest.approx(error, abs=1e-5)
+    assert rows["run-seed1", "c1", "gallbladder", "native"]["state"] in ("extra", "absent")
+    assert rows["run-seed1", "c2", "gallbladder", "ceiling"]["dsc"] == rows["run-seed2", "c2", "gallbladder",
+                                                                            "ceiling"]["dsc"]  # fmt: skip
+
+
+def test_scores_at_the_networks_size_are_those_of_its_own_labels(done, data, models):
+    model = Model(resolve(models["one"]), "cpu")
+    image, reference = data.arrays("c2")
+    volume, _ = data.native("c2")
+    x = model.prepare(to_canonical(volume.array, canonical_axes(volume.grid.direction)), lambda: None)
+    with torch.inference_mode():
+        channels = model.net(x)[0][0].argmax(0).numpy().astype(np.uint8)
+    channels = model.clean(channels, True)[0]
+    liver = [organ.name for organ in model.organs].index("liver") + 1
+    a, b = channels == liver, reference.numpy() == 6
+    (row,) = (
+        r
+        for r in results_of(done)["rows"]
+        if (r["model"], r["case"], r["organ"], r["grid"]) == ("run-seed1", "c2", "liver", "network")
+    )
+    assert row["dsc"] == pytest.approx(2 * (a & b).sum() / (a.sum() + b.sum()), abs=1e-6)
+    assert image.shape == a.shape == (SIZE,) * 3
+
+
+def test_seeds_and_tests_are_in_the_document(done):
+    results = results_of(done)
+    (seeds,) = (
+        e for e in results["seeds"] if (e["grid"], e["organ"], e["metric"]) == ("native", "mean", "dsc")
+    )
+    assert seeds["group"] == "run" and seeds["models"] == ["run-seed1", "run-seed2"]
+    tests = [
+        e for e in results["paired"] if (e["grid"], e["organ"], e["metric"]) == ("native", "mean", "dsc")
+    ]
+    assert len(tests) == 3 and all(e["cases"] == 7 and e["p_holm"] >= e["p"] for e in tests)
+
+
+def test_what_the_models_knew_of_the_cases_is_said_everywhere(done, place, data, models, capfd):
+    assert "SELECTED" in " ".join(results_of(done)["warnings"]) and "c1" in results_of(done)["warnings"][0]
+    out = place / "known"
+    command = ("--data", data.folder, "--weights", models["one"], models["few"], "--split", "mine")
+    assert run(*command, "--subset", "all", "--out", out) == 0
+    said = capfd.readouterr().out
+    assert "WARNING: run-seed1 was TRAINED on 1 of 8 evaluated cases (c0)" in said
+    assert "WARNING: three does not state its training cases" in said
+    results = results_of(out)
+    assert results["models"][0]["exposure"] == {
+        "c0": "training",
+        "c1": "selection",
+        **dict.fromkeys(TEST[1:], ""),
+    }
+    assert all(sentence in said for sentence in results["warnings"]) and len(results["warnings"]) == 3
+    text = (out / "cases.csv").read_text(encoding="utf-8")
+    assert re.search(r"run-seed1,c0,liver,native.*,training\n", text)
+    assert "training: 1; selection: 1" in (out / "summary.csv").read_text(encoding="utf-8")
+    # A model of three organs is scored on them, and its ceiling is that of three organs.
+    assert {r["organ"] for r in results["rows"] if r["model"] == "three"} == set(SUBSET)
+
+
+def test_a_model_file_without_case_names_is_known_by_its_split(place, data, capfd):
+    training = training_on(data)
+    training["data"] |= {"train": 1, "validation": 1, "test": 7}
+    model = random_model(place / "public.safetensors", 5, ("liver",), training)
+    out = place / "public"
+    assert run("--data", data.folder, "--weights", model, "--subset", "train", "--out", out) == 0
+    assert "public was TRAINED on all 1 evaluated cases" in capfd.readouterr().out
+
+
+def test_finished_results_are_kept_and_damaged_ones_computed_again(done, data, models, capfd):
+    before = results_of(done)
+    part = done / "parts" / "run-seed1" / "c3.json"
+    part.write_text(part.read_text(encoding="utf-8")[:100], encoding="utf-8")
+    command = ("--data", data.folder, "--weights", models["one"], models["two"], "--ensemble", "--out", done)
+    assert run(*command) == 0
+    assert "20 results are kept from before, 1 are to be computed." in capfd.readouterr().out
+    assert results_of(done) == before
+
+
+def test_another_model_or_setting_computes_results_again(place, data, capfd):
+    model, out = place / "changing.safetensors", place / "changing"
+    command = ("--data", data.folder, "--weights", model, "--split", "mine", "--out", out)
+
+    def computed(*options: object) -> int:
+        assert run(*command, "--subset", "validation", *options) == 0
+        return "   1 of 1  changing  c1" in capfd.readouterr().out
+
+    random_model(model, 1, ("liver",))
+    assert computed() and not computed()
+    assert computed("--tolerance", 2) and computed("--all-pieces") and computed()
+    before = results_of(out)["models"][0]["sha256"]
+    random_model(model, 2, ("liver",))
+    assert computed() and results_of(out)["models"][0]["sha256"] != before
+
+
+def test_an_interrupted_evaluation_goes_on(place, data, models):
+    out = place / "interrupted"
+    script = Path(evaluate.__file__)
+    command = [sys.executable, str(script), "--data", str(data.folder), "--weights", str(models["one"])]
+    command += ["--out", str(out), "--device", "cpu", "--workers", "1"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    limit = time.monotonic() + 60
+    while not list(out.glob("parts/*/*.json")):
+        assert process.poll() is None and time.monotonic() < limit, process.communicate()
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 6 and errors.startswith("error[cancelled]: ")
+    assert not (out / "results.json").exists() and not list(out.rglob(".iuinet-*"))
+    kept = len(list(out.glob("parts/*/*.json")))
+    assert 1 <= kept < len(TEST)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and done.stdout.startswith(f"{kept} results are kept from before")
+
+
+def test_transunets_rules_are_marked_in_every_output(place, data, models, capfd):
+    out = place / "transunet"
+    command = ("--data", data.folder, "--weights", models["few"], "--split", "mine", "--out", out)
+    assert run(*command, "--metric-convention", "transunet") == 0
+    said = capfd.readouterr().out
+    assert "three  [rules of TransUNet, not comparable with ours]" in said
+    assert "WARNING: Scored by the rules of TransUNet" in said and "HD95 voxels" in said and "mm" not in said
+    results = results_of(out)
+    assert results["convention"] == "transunet" and "TransUNet" in results["warnings"][0]
+    assert all(row["hd95_mm"] is None and row["dsc"] is not None for row in results["rows"])
+    for name in ("cases.csv", "summary.csv"):
+        with open(out / name, encoding="utf-8", newline="") as file:
+            assert {line["convention"] for line in csv.DictReader(file)} == {"transunet"}
+
+
+def test_results_are_tested_against_earlier_ones(place, data, models, done, capfd):
+    out = place / "against"
+    command = ("--data", data.folder, "--weights", models["few"], "--split", "mine", "--out", out)
+    assert run(*command, "--against", done / "results.json") == 0
+    assert "three - done/run-seed1: " in capfd.readouterr().out
+    tests = [e for e in results_of(out)["paired"] if e["organ"] == "liver" and e["metric"] == "dsc"]
+    assert {(e["a"], e["b"]) for e in tests} == {
+        ("three", f"done/{name}") for name in ("run-seed1", "run-seed2", "ensemble-of-2")
+    }
+    assert run(*command, "--against", done, "--tolerance", 2) == 3
+    assert "error[other-results]: " in capfd.readouterr().err
+
+
+def test_folds_are_pooled_each_case_by_the_fold_that_held_it_out(place, data, capfd):
+    folds = [
+        random_model(place / f"cv-fold{n}.safetensors", 10 + n, SUBSET, training_on(data, split=f"fold-{n}"))
+        for n in range(5)
+    ]
+    out = place / "folds"
+    assert run("--data", data.folder, "--weights", *folds, "--cross-validation", "--out", out) == 0
+    results = results_of(out)
+    (model,) = results["models"]
+    assert model["name"] == "cv-cross-validation" and model["members"] == 5
+    assert sorted(results["data"]["cases"]) == list(CASES)
+    held_out = {
+        c: f"cv-fold{n}" for n in range(5) for c in training_on(data, split=f"fold-{n}")["data"]["test"]
+    }
+    assert model["folds"] == held_out
+    assert set(model["exposure"].values()) == {"selection"}
+    case, fold = next(iter(held_out.items()))
+    expected = Segmenter(resolve(place / f"{fold}.safetensors"), "cpu")(data.native(case)[0]).labels
+    kept = read_volume(out / "labels" / model["name"] / f"{case}.nii.gz").array
+    assert np.array_equal(kept, np.where(expected > 0, expected - 100, 0))
+    capfd.readouterr()
+    assert (
+        run("--data", data.folder, "--weights", folds[0], folds[0], "--cross-validation", "--out", out) == 2
+    )
+    assert "both held out the case" in capfd.readouterr().err
+
+
+def test_labels_are_removed_when_they_are_not_wanted(place, data, models):
+    out = place / "no-labels"
+    command = ("--data", data.folder, "--weights", models["few"], "--split", "mine", "--subset", "validation")
+    assert run(*command, "--no-keep-labels", "--all-pieces", "--out", out) == 0
+    assert not (out / "labels").exists() and results_of(out)["largest_piece_only"] is False
+
+
+# Ensembles -----------------------------------------------------------------------------------------------
+
+
+def test_an_ensemble_of_one_is_that_model(data, models):
+    volume, _ = data.native("c4")
+    one = Model(resolve(models["one"]), "cpu")
+    expected = one(volume)
+    found = Ensemble([Model(resolve(models["one"]), "cpu")])(volume)
+    assert np.array_equal(found.labels, expected.labels)
+    assert found.margins == pytest.approx(expected.margins, abs=1e-5)
+
+
+def test_an_ensemble_averages_softmax_by_the_organs_names(place, data):
+    """The mean is that of the softmax, and channels of another order are brought into the first one's."""
+
+    volume, _ = data.native("c5")
+    orders = SUBSET, (SUBSET[1], SUBSET[0], SUBSET[2])
+    paths = [random_model(place / f"member{n}.safetensors", 3 + n, order) for n, order in enumerate(orders)]
+    members = [Model(resolve(path), "cpu") for path in paths]
+    ensemble = Ensemble(members)
+    found = ensemble(volume)
+    first, second = (torch.softmax(member.logits, 0) for member in members)
+    expected = (first + second[[0, 2, 1, 3]]) / 2
+    assert torch.allclose(torch.softmax(ensemble.logits, 0), expected, atol=1e-6)
+    assert [organ.name for organ in found.organs] == list(SUBSET)
+
+
+# Refusals ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "code", "word"),
+    [
+        ("--data {data}", 2, "usage", "no model is named"),
+        ("--weights {one}", 2, "usage", "no data are named"),
+        ("--data {out} --weights {one}", 3, "not-prepared", "holds no prepared data"),
+        ("--data {data} --weights no-such-id", 4, "weights-unknown", "no-such-id"),
+        ("--data {data} --weights {few}", 2, "split-unknown", "three: none"),
+        ("--data {data} --weights {one} --split no", 2, "unknown-split", "'no'"),
+        ("--data {data} --weights {one} --ensemble", 2, "ensemble", "two models"),
+        ("--data {data} --weights {one} {few} --split mine --ensemble", 2, "ensemble", "organs differ"),
+        ("--data {data} --weights {one} --tolerance 0", 2, "usage", "0.0 is no tolerance"),
+        ("--data {data} --weights {one} --tolerance nan", 2, "usage", "nan is no tolerance"),
+        ("--data {data} --weights {one} --out {one}", 2, "usage", "is a file"),
+        ("--data {data} --weights {one} --nonsense", 2, "usage", "--nonsense"),
+        ("--data {data} --weights {one} --cross-validation", 2, "cross-validation", "only fold"),
+        ("--data {data} --weights {one} --against {out}", 3, "other-results", "no readable result"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused_in_two_lines(
+    arguments, status, code, word, data, models, tmp_path, capfd
+):
+    names = {"data": data.folder, "out": tmp_path / "out", **models}
+    arguments += "" if "--out" in arguments else " --out {out}"
+    assert run(*(word.format(**names) for word in arguments.split())) == status
+    lines = capfd.readouterr().err.splitlines()
+    assert len(lines) == 2 and lines[0].startswith(f"error[{code}]: ") and lines[1].startswith("hint: ")
+    assert word in lines[0]
+    assert not list(tmp_path.rglob("results.json"))

@@ -1,0 +1,111 @@
+"""Measuring on the development scans: ``evaluate.py --development``.
+
+Overlap per organ on CT whose anatomy no training saw and on a real slab, volumes and places on real scans.
+The scans come from the folder that IUINET_DATA names. Inference is the program's own, largest piece of each
+organ included; all scores are on the scan's own grid.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from synthesis import HELD_OUT, data_folder, load
+
+from iuinet.atomic import atomic
+from iuinet.cli.console import Console
+from iuinet.errors import UsageError
+from iuinet.geometry import canonical_axes, to_canonical
+from iuinet.inference import Segmenter
+from iuinet.weights import resolve
+
+from .cases import Case, generated, slab, whole_scans
+from .scores import dice, mean_scores, misplaced
+
+PHASES = ("portal", "arterial", "non_contrast")
+
+
+def measure(segmenter: Segmenter, case: Case) -> dict:
+    """One case: volumes, pieces, misplaced organs, and overlap where a reference is known.
+
+    pieces: of each organ before only the largest was kept.
+    """
+    prediction = segmenter(case.volume)
+    ids = {organ.name: organ.label for organ in segmenter.organs}
+    grid = case.volume.grid
+    voxels = {name: int(np.count_nonzero(prediction.labels == number)) for name, number in ids.items()}
+    canonical = to_canonical(prediction.labels, canonical_axes(grid.direction))
+    result = {
+        "name": case.name,
+        "group": case.group,
+        "seconds": round(sum(prediction.seconds.values()), 1),
+        "millilitres": {name: round(count * grid.voxel_volume_ml, 1) for name, count in voxels.items()},
+        "pieces": prediction.components,
+        "misplaced": misplaced(canonical, ids),
+    }
+    if case.truth is not None:
+        truth = np.zeros(case.truth.shape, np.uint8)
+        for name, number in case.ids.items():
+            truth[case.truth == number] = ids[name]
+        truth[case.truth == 255] = 255
+        common = {name: ids[name] for name in case.ids if name in ids}
+        scores = dice(prediction.labels, truth, common)
+        result["dice"] = {name: round(value, 4) for name, value in scores.items()}
+    return result
+
+
+def print_table(results: list[dict], organs: list[str], say: Callable[[str], None] = print) -> None:
+    """Overlap per group as means; volumes and pieces of scans without reference."""
+    scored: dict[str, list[dict]] = {}
+    for result in results:
+        if "dice" in result:
+            scored.setdefault(result["group"], []).append(result["dice"])
+    groups, means = list(scored), {group: mean_scores(scores) for group, scores in scored.items()}
+    say("DSC".ljust(26) + "".join(group.rjust(24) for group in groups))
+    for organ in organs:
+        cells = (f"{means[g][organ]:.3f}" if organ in means[g] else "-" for g in groups)
+        say(organ.ljust(26) + "".join(cell.rjust(24) for cell in cells))
+    scans = [result for result in results if "dice" not in result]
+    if scans:
+        say("\nml (pieces before the largest was kept)")
+        say("".ljust(26) + "".join(scan["name"].rjust(24) for scan in scans))
+        for organ in organs:
+            cells = (f"{scan['millilitres'][organ]:.0f} ({scan['pieces'].get(organ, 0)})" for scan in scans)
+            say(organ.ljust(26) + "".join(cell.rjust(24) for cell in cells))
+    for result in results:
+        for sentence in result["misplaced"]:
+            say(f"{result['name']}: {sentence}")
+
+
+def run(options: argparse.Namespace, console: Console) -> None:
+    """Measure one model on all development scans. options: weights, cache, out, seeds, device."""
+    data = data_folder()
+    if data is None:
+        raise UsageError(
+            "IUINET_DATA names no folder with the development scans",
+            hint="Set it to that folder, or measure on prepared data with --data.",
+            code="no-data",
+        )
+    if len(options.weights) != 1 or options.cache is None:
+        raise UsageError(
+            "--development measures one model and keeps prepared label maps",
+            hint="Give --weights once, and --cache FOLDER.",
+            code="usage",
+        )
+    segmenter = Segmenter(resolve(options.weights[0]), options.device)
+    ids = {organ.name: organ.label for organ in segmenter.organs}
+    anatomy = load(HELD_OUT[0], data, options.cache)
+    cases = [slab(data), *whole_scans(data)]
+    results = []
+    for case in [*cases, *generated(anatomy, range(options.seeds), ids, PHASES)]:
+        results.append(measure(segmenter, case))
+        console.status(f"{case.name}: {results[-1]['seconds']} s")
+    console.clear()
+    print_table(results, list(ids), console.say)
+    if options.out:
+        document = {"format": 1, "weights": segmenter.weights.summary(), "cases": results}
+        with atomic(Path(options.out), overwrite=True) as draft:
+            draft.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")

@@ -1,0 +1,172 @@
+"""``results.json``: everything an evaluation found, in one document that explains itself."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from dataset.prepared import PreparedData
+
+import iuinet
+from iuinet.errors import InputRefused
+from iuinet.labels import Organ
+
+from .candidates import SINGLE, Candidate, group_name, groups_of
+from .comparison import FEWEST_CASES, paired_tests
+from .exposure import other_data, warnings
+from .metrics import TRANSUNET, Rules
+from .summary import over_seeds, summarise
+
+FORMAT = 2
+_MARK = (
+    "Scored by the rules of TransUNet, for comparison with published tables only: HD95 in voxels, both "
+    "directions pooled; a missed organ has HD95 0, an invented one DSC 1, one that is absent in both DSC 0."
+)
+
+
+def build(
+    data: PreparedData,
+    about: dict[str, Any],
+    candidates: Sequence[Candidate],
+    organs: Sequence[Organ],
+    rows: Sequence[dict[str, Any]],
+    rules: Rules,
+    islands: bool,
+    against: Sequence[dict[str, Any]] = (),
+) -> dict[str, Any]:
+    """The document. about: of the data ("split", "statement", "subset"). organs: the data's.
+
+    against: other such documents, already checked by ``read_other``.
+    """
+    scored = {row["organ"] for row in rows}
+    organs = [organ for organ in organs if organ.name in scored]
+    names = [organ.name for organ in organs]
+    cases = list(dict.fromkeys(case for candidate in candidates for case in candidate.cases))
+    summary = summarise(rows, [candidate.name for candidate in candidates], names)
+    own = [(c.name, [row for row in rows if row["model"] == c.name]) for c in candidates]
+    others = [
+        (f"{other['against']}/{model['name']}", [r for r in other["rows"] if r["model"] == model["name"]])
+        for other in against
+        for model in other["models"]
+    ]
+    return {
+        "format": FORMAT,
+        "software": iuinet.__version__,
+        "convention": rules.convention,
+        "tolerance_mm": rules.tolerance_mm,
+        "largest_piece_only": islands,
+        "created": str(date.today()),
+        "warnings": _warnings(data, candidates, rules),
+        "definitions": _definitions(rules),
+        "data": {
+            "name": data.name,
+            "fingerprint": data.fingerprint,
+            **about,
+            "cases": cases,
+            "references": {case: data.case(case).label_sha256 for case in cases},
+        },
+        "organs": [{"name": o.name, "label": o.label, "color": list(o.color)} for o in organs],
+        "models": [_model(candidate) for candidate in candidates],
+        "rows": list(rows),
+        "summary": summary,
+        "seeds": over_seeds(summary, _seed_groups(candidates)),
+        "paired": paired_tests(own, others, names),
+    }
+
+
+def _model(candidate: Candidate) -> dict[str, Any]:
+    """A candidate's entry in "models"."""
+    first = candidate.members[0]
+    alone = candidate.kind == SINGLE
+    hashes = [member.sha256 for member in candidate.members]
+    return {
+        "name": candidate.name,
+        "kind": candidate.kind,
+        "id": first.weights.id if alone and not first.run else "",
+        "version": first.weights.version if alone and not first.run else "",
+        "sha256": first.sha256 if alone else hashlib.sha256("".join(hashes).encode()).hexdigest(),
+        "training": first.training if alone else {},
+        "size": first.weights.document["preprocessing"]["size"],
+        "members": len(candidate.members),
+        "member_names": [member.name for member in candidate.members],
+        "member_sha256": hashes,
+        "folds": {case: member.name for case, member in candidate.member_of.items()},
+        "exposure": {case: candidate.exposure(case) for case in candidate.cases},
+    }
+
+
+def _warnings(data: PreparedData, candidates: Sequence[Candidate], rules: Rules) -> list[str]:
+    sentences = [_MARK] if rules.convention == TRANSUNET else []
+    for candidate in candidates:
+        sentences += warnings(candidate.name, {case: candidate.exposure(case) for case in candidate.cases})
+    members = {member.name: member for candidate in candidates for member in candidate.members}
+    for name, member in members.items():
+        sentences += other_data(name, member.training, data.name)
+    return sentences
+
+
+def _definitions(rules: Rules) -> dict[str, str]:
+    """What the numbers mean, for whoever reads the file alone."""
+    common = {
+        "grids": "native: the scan's own grid. network: the cube that the network sees. ceiling: the "
+        "reference itself, resized to the network's cube and back: what the geometry loses.",
+        "volume_error": "result minus reference; percent of the reference.",
+        "summary": "mean over the cases that have a value; organ 'mean': the mean of the organs' means, its "
+        "sd and median over the cases' own means. low, high: 95 % bootstrap interval of the mean over cases.",
+        "paired": "a minus b over the cases of both; Wilcoxon's signed-rank test, two-sided; p_holm: Holm's "
+        "correction over all pairs of models in 'mean', and over all pairs and organs in the organs. p is "
+        f"null for fewer than {FEWEST_CASES} cases: no test is possible.",
+        "seeds": "mean and standard deviation of the means of models of one recipe.",
+    }
+    if rules.convention == TRANSUNET:
+        return {"rules": _MARK, **common}
+    return {
+        "surface": "voxels that share a face with the background; distances between voxel centres, mm.",
+        "hd95_mm": "the larger of the two directed 95th percentiles of the surface distances.",
+        "assd_mm": "the mean of the surface distances of both directions together.",
+        "nsd": f"the share of both surfaces within {rules.tolerance_mm:g} mm of the other.",
+        "missing organs": "absent in both: left out. Missed, or found where there is none: DSC 0, NSD 0, "
+        "HD95 and ASSD the diagonal of the image; counted in 'failures'.",
+        **common,
+    }
+
+
+def _seed_groups(candidates: Sequence[Candidate]) -> list[tuple[str, list[str]]]:
+    members = [candidate.members[0] for candidate in candidates if candidate.kind == SINGLE]
+    groups = [group for group in groups_of(members) if len(group) > 1]
+    return [(group_name(group), [member.name for member in group]) for group in groups]
+
+
+def read_other(path: Path, data: PreparedData, rules: Rules) -> dict[str, Any]:
+    """Another evaluation's document, to compare with; "against" in it is what it is called.
+
+    Raises InputRefused "other-results" if it cannot be read, or has other rules or references.
+    """
+    path = path / "results.json" if path.is_dir() else path
+    try:
+        other = json.loads(path.read_text(encoding="utf-8"))
+        settings = other["convention"], other["tolerance_mm"]
+        references, _ = other["data"]["references"], (other["rows"], other["models"])
+        other["format"] = int(other["format"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _refused(f"{path} is no readable result of evaluate.py") from error
+    if other["format"] > FORMAT:
+        raise _refused(f"{path} has format {other['format']}, this version reads up to {FORMAT}")
+    if settings != (rules.convention, rules.tolerance_mm):
+        raise _refused(f"{path} was scored by other rules ({settings[0]}, tolerance {settings[1]} mm)")
+    present = {case.id: case.label_sha256 for case in data.cases}
+    different = [case for case, sha256 in references.items() if present.get(case, sha256) != sha256]
+    if different:
+        raise _refused(f"{path} was scored against other labels of the cases {', '.join(different)}")
+    other["against"] = path.resolve().parent.name
+    return other
+
+
+def _refused(text: str) -> InputRefused:
+    return InputRefused(
+        text, hint="Evaluate those models again with this data and these options.", code="other-results"
+    )

@@ -1,0 +1,132 @@
+"""Means over cases, over organs, and over models of one recipe with different seeds.
+
+An organ's mean is over the cases that have a value; the row "mean" is the mean of the organs' means, as in
+published tables. Its spread is over the cases: of each case's own mean over its organs. Intervals are the
+middle 95 % of 2000 means over cases drawn with replacement, from a fixed seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+MEAN = "mean"
+GRIDS = ("native", "network", "ceiling")
+METRICS = ("dsc", "hd95_mm", "assd_mm", "nsd", "volume_error_ml", "volume_error_percent")
+# Signed volume errors cancel out over cases; the size of the errors is told as well.
+ABSOLUTE = "absolute_volume_error_percent"
+RESAMPLES, SEED = 2000, 0
+
+Rows = Sequence[dict[str, Any]]
+
+
+def metrics_of(rows: Rows) -> tuple[str, ...]:
+    """The metrics that the rows can have, by their convention."""
+    if any("hd95_voxels" in row for row in rows):
+        return ("dsc", "hd95_voxels", "volume_error_ml", "volume_error_percent", ABSOLUTE)
+    return (*METRICS, ABSOLUTE)
+
+
+def value_of(row: dict[str, Any], metric: str) -> float:
+    """A row's value, NaN where there is none."""
+    value = row.get(metric.removeprefix("absolute_") if metric == ABSOLUTE else metric)
+    return np.nan if value is None else abs(value) if metric == ABSOLUTE else value
+
+
+def table_of(rows: Rows, metric: str, organs: Sequence[str], cases: Sequence[str]) -> np.ndarray:
+    """Values (cases, organs) of rows of one model and grid; NaN where there is none."""
+    table = np.full((len(cases), len(organs)), np.nan)
+    at_case, at_organ = ({name: n for n, name in enumerate(names)} for names in (cases, organs))
+    for row in rows:
+        if row["organ"] in at_organ and row["case"] in at_case:
+            table[at_case[row["case"]], at_organ[row["organ"]]] = value_of(row, metric)
+    return table
+
+
+def means(values: np.ndarray, axis: int) -> np.ndarray:
+    """Means without the NaN along an axis; NaN where there is nothing else."""
+    known = ~np.isnan(values)
+    counts = known.sum(axis)
+    sums = np.where(known, values, 0).sum(axis)
+    return np.divide(sums, counts, out=np.full(np.shape(sums), np.nan), where=counts > 0)
+
+
+def summarise(rows: Rows, models: Sequence[str], organs: Sequence[str]) -> list[dict[str, Any]]:
+    """The document's "summary": one entry per model, grid, organ (and MEAN) and metric."""
+    entries = []
+    for model in models:
+        for grid in GRIDS:
+            chosen = [row for row in rows if row["model"] == model and row["grid"] == grid]
+            cases = list(dict.fromkeys(row["case"] for row in chosen))
+            present = [organ for organ in organs if any(row["organ"] == organ for row in chosen)]
+            states = {(row["case"], row["organ"]): row["state"] for row in chosen}
+            for metric in metrics_of(rows) if chosen else ():
+                table = table_of(chosen, metric, present, cases)
+                for organ, numbers in _columns(table, present):
+                    mine = [state for (_, of), state in states.items() if organ in (of, MEAN)]
+                    counts = {
+                        "cases": int((~np.isnan(table if organ == MEAN else numbers[:, None])).any(1).sum()),
+                        "left_out": mine.count("absent"),
+                        "failures": mine.count("missed") + mine.count("extra"),
+                    }
+                    head = {"model": model, "grid": grid, "organ": organ, "metric": metric}
+                    entries.append({**head, **_statistics(table, present, organ), **counts})
+    return entries
+
+
+def _columns(table: np.ndarray, organs: Sequence[str]) -> Iterable[tuple[str, np.ndarray]]:
+    yield from zip(organs, table.T, strict=True)
+    yield MEAN, means(table, 1)
+
+
+def _statistics(table: np.ndarray, organs: Sequence[str], organ: str) -> dict[str, float | None]:
+    chosen = table if organ == MEAN else table[:, [list(organs).index(organ)]]
+    per_case = means(chosen, 1)
+    per_case = per_case[~np.isnan(per_case)]
+    mean = means(means(chosen, 0), 0)
+    low, high = interval(chosen)
+    return {
+        "mean": number(mean),
+        "sd": number(per_case.std(ddof=1)) if len(per_case) > 1 else None,
+        "median": number(np.median(per_case)) if len(per_case) else None,
+        "low": low,
+        "high": high,
+    }
+
+
+def interval(table: np.ndarray) -> tuple[float | None, float | None]:
+    """95 % bootstrap interval of the mean of the organs' means; None for fewer than 2 cases.
+
+    table: (cases, organs), NaN where there is no value.
+    """
+    table = table[~np.isnan(table).all(1)]
+    if len(table) < 2:
+        return None, None
+    draws = np.random.default_rng(SEED).integers(len(table), size=(RESAMPLES, len(table)))
+    drawn = means(means(table[draws], 1), 1)
+    low, high = np.nanpercentile(drawn, [2.5, 97.5])
+    return number(low), number(high)
+
+
+def number(value: float) -> float | None:
+    """A plain float for JSON, None for NaN."""
+    return None if np.isnan(value) else float(value)
+
+
+def over_seeds(
+    summary: Sequence[dict[str, Any]], groups: Sequence[tuple[str, Sequence[str]]]
+) -> list[dict[str, Any]]:
+    """The document's "seeds": mean and standard deviation of the models' means. groups: (name, models)."""
+    entries = []
+    for name, models in groups:
+        cells: dict[tuple[str, str, str], list[float]] = {}
+        for entry in summary:
+            if entry["model"] in models and entry["mean"] is not None:
+                cells.setdefault((entry["grid"], entry["organ"], entry["metric"]), []).append(entry["mean"])
+        for (grid, organ, metric), values in cells.items():
+            if len(values) == len(models):
+                head = {"group": name, "models": list(models), "grid": grid, "organ": organ, "metric": metric}
+                entries.append({**head, "mean": float(np.mean(values)), "sd": float(np.std(values, ddof=1))})
+    return entries
