@@ -1,133 +1,124 @@
 #!/usr/bin/env python3
-"""Turn a training run into a model file, and enter it into a list of models.
+"""Turn a training run into a model that IUINet loads: its file, model card and entry in a list of models.
 
-    python Training/export.py --run runs/tiny --card Training/config/starter-tiny.json \\
-        --metrics runs/evaluation.json --out IUINetSegmentation/Resources/Weights --default
+    python Training/export.py --run runs/better --out models --card card.toml \\
+        --data prepared --results results.json
 
-Writes ID-VERSION.safetensors (the averaged weights with their document) into OUT and the entry into
-OUT/manifest.json. Run it first without --metrics, measure that file with evaluate.py, then run it again.
+Writes ID-VERSION.safetensors, ID-VERSION.md and manifest.json into OUT, in the place of earlier ones. What
+the run knows (data, split, recipe, seed, revision) comes from its checkpoint; what it cannot know (id,
+version, licence, attributions, intended use) from the card or the options. Before
+anything is kept, the file's labels are compared with the checkpoint's through IUINet's own inference: on
+cases of --data, else on a generated CT.
+
+The model then works by its file, or by its id where IUINET_WEIGHTS_INDEX names the manifest:
+
+    iuinet segment CT --weights models/ID-VERSION.safetensors
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import subprocess
 import sys
-from datetime import date
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
-from evaluation.scores import mean_scores
-from fitting.options import Options
-from fitting.state import CHECKPOINT, read_average
-from synthesis import ORGANS
+from exporting.card import read_card
+from exporting.listing import check_place, enter
+from exporting.measured import Known, read_metrics
+from exporting.model import check_folder, find_checkpoint, read_trained, write_model
+from exporting.model_card import model_card
+from exporting.verify import verify
 
-from iuinet.model import save_model
-from iuinet.model_file import check_file
-from iuinet.network import IUINet
-from iuinet.weights import MANIFEST_FORMAT
+from iuinet.atomic import atomic
+from iuinet.cli.console import Console
+from iuinet.cli.frame import run_command
+from iuinet.errors import UsageError
+from iuinet.model_file import SUFFIX, check_file, file_sha256
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """The command; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; gives the exit status."""
+    return run_command(lambda: _parser().parse_args(arguments), run)
+
+
+def run(options: argparse.Namespace, console: Console) -> None:
+    """Write model, card and entry. Everything that can be refused is looked at before."""
+    changes = {key: getattr(options, key) for key in ("id", "version", "license", "intended_use")}
+    card = read_card(options.card, {**changes, "attributions": options.attribution})
+    checkpoint = find_checkpoint(options.run, options.which)
+    trained = read_trained(checkpoint)
+    metrics = {}
+    if options.results:
+        about = trained.document["data"]
+        known = Known(trained.run, file_sha256(checkpoint), card["id"])
+        metrics = read_metrics(options.results, options.results_model, known, about)
+    data = None
+    if options.data:
+        from dataset.prepared import open_prepared
+
+        data = open_prepared(options.data)
+    check_folder(options.out)
+    manifest = options.manifest or options.out / "manifest.json"
+    check_place(manifest, options.out, options.url)
+    path = options.out / f"{card['id']}-{card['version']}{SUFFIX}"
+    with atomic(path, overwrite=True) as draft:
+        write_model(trained, draft, card, metrics, options.half)
+        verified = verify(
+            draft, trained, data, options.cases, lambda name: console.status(f"Comparing labels of {name}")
+        )
+    card_path = path.with_suffix(".md")
+    with atomic(card_path, overwrite=True) as draft:
+        text = model_card(check_file(path), path.stat().st_size, [verified.sentence()])
+        draft.write_text(text, encoding="utf-8", newline="\n")
+    entry = enter(manifest, path, options.default, options.url)
+    precision = ", half precision" if options.half else ""
+    console.say(f"{trained.which} checkpoint of {trained.run}, step {trained.document['step']}{precision}")
+    console.say(verified.sentence())
+    console.say(f"model: {path} ({entry['size'] / 1e6:.1f} MB, SHA-256 {entry['sha256']})")
+    console.say(f"card: {card_path}")
+    console.say(f"list: {manifest}")
+    if not metrics:
+        console.say("No results were given: the card says that nothing was measured.")
+
+
+class _Parser(argparse.ArgumentParser):
+    """An argument parser whose complaints look like all others."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message, hint=f"'{self.prog} --help' shows how it is used.")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    parser.add_argument("--run", type=Path, required=True, help="run folder of train.py")
-    parser.add_argument("--card", type=Path, required=True, help="JSON: id, version, licence, data, use")
-    parser.add_argument("--metrics", type=Path, help="what evaluate.py wrote")
-    parser.add_argument("--out", type=Path, required=True, help="folder for the model and its manifest.json")
-    parser.add_argument("--default", action="store_true", help="make it the list's default model")
-    options = parser.parse_args(arguments)
-    card = json.loads(options.card.read_text(encoding="utf-8"))
-    metrics = summary(json.loads(options.metrics.read_text())) if options.metrics else {}
-    options.out.mkdir(parents=True, exist_ok=True)
-    path = options.out / f"{card['id']}-{card['version']}.safetensors"
-    settings = export(options.run / CHECKPOINT, path, card, metrics)
-    enter(options.out / "manifest.json", path, settings.preset, options.default)
-    print(path)
-    return 0
+    add = parser.add_argument
+    add("--run", type=Path, required=True, help="run folder of train.py")
+    add("--which", choices=("best", "last"), help="checkpoint; default: best, last where there is no best")
+    add("--out", type=Path, required=True, help="folder for the model, its card and manifest.json")
+    add("--card", type=Path, help="TOML or JSON: id, version, license, attributions, intended_use, ...")
+    add("--id", help="name of the model, such as abdomen-13")
+    add("--version", help="version of the model, such as 1.0.0")
+    add("--license", help="SPDX identifier, or a sentence; never made up")
+    add("--attribution", action="append", help="sentence on data or work it builds on (again for more)")
+    add("--intended-use", help="default: research, not for clinical use")
+    add("--results", type=Path, help="results.json of evaluate.py, for the metrics")
+    add("--results-model", help="name of the model in the results; default: the one of this run")
+    add("--data", type=Path, help="prepared data, to compare labels on; default: a generated CT")
+    add("--cases", type=_positive, default=2, help="how many of its cases to compare on; default: 2")
+    add("--manifest", type=Path, help="list of models; default: manifest.json in OUT")
+    add("--default", action="store_true", help="make it the list's default model")
+    add("--url", action="append", default=[], help="address that serves this very file (again for mirrors)")
+    add("--half", action="store_true", help="half the size, where that changes no label")
+    add("--debug", action="store_true", help="show tracebacks and the libraries' warnings")
+    return parser
 
 
-def export(checkpoint: Path, path: Path, card: dict, metrics: dict) -> Options:
-    """Write the averaged weights of a checkpoint as a model file; returns the run's options."""
-    tensors, state = read_average(checkpoint)
-    settings = Options(**{key: _tuples(value) for key, value in state["options"].items()})
-    net = IUINet(settings.network)
-    net.load_state_dict(tensors)
-    save_model(path, net, document(card, settings, state["step"], metrics))
-    return settings
-
-
-def document(card: dict, settings: Options, steps: int, metrics: dict) -> dict:
-    """What the model file says about itself."""
-    recipe = {
-        "steps": steps,
-        "stages": settings.stages,
-        "seed": settings.seed,
-        "anatomies": settings.anatomies,
-        "learning_rate": settings.learning_rate,
-    }
-    return {
-        "format": 1,
-        "id": card["id"],
-        "version": card["version"],
-        "organs": [{"name": name, "label": label} for label, name in enumerate(ORGANS, start=1)],
-        "preprocessing": {"orientation": "LPS", "size": settings.size, "window": list(settings.window)},
-        "training": {**card["training"], "recipe": recipe, "revision": revision(), "date": str(date.today())},
-        "metrics": metrics,
-        "license": card["license"],
-        "attributions": card["attributions"],
-        "intended_use": card["intended_use"],
-    }
-
-
-def revision() -> str:
-    """The git revision of these scripts, "unknown" outside a checkout."""
-    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-
-
-def summary(evaluation: dict) -> dict:
-    """Mean DSC per group of cases and organ, and the volumes on scans without reference."""
-    cases = evaluation["cases"]
-    groups = dict.fromkeys(case["group"] for case in cases if "dice" in case)
-    means = {g: mean_scores([c["dice"] for c in cases if c["group"] == g and "dice" in c]) for g in groups}
-    return {
-        "dice": {g: {organ: round(value, 3) for organ, value in mean.items()} for g, mean in means.items()},
-        "cases": {g: sum(c["group"] == g for c in cases) for g in groups},
-    }
-
-
-def enter(manifest: Path, path: Path, preset: str, default: bool) -> None:
-    """Put the model's entry into a list of models, in the place of an older one of the same id."""
-    listed = {"format": MANIFEST_FORMAT, "default": "", "models": []}
-    if manifest.exists():
-        listed = json.loads(manifest.read_text(encoding="utf-8"))
-    weights = check_file(path)
-    entry = {
-        "id": weights.id,
-        "version": weights.version,
-        "file": path.name,
-        "sha256": weights.sha256,
-        "size": path.stat().st_size,
-        "urls": [],
-        "preset": preset,
-        "organs": [organ["name"] for organ in weights.document["organs"]],
-        "metrics": weights.document["metrics"],
-        "license": weights.document["license"],
-    }
-    listed["models"] = [entry, *(model for model in listed["models"] if model["id"] != weights.id)]
-    if default or not listed["default"]:
-        listed["default"] = weights.id
-    manifest.write_text(json.dumps(listed, indent=2) + "\n", encoding="utf-8")
-
-
-def _tuples(value: object) -> object:
-    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of cases")
+    return int(text)
 
 
 if __name__ == "__main__":

@@ -1,115 +1,264 @@
-"""From a training run to a model file that the program loads, and the scores it is judged by."""
+"""From a training run to a model that the program loads: file, list, and labels that are the checkpoint's."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
+import jsonschema
 import numpy as np
 import pytest
+import SimpleITK as sitk
 
 pytest.importorskip("torch", reason="torch is not installed here")
 
 import export
+import prepare
 import torch
-from evaluation.cases import as_volume
-from evaluation.scores import dice, mean_scores, misplaced
-from fitting.options import Options
-from fitting.state import CHECKPOINT, Average, read_average, save_state
-from synthesis import ORGANS, Sample, generate
-from synthesis.view import View
-from training.small_anatomy import small_anatomy
+from exporting.model import read_trained, write_model
+from exporting.verify import checkpoint_labels, verify
+from safetensors import safe_open
+from training.dataset_files import body, write
+from training.run_files import DATA, ORGANS, small_net, write_checkpoint
 
+from iuinet import segment
+from iuinet.errors import WeightsError
+from iuinet.labels import NEUTRAL_COLOR, organs_of_model
 from iuinet.model import load_model
-from iuinet.network import IUINet
-from iuinet.weights import read_manifest, resolve
+from iuinet.model_file import check_file
+from iuinet.reading import volume_from_image
+from iuinet.sample import make_sample
+from iuinet.weights import list_models, read_manifest, resolve
+from iuinet.writing import image_on_grid
 
+ROOT = Path(__file__).resolve().parents[2]
+SCHEMA = ROOT / "IUINetSegmentation" / "Resources" / "Weights" / "manifest.schema.json"
 CARD = {
     "id": "test-model",
     "version": "1.0",
-    "license": "Apache-2.0",
-    "training": {"data": "none"},
-    "attributions": [],
+    "license": "CC-BY-4.0",
+    "attributions": ["Made by a test."],
     "intended_use": "Tests only.",
 }
-OPTIONS = Options(size=32, stages=((32, 3),))
+NAMED = ["--id", "test-model", "--version", "1.0", "--license", "CC-BY-4.0"]
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory):
-    """A run folder with a checkpoint of random weights."""
-    folder = tmp_path_factory.mktemp("run")
-    torch.manual_seed(0)
-    net = IUINet(OPTIONS.network)
-    average = Average(net, OPTIONS.average)
-    optimiser = torch.optim.Adam(net.parameters())
-    save_state(folder, net, average, optimiser, 3, OPTIONS)
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with a best and a last checkpoint of random weights; the best has a moving average."""
+    folder = tmp_path_factory.mktemp("runs") / "seed4"
+    write_checkpoint(folder / "best.safetensors", small_net(0), small_net(1))
+    write_checkpoint(folder / "last.safetensors", small_net(2), step=6)
     return folder
 
 
-def test_an_exported_model_gives_the_same_logits(run, tmp_path):
-    export.export(run / CHECKPOINT, tmp_path / "m.safetensors", CARD, {})
-    net = IUINet(OPTIONS.network).eval().requires_grad_(False)
-    net.load_state_dict(read_average(run / CHECKPOINT)[0])
-    loaded, document = load_model(tmp_path / "m.safetensors")
-    x = torch.rand(1, 1, 32, 32, 32)
-    with torch.inference_mode():
-        expected, logits = net(x)[0], loaded(x)[0]
-    for name, tensor in net.state_dict().items():
-        assert torch.equal(tensor, loaded.state_dict()[name]), name
-    # Equal weights at other addresses in memory: processors may add up in another order.
-    assert torch.allclose(expected, logits, atol=1e-4)
-    assert torch.equal(expected.argmax(1), logits.argmax(1))
-    assert [organ["name"] for organ in document["organs"]] == list(ORGANS)
+def refusal(capfd: pytest.CaptureFixture[str]) -> str:
+    """The refusal's first line; the second must be its hint."""
+    lines = capfd.readouterr().err.splitlines()
+    assert len(lines) == 2 and lines[1].startswith("hint: "), lines
+    return lines[0]
+
+
+# The model ----------------------------------------------------------------------------------------------
+
+
+def test_an_exported_model_segments_as_the_moving_average_of_the_best_checkpoint(run, tmp_path):
+    assert export.main(["--run", str(run), "--out", str(tmp_path), *NAMED]) == 0
+    path = tmp_path / "test-model-1.0.safetensors"
+    loaded, expected = load_model(path)[0].state_dict(), small_net(1).state_dict()
+    assert all(torch.equal(tensor, loaded[name]) for name, tensor in expected.items())
+    volume = make_sample(1, (48, 40, 32)).volume
+    # Axes in another order than the network's: what the training calls canonical must be what inference does.
+    turned = image_on_grid(volume.array, volume.grid)
+    turned = sitk.DICOMOrient(turned, "RIP")
+    result = segment(turned, path, "cpu", islands=False, accept_warnings=True)
+    net, trained = small_net(1), read_trained(run / "best.safetensors")
+    expected = checkpoint_labels(net, trained, volume_from_image(turned))
+    labels = sitk.GetArrayFromImage(result.labels)
+    assert set(np.unique(labels)) > {0} and set(np.unique(labels)) <= {0, 6, 40}
+    # Equal weights at other addresses in memory: sums may round differently, seen at ties alone.
+    assert np.count_nonzero(labels != expected) <= 1e-4 * labels.size
+    found = result.report["organs"]
+    assert {organ["name"] for organ in found} == {"liver", "my own structure"}
+
+
+def test_own_organs_keep_their_colour_and_get_no_codes(run, tmp_path):
+    write_model(run / "best.safetensors", tmp_path / "m.safetensors", CARD, {})
+    liver, own = organs_of_model(check_file(tmp_path / "m.safetensors").document)
+    assert liver.terminology is not None and liver.color != NEUTRAL_COLOR
+    assert (own.name, own.label, own.color, own.terminology) == ("my own structure", 40, (10, 200, 30), None)
+
+
+def test_the_document_says_what_the_checkpoint_knows(run, tmp_path):
+    card = {**CARD, "training": {"data": "As the card says it.", "notes": "One run."}, "limits": ["Small."]}
+    write_model(run / "last.safetensors", tmp_path / "m.safetensors", card, {})
+    document = check_file(tmp_path / "m.safetensors").document
+    training = document["training"]
     assert document["preprocessing"] == {"orientation": "LPS", "size": 32, "window": [-125.0, 275.0]}
+    assert training["data"] == DATA and training["description"] == "As the card says it."
+    assert (training["seed"], training["step"], training["checkpoint"]) == (4, 6, "last")
+    assert training["revision"] == "c0ffee" and training["selection"] == {"dsc": 0.5, "epoch": 2}
+    assert document["license"] == "CC-BY-4.0" and document["limits"] == ["Small."]
 
 
-def test_the_command_enters_the_model_into_the_list(run, tmp_path, monkeypatch):
-    card = tmp_path / "card.json"
-    card.write_text(json.dumps(CARD))
-    for _ in range(2):  # an export takes the place of the one before
-        assert export.main(["--run", str(run), "--card", str(card), "--out", str(tmp_path), "--default"]) == 0
+def test_names_of_own_cases_are_counted_and_not_told(tmp_path):
+    data = {**DATA, "name": "mine", "train": ["Doe John", "0002"], "test": ["0003"]}
+    write_checkpoint(tmp_path / "best.safetensors", small_net(), data=data)
+    write_model(tmp_path / "best.safetensors", tmp_path / "m.safetensors", CARD, {})
+    said = check_file(tmp_path / "m.safetensors").document["training"]["data"]
+    assert (said["train"], said["validation"], said["test"]) == (2, 1, 1)
+    assert b"Doe" not in (tmp_path / "m.safetensors").read_bytes()
+
+
+# Verification -------------------------------------------------------------------------------------------
+
+
+def test_a_file_with_other_weights_or_labels_is_noticed(run, tmp_path):
+    trained = read_trained(run / "best.safetensors")
+    path = tmp_path / "m.safetensors"
+    write_model(trained, path, CARD, {})
+    assert verify(path, trained).voxels == 96 * 80 * 64
+    write_model(run / "last.safetensors", path, CARD, {})
+    with pytest.raises(WeightsError) as refused:
+        verify(path, trained)
+    assert refused.value.code == "export-differs" and " of 491,520 voxels" in refused.value.message
+    swapped = [{**organ, "label": label} for organ, label in zip(ORGANS, (40, 6), strict=True)]
+    write_checkpoint(tmp_path / "best.safetensors", small_net(1), organs=swapped)
+    write_model(tmp_path / "best.safetensors", path, CARD, {})
+    with pytest.raises(WeightsError):
+        verify(path, trained)
+
+
+def test_half_precision_is_refused_where_it_changes_labels_and_nothing_is_left(run, tmp_path, capfd):
+    arguments = ["--run", str(run), "--out", str(tmp_path), *NAMED]
+    assert export.main([*arguments, "--half"]) == 4
+    assert refusal(capfd).startswith("error[export-differs]: the exported file gives other labels")
+    assert list(tmp_path.iterdir()) == []
+    assert export.main(arguments) == 0
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert export.main([*arguments, "--half"]) == 4
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_half_precision_is_taken_where_no_label_changes(tmp_path):
+    exact = small_net(1).half().float()
+    write_checkpoint(tmp_path / "run" / "best.safetensors", exact)
+    arguments = ["--run", str(tmp_path / "run"), "--out", str(tmp_path), *NAMED]
+    assert export.main([*arguments, "--half"]) == 0
+    path = tmp_path / "test-model-1.0.safetensors"
+    with safe_open(path, framework="pt") as file:
+        dtypes = {file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118
+    assert "F32" not in dtypes and path.stat().st_size < 7e6
+    loaded = load_model(path)[0].state_dict()
+    assert all(torch.equal(tensor, loaded[name]) for name, tensor in exact.state_dict().items())
+
+
+def test_weights_that_half_precision_does_not_hold_are_refused(tmp_path, capfd):
+    net = small_net()
+    with torch.no_grad():
+        next(net.parameters()).flatten()[0] = 1e6
+    write_checkpoint(tmp_path / "best.safetensors", net)
+    assert export.main(["--run", str(tmp_path), "--out", str(tmp_path / "out"), *NAMED, "--half"]) == 4
+    assert refusal(capfd).startswith("error[half-overflow]")
+
+
+def test_the_labels_are_compared_on_prepared_cases(tmp_path):
+    for case in ("0001", "0002", "0003"):
+        image, labels = body(24, int(case), 40)
+        labels[labels != 6] = 0
+        direction = np.diag([-1.0, 1.0, -1.0]) if case == "0001" else None
+        write(tmp_path / f"raw/images/{case}.nii.gz", image, direction=direction)
+        write(tmp_path / f"raw/labels/{case}.nii.gz", labels, direction=direction)
+    (tmp_path / "raw/organs.toml").write_text('[[organs]]\nname = "liver"\nlabel = 6\n')
+    prepared = tmp_path / "prepared"
+    assert (
+        prepare.main([str(tmp_path / "raw"), "--out", str(prepared), "--size", "32", "--workers", "1"]) == 0
+    )
+    write_checkpoint(tmp_path / "run/best.safetensors", small_net(3))
+    command = [sys.executable, str(ROOT / "Training/export.py"), "--run", str(tmp_path / "run")]
+    command += ["--out", str(tmp_path / "out"), *NAMED, "--data", str(prepared), "--cases", "1"]
+    paths = os.pathsep.join(sys.path)
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": paths})
+    assert done.returncode == 0, done.stderr
+    sentence = f"compared with the checkpoint's on 1 case of raw: all {24 * 40 * 40:,} voxels are the same"
+    assert sentence in done.stdout
+    assert sentence in (tmp_path / "out/test-model-1.0.md").read_text()
+
+
+# The list -----------------------------------------------------------------------------------------------
+
+
+def test_the_model_is_found_by_its_id_in_a_list_that_the_schema_takes(run, tmp_path, monkeypatch):
+    for arguments in (NAMED, ["--id", "other", *NAMED[2:]], NAMED):  # the third takes the first's place
+        url = ["--url", "https://example.org/m.safetensors"]
+        assert export.main(["--run", str(run), "--out", str(tmp_path), *arguments, *url]) == 0
     manifest = read_manifest(tmp_path / "manifest.json")
-    assert manifest["default"] == "test-model" and len(manifest["models"]) == 1
+    jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text())).validate(manifest)
+    assert [model["id"] for model in manifest["models"]] == ["test-model", "other"]
+    assert manifest["default"] == "test-model" and manifest["models"][0]["preset"] == "tiny"
+    assert (
+        export.main(["--run", str(run), "--out", str(tmp_path), "--default", "--id", "other", *NAMED[2:]])
+        == 0
+    )
     monkeypatch.setenv("IUINET_WEIGHTS_INDEX", str(tmp_path / "manifest.json"))
-    assert resolve().id == "test-model"
+    assert resolve().id == "other" and resolve("test-model").version == "1.0"
+    assert [entry.organs for entry in list_models()] == [("liver", "my own structure")] * 2
 
 
-def test_the_metrics_are_means_over_cases():
-    cases = [
-        {"group": "a", "dice": {"liver": 0.9}},
-        {"group": "a", "dice": {"liver": 0.7, "spleen": 0.5}},
-        {"group": "b"},
-    ]
-    summary = export.summary({"cases": cases})
-    assert summary == {"dice": {"a": {"liver": 0.8, "spleen": 0.5}}, "cases": {"a": 2}}
+def test_a_list_elsewhere_needs_an_address_and_a_broken_one_is_left_alone(run, tmp_path, capfd):
+    out, listed = tmp_path / "out", tmp_path / "list" / "manifest.json"
+    listed.parent.mkdir()
+    arguments = ["--run", str(run), "--out", str(out), *NAMED, "--manifest", str(listed)]
+    assert export.main(arguments) == 2 and refusal(capfd).startswith("error[manifest-place]")
+    assert export.main([*arguments, "--url", "https://example.org/m.safetensors"]) == 0
+    capfd.readouterr()
+    listed.write_text('{"format": 1, "models": [')
+    assert export.main([*arguments, "--url", "https://example.org/m.safetensors"]) == 4
+    assert refusal(capfd).startswith("error[weights-list]")
+    assert listed.read_text() == '{"format": 1, "models": ['
 
 
-def test_dice_counts_what_is_known():
-    truth = np.zeros((4, 10, 10), np.uint8)
-    truth[:2] = 6
-    truth[3] = 255
-    labels = np.zeros_like(truth)
-    labels[1:] = 6
-    assert dice(labels, truth, {"liver": 6, "spleen": 1}) == {"liver": pytest.approx(2 * 100 / (200 + 200))}
-    with pytest.raises(ValueError, match="shape"):
-        dice(labels[1:], truth, {"liver": 6})
-    assert mean_scores([{"liver": 1.0}, {"liver": 0.5, "spleen": 0.2}]) == {"liver": 0.75, "spleen": 0.2}
+# Refusals -----------------------------------------------------------------------------------------------
 
 
-def test_a_mirrored_body_is_noticed():
-    ids = {name: number for number, name in enumerate(ORGANS, start=1)}
-    labels = np.zeros((4, 10, 20), np.uint8)
-    labels[:, :, 2:6], labels[:, :, 15:18] = ids["liver"], ids["spleen"]
-    assert misplaced(labels, ids) == []
-    assert misplaced(labels[:, :, ::-1], ids) == ["the liver is not to the right of the spleen"]
+@pytest.mark.parametrize(
+    ("arguments", "status", "code"),
+    [
+        (["--id", "a", "--version", "1"], 2, "card-incomplete"),
+        (["--id", "../a", "--version", "1", "--license", "x"], 2, "card"),
+        ([*NAMED, "--card", "missing.toml"], 2, "card"),
+        ([*NAMED, "--results", "missing.json"], 2, "results"),
+        ([*NAMED, "--data", "nowhere"], 3, "not-prepared"),
+        ([*NAMED, "--which", "worst"], 2, "usage"),
+        ([*NAMED, "--cases", "0"], 2, "usage"),
+    ],
+)
+def test_a_wrong_command_is_two_lines_and_leaves_nothing(run, tmp_path, capfd, arguments, status, code):
+    out = tmp_path / "out"
+    assert export.main(["--run", str(run), "--out", str(out), *arguments]) == status
+    assert refusal(capfd).startswith(f"error[{code}]: ")
+    assert not out.exists()
 
 
-def test_a_generated_scan_is_a_volume_of_its_field_of_view():
-    view = View((0.0, 20.0, 20.0), (192.0, 276.0, 340.0))
-    sample = generate(small_anatomy(), 1, 32, view=view)
-    assert dataclasses.is_dataclass(sample) and isinstance(sample, Sample)
-    volume = as_volume(sample, "x")
-    assert volume.grid.spacing == pytest.approx((10.0, 8.0, 6.0))
-    assert volume.grid.shape == volume.array.shape and volume.array.dtype == np.int16
-    assert volume.grid.origin == pytest.approx((25.0, 24.0, 3.0))
+def test_a_run_without_what_is_asked_for_is_refused(tmp_path, capfd):
+    empty, last = tmp_path / "empty", tmp_path / "last"
+    write_checkpoint(last / "last.safetensors", small_net())
+    out = ["--out", str(tmp_path / "out"), *NAMED]
+    assert export.main(["--run", str(empty), *out]) == 4
+    assert refusal(capfd).startswith("error[checkpoint-missing]")
+    assert export.main(["--run", str(last), "--which", "best", *out]) == 4
+    assert "best.safetensors" in refusal(capfd)
+    net = torch.nn.Linear(2, 2)  # such as a peer of compare.py
+    net.config = small_net().config
+    write_checkpoint(last / "last.safetensors", net)
+    assert export.main(["--run", str(last), *out]) == 4
+    assert "holds no IUINet" in refusal(capfd)
+
+
+def test_a_folder_that_cannot_be_made_is_refused(run, tmp_path, capfd):
+    (tmp_path / "file").write_text("x")
+    assert export.main(["--run", str(run), "--out", str(tmp_path / "file" / "out"), *NAMED]) == 2
+    assert refusal(capfd).startswith("error[output-no-folder]")

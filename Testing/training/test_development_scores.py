@@ -1,0 +1,46 @@
+"""Scores on the development scans: overlap where the reference is known, sides, volumes of generated CT."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="torch is not installed here")
+
+from evaluation.cases import as_volume
+from evaluation.scores import dice, mean_scores, misplaced
+from synthesis import ORGANS, Sample, generate
+from synthesis.view import View
+from training.small_anatomy import small_anatomy
+
+
+def test_dice_counts_what_is_known():
+    truth = np.zeros((4, 10, 10), np.uint8)
+    truth[:2] = 6
+    truth[3] = 255
+    labels = np.zeros_like(truth)
+    labels[1:] = 6
+    assert dice(labels, truth, {"liver": 6, "spleen": 1}) == {"liver": pytest.approx(2 * 100 / (200 + 200))}
+    with pytest.raises(ValueError, match="shape"):
+        dice(labels[1:], truth, {"liver": 6})
+    assert mean_scores([{"liver": 1.0}, {"liver": 0.5, "spleen": 0.2}]) == {"liver": 0.75, "spleen": 0.2}
+
+
+def test_a_mirrored_body_is_noticed():
+    ids = {name: number for number, name in enumerate(ORGANS, start=1)}
+    labels = np.zeros((4, 10, 20), np.uint8)
+    labels[:, :, 2:6], labels[:, :, 15:18] = ids["liver"], ids["spleen"]
+    assert misplaced(labels, ids) == []
+    assert misplaced(labels[:, :, ::-1], ids) == ["the liver is not to the right of the spleen"]
+
+
+def test_a_generated_scan_is_a_volume_of_its_field_of_view():
+    view = View((0.0, 20.0, 20.0), (192.0, 276.0, 340.0))
+    sample = generate(small_anatomy(), 1, 32, view=view)
+    assert dataclasses.is_dataclass(sample) and isinstance(sample, Sample)
+    volume = as_volume(sample, "x")
+    assert volume.grid.spacing == pytest.approx((10.0, 8.0, 6.0))
+    assert volume.grid.shape == volume.array.shape and volume.array.dtype == np.int16
+    assert volume.grid.origin == pytest.approx((25.0, 24.0, 3.0))

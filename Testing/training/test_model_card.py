@@ -1,0 +1,221 @@
+"""The model card and the metrics in it: out of the document and the results alone, and nothing made up."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch", reason="torch is not installed here")
+
+from exporting.card import read_card
+from exporting.measured import Known, read_metrics
+from exporting.model import write_model
+from exporting.model_card import model_card
+from exporting.recipe_words import recipe_sentences
+from training.run_files import DATA, RECIPE, small_net, write_checkpoint
+
+from iuinet.errors import UsageError
+from iuinet.model_file import check_file
+from iuinet.weights import resolve
+
+ROOT = Path(__file__).resolve().parents[2]
+CARD = {
+    "id": "m",
+    "version": "1",
+    "license": "CC-BY-4.0",
+    "attributions": ["From a test."],
+    "intended_use": "T.",
+}
+STATEMENT = "Selection and test share the same cases."
+
+
+def row(organ: str, metric: str, mean: float | None, grid: str = "native", model: str = "seed4") -> dict:
+    return {"model": model, "grid": grid, "organ": organ, "metric": metric, "mean": mean, "cases": 2}
+
+
+RESULTS = {
+    "format": 2,
+    "convention": "iuinet",
+    "data": {"name": "synapse", "split": "transunet", "statement": STATEMENT, "subset": "test"},
+    "models": [
+        {"name": "other", "sha256": "1" * 64, "id": ""},
+        {"name": "seed4", "sha256": "2" * 64, "id": "m"},
+    ],
+    "rows": [
+        {"model": model, "case": case, "grid": grid, "organ": "liver", "dsc": 0.9}
+        for model in ("other", "seed4")
+        for case in ("0001", "0005")
+        for grid in ("native", "network", "ceiling")
+    ],
+    "summary": [
+        row("liver", "dsc", 0.91234),
+        row("my own structure", "dsc", None),
+        row("mean", "dsc", 0.9),
+        row("liver", "hd95_mm", 7.5),
+        row("liver", "volume_error_ml", 3.0),
+        row("liver", "dsc", 0.93, "network"),
+        row("liver", "dsc", 0.97, "ceiling"),
+        row("liver", "dsc", 0.1, model="other"),
+    ],
+}
+NATIVE = "synapse transunet test, native grid"
+
+
+@pytest.fixture
+def results(tmp_path) -> Path:
+    (tmp_path / "results.json").write_text(json.dumps(RESULTS))
+    return tmp_path / "results.json"
+
+
+def test_metrics_are_means_of_a_named_group(results):
+    metrics = read_metrics(results, None, Known(run="seed4"), DATA)
+    assert metrics["dice"] == {
+        NATIVE: {"liver": 0.9123},
+        "synapse transunet test, network grid": {"liver": 0.93},
+    }
+    assert metrics["cases"] == {NATIVE: 2, "synapse transunet test, network grid": 2}
+    assert metrics["hd95_mm"] == {NATIVE: {"liver": 7.5}} and "nsd" not in metrics
+    # 0001 selected this model, and 0005 is one of its training cases.
+    said = f"{STATEMENT} 1 of these 2 cases trained this model. 1 of these 2 cases selected this model."
+    assert metrics["statements"][NATIVE] == said
+
+
+@pytest.mark.parametrize("known", [Known(run="seed4"), Known(sha256="2" * 64), Known(id="m")])
+def test_the_model_in_the_results_is_known_by_run_file_or_id(results, known):
+    assert read_metrics(results, None, known)["dice"][NATIVE] == {"liver": 0.9123}
+    assert read_metrics(results, "other", known)["dice"][NATIVE] == {"liver": 0.1}
+
+
+def test_numbers_of_another_model_are_never_taken(results):
+    with pytest.raises(UsageError) as refused:
+        read_metrics(results, None, Known(run="seed5"))
+    assert refused.value.code == "results" and "other, seed4" in refused.value.hint
+    results.write_text(json.dumps({**RESULTS, "models": RESULTS["models"][:1]}))
+    with pytest.raises(UsageError):
+        read_metrics(results, None, Known(run="seed4"))
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"format": 2, "models": []}', "[1]", '{"format": "x"}'])
+def test_results_that_are_none_are_refused(tmp_path, text):
+    (tmp_path / "r.json").write_text(text)
+    with pytest.raises(UsageError) as refused:
+        read_metrics(tmp_path / "r.json", "m")
+    assert refused.value.code == "results"
+
+
+def test_results_on_development_scans_are_means_over_cases(tmp_path):
+    cases = [
+        {"group": "a", "dice": {"liver": 0.9}},
+        {"group": "a", "dice": {"liver": 0.7, "spleen": 0.5}},
+        {"group": "b"},
+    ]
+    (tmp_path / "r.json").write_text(json.dumps({"format": 1, "cases": cases}))
+    assert read_metrics(tmp_path / "r.json") == {
+        "dice": {"a": {"liver": 0.8, "spleen": 0.5}},
+        "cases": {"a": 2},
+    }
+
+
+# The card -----------------------------------------------------------------------------------------------
+
+
+def card_of(tmp_path: Path, metrics: dict, **changes: object) -> str:
+    write_checkpoint(tmp_path / "run/best.safetensors", small_net(), **changes)
+    path = tmp_path / "m.safetensors"
+    write_model(tmp_path / "run/best.safetensors", path, CARD, metrics)
+    return model_card(check_file(path), path.stat().st_size, ["Compared."])
+
+
+def test_the_card_says_what_the_model_is_and_how_good(tmp_path, results):
+    text = card_of(tmp_path, read_metrics(results, None, Known(run="seed4"), DATA))
+    sections = [line for line in text.splitlines() if line.startswith("#")]
+    assert sections[0] == "# m 1" and sections[1:] == [
+        f"## {name}"
+        for name in (
+            *("Intended use", "Training data", "Training", "Measured", "Limits", "Not measured"),
+            *("Licence and attributions", "File"),
+        )
+    ]
+    assert "liver (6), my own structure (40)" in text and "2 cases trained on: 0005, 0006." in text
+    assert f"* What to know of the scores: {DATA['statement']}" in text
+    assert f"| organ | {NATIVE}, 2 cases | synapse transunet test, network grid, 2 cases |" in text
+    assert "| liver | 0.912 | 0.930 |" in text and "| my own structure | - | - |" in text
+    assert "Overlap of my own structure: no measured case shows them." in text
+    assert "Normalised surface DSC." in text and "selected this model." in text
+    assert "Licence of the weights: CC-BY-4.0." in text and "* From a test." in text
+    assert text.endswith("* Compared.\n") and check_file(tmp_path / "m.safetensors").sha256 in text
+
+
+def test_without_results_the_card_says_that_nothing_was_measured(tmp_path):
+    text = card_of(tmp_path, {})
+    assert "Nothing: no results were given" in text and "* Overlap with a reference." in text
+
+
+def test_the_card_says_where_a_model_started(tmp_path):
+    start = {"id": "starter-tiny", "version": "0.1.0", "sha256": "a" * 64, "made_anew": ["mapping.0"]}
+    text = card_of(tmp_path, {}, start={**start, "trained_on": "Synthetic CT alone."})
+    assert "Started from the model starter-tiny 0.1.0 (SHA-256 aaaaaaaaaaaa...), its heads made anew." in text
+    assert "The model it started from was trained on: Synthetic CT alone." in text
+
+
+def test_the_recipe_is_told_in_words():
+    recipe = copy.deepcopy(RECIPE)
+    recipe["phases"][0] |= {"data": "pairs", "steps_per_epoch": 7, "warm_up_steps": 5, "augment": False}
+    first, *others = recipe_sentences({"recipe": recipe, "seed": 4})
+    assert first == (
+        "Phase train: registered pairs (a labelled scan moved onto another), input 32^3, up to 3 epochs of 7 "
+        "steps, learning rate 0.001, lowered when the DSC stops rising, multiplied by 0.2 after 20 epochs "
+        "without a better DSC, warmed up over 5 steps, stopped after 100 epochs without a lower validation "
+        "loss, without augmentation."
+    )
+    assert others == [
+        "Optimiser adam, 1 scan a step, gradients clipped at norm 12.",
+        "The weights are a moving average over the steps (decay 0.9).",
+        "Precision: fp32.",
+        "Seed 4.",
+    ]
+    assert recipe_sentences({"recipe": {"steps": 5100}}) == ["steps: 5100"]
+
+
+def test_the_shipped_starter_has_a_card():
+    weights = resolve("starter-tiny")
+    text = model_card(weights, weights.path.stat().st_size)
+    assert "Synthetic CT alone" in text and "| liver | 0.921 |" in text and "* steps: 5100" in text
+    assert "s0327" in text and weights.sha256 in text and "None" not in text
+
+
+# The card file ------------------------------------------------------------------------------------------
+
+
+def test_the_starters_card_is_a_card():
+    card = read_card(ROOT / "Training/config/starter-tiny.json", {"version": "0.2.0", "license": None})
+    assert (card["id"], card["version"], card["license"]) == ("starter-tiny", "0.2.0", "Apache-2.0")
+
+
+def test_a_card_in_toml_is_completed_by_options_and_safe_words(tmp_path):
+    (tmp_path / "c.toml").write_text('id = "a"\nlicense = "MIT"\nlimits = ["Small."]\n')
+    card = read_card(tmp_path / "c.toml", {"version": "1", "id": "b"})
+    assert (card["id"], card["limits"], card["attributions"]) == ("b", ["Small."], [])
+    assert card["intended_use"] == "Research, not for clinical use."
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('id = "a"\nversion = "1"', "no license"),
+        ('id = "a"\nversion = "1"\nlicense = ""', "no license"),
+        ('id = "a"\nversion = "1"\nlicence = "MIT"', "no field 'licence'"),
+        ('id = "a"\nversion = 1\nlicense = "MIT"', "version is 1"),
+        ('id = "a b"\nversion = "1"\nlicense = "MIT"', "no plain name"),
+        ('id = "a"\nversion = "1"\nlicense = "MIT"\nlimits = "one"', "limits is 'one'"),
+        ("id = ", "cannot be read"),
+    ],
+)
+def test_a_wrong_card_is_refused(tmp_path, text, words):
+    (tmp_path / "c.toml").write_text(text)
+    with pytest.raises(UsageError) as refused:
+        read_card(tmp_path / "c.toml")
+    assert words in refused.value.message and refused.value.hint

@@ -1,0 +1,209 @@
+"""A checkpoint as a model file: the weights, and the document that says everything about them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import torch
+from fitting.checkpoint import read_weights
+from records.run_folder import BEST, LAST, RUN
+from records.surroundings import revision
+
+from iuinet.errors import UsageError, WeightsError
+from iuinet.labels import organs_of_model
+from iuinet.model import save_model
+from iuinet.network import PRESETS, IUINet, IUINetConfig
+
+FORMAT = 1  # of the model document, which iuinet.model_file reads
+_FILES = {"best": BEST, "last": LAST}
+# What of the surroundings bears on the weights.
+_SURROUNDINGS = ("iuinet", "torch", "cuda", "device", "devices", "processes", "revision", "dirty")
+_CASE_NUMBER = re.compile(r"\d{1,4}")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A checkpoint as it was read.
+
+    tensors: IUINet's state dict (the moving average where the run kept one). document: the training's.
+    which: "best" or "last". run: the run's name. times: when it began and ended, where that is known.
+    """
+
+    tensors: dict[str, torch.Tensor]
+    document: dict[str, Any]
+    which: str
+    run: str
+    times: dict[str, str]
+
+    @property
+    def config(self) -> IUINetConfig:
+        """The network's configuration."""
+        return IUINetConfig.from_dict(self.document["network"])
+
+    def net(self) -> IUINet:
+        """The network with the checkpoint's weights, in evaluation mode.
+
+        Raises WeightsError "checkpoint" where they do not fit: the run trained another kind of network.
+        """
+        net = IUINet(self.config)
+        try:
+            net.load_state_dict(self.tensors)
+        except RuntimeError as error:
+            raise WeightsError(
+                f"the checkpoint of {self.run} holds no IUINet: {str(error).splitlines()[-1].strip()}",
+                hint="Only IUINet's own runs can be exported.",
+                code="checkpoint",
+            ) from error
+        return net.eval().requires_grad_(False)
+
+
+def find_checkpoint(run: Path, which: str | None = None) -> Path:
+    """The checkpoint of a run: "best" or "last"; None for the best if there is one.
+
+    Raises WeightsError "checkpoint-missing".
+    """
+    for name in [which] if which else ["best", "last"]:
+        if (run / _FILES[name]).is_file():
+            return run / _FILES[name]
+    wanted = _FILES[which] if which else " or ".join(_FILES.values())
+    hint = "A run without validation has no best checkpoint: use --which last."
+    raise WeightsError(
+        f"the run {run} holds no {wanted}",
+        hint=hint if which == "best" else "Name the folder that train.py was given as --run.",
+        code="checkpoint-missing",
+    )
+
+
+def read_trained(checkpoint: Path) -> Trained:
+    """Read a checkpoint. Raises WeightsError."""
+    tensors, document = read_weights(checkpoint)
+    which = next((key for key, name in _FILES.items() if name == checkpoint.name), checkpoint.stem)
+    return Trained(tensors, document, which, checkpoint.resolve().parent.name, _times(checkpoint.parent))
+
+
+def write_model(
+    checkpoint: Path | Trained,
+    path: Path,
+    card: Mapping[str, Any],
+    metrics: Mapping[str, Any],
+    half: bool = False,
+) -> None:
+    """Write a checkpoint as a model file; a file that is there is replaced.
+
+    card: see ``exporting.card``. metrics: see ``exporting.measured``. half: weights in float16, which
+    the program computes with in float32 again.
+    Raises WeightsError "half-overflow" for weights that float16 does not hold, OutputError.
+    """
+    trained = checkpoint if isinstance(checkpoint, Trained) else read_trained(checkpoint)
+    net = trained.net()
+    if half:
+        net = net.half()
+        if not all(tensor.isfinite().all() for tensor in net.state_dict().values()):
+            raise WeightsError(
+                "the model has weights beyond 65504, which half precision does not hold",
+                hint="Export it without --half.",
+                code="half-overflow",
+            )
+    save_model(path, net, model_document(trained, card, metrics))
+
+
+def model_document(trained: Trained, card: Mapping[str, Any], metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """What the model file says about itself, JSON-ready; ``save_model`` adds the network.
+
+    Raises WeightsError "weights-metadata" for organs that make no sense.
+    """
+    said = trained.document
+    optional = {key: card[key] for key in ("name", "description", "limits", "not_measured") if card.get(key)}
+    document = {
+        "format": FORMAT,
+        "id": card["id"],
+        "version": card["version"],
+        "network": said["network"],
+        "organs": [dict(organ) for organ in said["organs"]],
+        "preprocessing": {"orientation": "LPS", "size": said["size"], "window": list(said["window"])},
+        "training": training_of(trained, card.get("training") or {}),
+        "metrics": dict(metrics),
+        "license": card["license"],
+        "attributions": list(card["attributions"]),
+        "intended_use": card["intended_use"],
+        **optional,
+    }
+    organs_of_model(document)
+    if len(document["organs"]) + 1 != trained.config.classes:
+        raise WeightsError(
+            f"the checkpoint names {len(document['organs'])} organs for {trained.config.classes} classes",
+            hint="It was not written by train.py, or is damaged.",
+            code="checkpoint",
+        )
+    return document
+
+
+def training_of(trained: Trained, words: Mapping[str, Any]) -> dict[str, Any]:
+    """How the weights came about. What the checkpoint knows goes before the card's words.
+
+    Cases are listed where their ids are numbers; names of own cases may say who somebody is, so that only
+    their number is given.
+    """
+    said = trained.document
+    data = {**said["data"]}
+    cases = {part: list(data.get(part) or ()) for part in ("train", "validation", "test")}
+    public = all(_CASE_NUMBER.fullmatch(case) for ids in cases.values() for case in ids)
+    data |= {part: ids if public else len(ids) for part, ids in cases.items()}
+    free = {("description" if key == "data" else key): value for key, value in words.items()}
+    average = (said["recipe"].get("run") or {}).get("average")
+    surroundings = said.get("environment") or {}
+    return {
+        **free,
+        "data": data,
+        "recipe": said["recipe"],
+        "seed": said["seed"],
+        "checkpoint": trained.which,
+        "weights": f"moving average (decay {average})" if average else "as trained",
+        **{key: said.get(key) for key in ("phase", "epoch", "step", "selection", "start")},
+        "environment": {key: surroundings[key] for key in _SURROUNDINGS if key in surroundings},
+        "revision": surroundings.get("revision", "unknown"),
+        **trained.times,
+        "exported": {"date": str(date.today()), "revision": revision()[0]},
+    }
+
+
+def preset_of(config: IUINetConfig) -> str:
+    """Name of the preset that has this network, whatever its organs and size; "custom" if none has."""
+    for name, preset in PRESETS.items():
+        mine, its = config.to_dict(), preset.to_dict()
+        if all(mine[key] == its[key] for key in mine if key not in ("classes", "size")):
+            # paper and abdomen13 differ in their number of classes only.
+            if name == "paper" and config.classes != preset.classes:
+                continue
+            return name
+    return "custom"
+
+
+def _times(folder: Path) -> dict[str, str]:
+    """When the run began and was over, as its run.json says; nothing where it does not."""
+    try:
+        document = json.loads((folder / RUN).read_text(encoding="utf-8"))
+        times = {"started": document["started"]}
+        if document.get("ended"):
+            times["ended"] = document["ended"]["time"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    return times
+
+
+def check_folder(folder: Path) -> None:
+    """Make the folder for models. Raises UsageError "output-no-folder" where that cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"the folder {folder} cannot be made: {error.strerror}",
+            hint="Choose another folder for --out.",
+            code="output-no-folder",
+        ) from error

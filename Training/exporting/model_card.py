@@ -1,0 +1,211 @@
+"""The model card: what a model is, what it was made of, how good it is, and what nobody has measured.
+
+It is made from the model's own document, so card and file cannot disagree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from iuinet.model_file import Weights
+
+from .recipe_words import recipe_sentences
+
+_METRICS = {
+    "dice": "DSC (1 is best)",
+    "hd95_mm": "95th percentile Hausdorff distance, mm (0 is best)",
+    "assd_mm": "Mean surface distance, mm (0 is best)",
+    "nsd": "Normalised surface DSC, tolerance 3 mm (1 is best)",
+}
+
+
+def model_card(weights: Weights, size: int, notes: Sequence[str] = ()) -> str:
+    """The card of a model file as Markdown. size: of the file, bytes. notes: such as what was verified."""
+    document = weights.document
+    parts = [
+        f"# {document.get('name') or weights.id} {weights.version}",
+        document.get("description") or "",
+        _what(document),
+        _section("Intended use", [document.get("intended_use") or "Not stated."]),
+        _section("Training data", _data(document["training"])),
+        _section("Training", [f"* {line}" for line in recipe_sentences(document["training"])]),
+        _section("Measured", _measured(document)),
+        _section("Limits", [f"* {line}" for line in _limits(document)]),
+        _section("Not measured", [f"* {line}" for line in _not_measured(document)]),
+        _section("Licence and attributions", _licence(document)),
+        _section("File", _file(weights, size, notes)),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _section(title: str, lines: Sequence[str]) -> str:
+    return f"## {title}\n\n" + "\n".join(lines) if lines else ""
+
+
+def _what(document: Mapping[str, Any]) -> str:
+    """The network and its organs."""
+    settings, network = document["preprocessing"], document["network"]
+    low, high = settings["window"]
+    organs = document["organs"]
+    names = ", ".join(f"{organ['name']} ({organ['label']})" for organ in organs)
+    return (
+        f"IUINet (width {network['width']}, head {network['head']}) that segments {len(organs)} "
+        f"{'organ' if len(organs) == 1 else 'organs'} in CT, with their label ids: {names}.\n\n"
+        f"It sees the whole scan at {settings['size']}^3 voxels, window {low:g} to {high:g} HU; labels are "
+        "brought back to the scan's own grid."
+    )
+
+
+def _data(training: Mapping[str, Any]) -> list[str]:
+    data, lines = training.get("data"), []
+    if isinstance(data, Mapping):
+        lines.append(f"* Data: {data.get('name')} (fingerprint {str(data.get('fingerprint'))[:16]}).")
+        lines.append(f"* Split: {data.get('split')}.")
+        for part, word in (
+            ("train", "trained on"),
+            ("validation", "selected on"),
+            ("test", "kept for the test"),
+        ):
+            lines.append(f"* {_cases(data.get(part), word)}")
+        if data.get("pretrain"):
+            lines.append(
+                f"* {data['pretrain']} registered pairs for pre-training, atlases: {data.get('atlases')}."
+            )
+        lines.append(f"* What to know of the scores: {data.get('statement') or 'nothing was stated.'}")
+    elif data:
+        lines.append(f"* {data}")
+    known = {
+        "data",
+        "recipe",
+        "seed",
+        "checkpoint",
+        "weights",
+        "phase",
+        "epoch",
+        "step",
+        "selection",
+        "start",
+    }
+    known |= {"environment", "revision", "started", "ended", "exported", "date"}
+    start = training.get("start") or {}
+    if start.get("trained_on"):
+        lines.append(f"* The model it started from was trained on: {_plain(start['trained_on'])}")
+    for key in [key for key in training if key not in known]:
+        value = training[key]
+        if isinstance(value, list):
+            lines += [f"* {_title(key)}: {_plain(item)}" for item in value]
+        else:
+            lines.append(f"* {_title(key)}: {_plain(value)}")
+    return lines
+
+
+def _cases(cases: Any, done: str) -> str:
+    if isinstance(cases, int):
+        return f"{cases} cases {done}."
+    if not cases:
+        return f"No case {done}."
+    return f"{len(cases)} {'case' if len(cases) == 1 else 'cases'} {done}: {', '.join(cases)}."
+
+
+def _measured(document: Mapping[str, Any]) -> list[str]:
+    """A table per metric: organs down, groups of cases across."""
+    metrics, lines = document.get("metrics") or {}, []
+    for key, title in _METRICS.items():
+        groups = metrics.get(key)
+        if not groups:
+            continue
+        names = list(groups)
+        counts = [metrics.get("cases", {}).get(group) for group in names]
+        heads = [
+            name if count is None else f"{name}, {count} cases"
+            for name, count in zip(names, counts, strict=True)
+        ]
+        lines += [
+            f"{title}, mean over the cases:",
+            "",
+            _row(["organ", *heads]),
+            _row(["---"] * (len(names) + 1)),
+        ]
+        organs = [organ["name"] for organ in document["organs"]]
+        lines += [_row([organ, *(_number(groups[name].get(organ)) for name in names)]) for organ in organs]
+        means = [[v for v in groups[name].values() if v is not None] for name in names]
+        if key == "dice":
+            lines.append(_row(["mean", *(_number(sum(v) / len(v) if v else None) for v in means)]))
+        lines.append("")
+    for group, statement in (metrics.get("statements") or {}).items():
+        if statement:
+            lines.append(f"* {group}: {statement}")
+    if metrics.get("convention"):
+        lines.append(f"* Convention of the metrics: {metrics['convention']}.")
+    while lines and not lines[-1]:
+        lines.pop()
+    return lines or [
+        "Nothing: no results were given when this model was exported. How good the model is, is not known."
+    ]
+
+
+def _limits(document: Mapping[str, Any]) -> list[str]:
+    size = document["preprocessing"]["size"]
+    return [
+        "For research. It is no medical device, and its results need a person who checks them.",
+        f"Whatever the scan's resolution, the network sees {size} voxels along each side: small and thin "
+        "structures suffer most.",
+        "Scans that differ from the training data (contrast phase, field of view, disease, surgery, age) may "
+        "be segmented badly without a sign.",
+        *document.get("limits", ()),
+    ]
+
+
+def _not_measured(document: Mapping[str, Any]) -> list[str]:
+    metrics, lines = document.get("metrics") or {}, list(document.get("not_measured", ()))
+    dice = metrics.get("dice") or {}
+    scored = {organ for means in dice.values() for organ, value in means.items() if value is not None}
+    missing = [organ["name"] for organ in document["organs"] if organ["name"] not in scored]
+    if dice and missing:
+        lines.append(f"Overlap of {', '.join(missing)}: no measured case shows them.")
+    if not dice:
+        lines.append("Overlap with a reference.")
+    lines += [
+        f"{title.split(',')[0]}." for key, title in _METRICS.items() if key != "dice" and not metrics.get(key)
+    ]
+    lines.append("How far another training with another seed would differ: this is one run.")
+    lines.append("Use in the clinic, and the benefit of it.")
+    return lines
+
+
+def _licence(document: Mapping[str, Any]) -> list[str]:
+    lines = [f"Licence of the weights: {document.get('license') or 'not stated'}."]
+    attributions = document.get("attributions") or []
+    return lines + (["", *(f"* {line}" for line in attributions)] if attributions else [])
+
+
+def _file(weights: Weights, size: int, notes: Sequence[str]) -> list[str]:
+    training = weights.document["training"]
+    lines = [f"* `{weights.path.name}`, {size:,} bytes, SHA-256 `{weights.sha256}`"]
+    changed = ", with changes that were not committed" if training.get("environment", {}).get("dirty") else ""
+    lines.append(f"* Trained with revision {training.get('revision', 'unknown')} of the scripts{changed}.")
+    times = [f"{key} {training[key]}" for key in ("started", "ended", "date") if training.get(key)]
+    if times:
+        lines.append(f"* Training: {', '.join(times)}.")
+    return [*lines, *(f"* {note}" for note in notes)]
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}: {_plain(item)}" for key, item in value.items() if item)
+    if isinstance(value, list | tuple):
+        return ", ".join(_plain(item) for item in value)
+    return str(value)
+
+
+def _title(key: str) -> str:
+    return key.replace("_", " ").capitalize()

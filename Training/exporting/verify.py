@@ -1,0 +1,120 @@
+"""Does the exported file do what the checkpoint does? Labels of whole volumes are compared, voxel by voxel.
+
+One side is the file through the program's own inference, as the command and the module use it; the other is
+the checkpoint's network, with the organs, size and window of the training. Nothing may differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from iuinet.errors import WeightsError
+from iuinet.geometry import canonical_axes, from_canonical, to_canonical
+from iuinet.inference import Segmenter
+from iuinet.model_file import check_file
+from iuinet.network import IUINet
+from iuinet.preprocessing import prepare
+from iuinet.sample import make_sample
+from iuinet.upsampling import upsample_labels
+from iuinet.volume import Volume
+
+from .model import Trained
+
+if TYPE_CHECKING:
+    from dataset.prepared import PreparedData
+
+SAMPLE_SIZE = (96, 80, 64)  # voxels along i, j, k
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What was compared. where: in words."""
+
+    cases: int
+    voxels: int
+    where: str
+
+    def sentence(self) -> str:
+        """For the user and the model card."""
+        return (
+            f"The file's labels were compared with the checkpoint's on {self.where}: "
+            f"all {self.voxels:,} voxels are the same."
+        )
+
+
+def verify(
+    model: Path,
+    trained: Trained,
+    data: PreparedData | None = None,
+    most: int = 2,
+    show: Callable[[str], None] = lambda name: None,
+) -> Verified:
+    """Compare the labels of a model file with those of the checkpoint it was made from.
+
+    data: prepared data; without it, a generated CT is taken. most: cases of it. show: takes each case's name.
+    Raises WeightsError "export-differs" that says in how many voxels they differ.
+    """
+    segmenter = Segmenter(check_file(model), "cpu")
+    net = trained.net()
+    for one in (segmenter.net, net):
+        align(one)
+    cases = voxels = differing = 0
+    for volume in verification_volumes(trained, data, most):
+        show(volume.name)
+        mine = segmenter(volume, islands=False).labels
+        its = checkpoint_labels(net, trained, volume)
+        cases, voxels = cases + 1, voxels + mine.size
+        differing += int(np.count_nonzero(mine != its))
+    if differing:
+        raise WeightsError(
+            f"the exported file gives other labels than the checkpoint in {differing:,} of {voxels:,} voxels",
+            hint="Half precision changes this model's labels: export it without --half."
+            if _is_half(model)
+            else "Nothing was exported. Please report this.",
+            code="export-differs",
+        )
+    where = f"{cases} {'case' if cases == 1 else 'cases'} of {data.name}" if data else "a generated CT"
+    return Verified(cases, voxels, where)
+
+
+def checkpoint_labels(net: IUINet, trained: Trained, volume: Volume) -> np.ndarray:
+    """Label ids (k, j, i) uint8 on the volume's grid, by the checkpoint's network and document alone."""
+    said = trained.document
+    axes = canonical_axes(volume.grid.direction)
+    array = to_canonical(volume.array, axes)
+    with torch.inference_mode():
+        logits = net(prepare(array, said["size"], tuple(said["window"])))[0][0].float()
+    channels = np.asarray(upsample_labels(logits, array.shape))
+    labels = np.array([0, *(organ["label"] for organ in said["organs"])], dtype=np.uint8)
+    return from_canonical(labels[channels], axes)
+
+
+def verification_volumes(trained: Trained, data: PreparedData | None, most: int) -> Iterator[Volume]:
+    """The volumes to compare on: test cases of the training's split where the data hold them, else others."""
+    if data is None:
+        yield make_sample(0, SAMPLE_SIZE).volume
+        return
+    split = trained.document["data"]
+    present = [case.id for case in data.cases if case.kind == "case"]
+    wanted = [*(split.get("test") or ()), *(split.get("validation") or ()), *present]
+    for case in list(dict.fromkeys(case for case in wanted if case in set(present)))[:most]:
+        yield data.native(case)[0]
+
+
+def align(net: IUINet) -> None:
+    """Bring the weights to addresses of torch's own choice: elsewhere in memory, sums round differently."""
+    for tensor in [*net.parameters(), *net.buffers()]:
+        tensor.data = tensor.data.clone()
+
+
+def _is_half(model: Path) -> bool:
+    from safetensors import safe_open
+
+    with safe_open(model, framework="pt") as file:
+        return any(file.get_slice(name).get_dtype() == "F16" for name in file.keys())  # noqa: SIM118
