@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import evaluate
 import numpy as np
 import prepare
 import SimpleITK as sitk
@@ -21,7 +23,7 @@ from iuinet.writing import image_on_grid
 
 SIZE = 32
 CASES = tuple(f"c{number}" for number in range(8))
-ALL_ORGANS = tuple(organ.name for organ in ORGANS)
+SUBSET = ("liver", "spleen", "gallbladder")
 
 
 def prepared_cases(folder: Path) -> PreparedData:
@@ -53,7 +55,7 @@ def prepared_cases(folder: Path) -> PreparedData:
 def random_model(
     path: Path,
     seed: int,
-    organs: Sequence[str] = ALL_ORGANS,
+    organs: Sequence[str] = SUBSET,
     training: dict[str, Any] | None = None,
 ) -> Path:
     """A model file whose id is the file's stem."""
@@ -97,3 +99,23 @@ def training_on(data: PreparedData, seed: int = 0, split: str = "mine", **change
     recipe = {"network": {"preset": "tiny"}, "data": {"split": split}, "run": {"seed": seed}}
     selection = {"dsc": 0.5, "epoch": 3}
     return {"recipe": recipe, "seed": seed, "selection": selection, "data": {**about, **changes}}
+
+
+def small_models(folder: Path, data: PreparedData) -> dict[str, Path]:
+    """Two seeds of one recipe, and one model of three organs whose file says nothing of its training."""
+    organs = ("inferior vena cava", *SUBSET)
+    return {
+        "one": random_model(folder / "run-seed1.safetensors", 1, organs, training_on(data, 1)),
+        "two": random_model(folder / "run-seed2.safetensors", 2, organs, training_on(data, 2)),
+        "few": random_model(folder / "three.safetensors", 3, SUBSET),
+    }
+
+
+def run(*arguments: object) -> int:
+    """evaluate.py with these arguments, on one thread; its exit status."""
+    return evaluate.main([str(argument) for argument in (*arguments, "--workers", 1, "--device", "cpu")])
+
+
+def results_of(out: Path) -> dict[str, Any]:
+    """The document that it wrote."""
+    return json.loads((out / "results.json").read_text(encoding="utf-8"))

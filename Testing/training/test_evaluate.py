@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import re
 import signal
 import subprocess
@@ -18,8 +17,18 @@ pytest.importorskip("torch", reason="torch is not installed here")
 
 import evaluate
 import torch
-from evaluation.segmenters import Ensemble, Model
-from training.evaluation_factory import CASES, SIZE, prepared_cases, random_model, training_on
+from evaluation.segmenters import Model
+from training.evaluation_factory import (
+    CASES,
+    SIZE,
+    SUBSET,
+    prepared_cases,
+    random_model,
+    results_of,
+    run,
+    small_models,
+    training_on,
+)
 
 from iuinet.geometry import canonical_axes, to_canonical
 from iuinet.inference import Segmenter
@@ -27,8 +36,6 @@ from iuinet.reading import read_volume
 from iuinet.weights import resolve
 
 TEST = CASES[1:]
-SUBSET = ("liver", "spleen", "gallbladder")
-ORGANS = ("inferior vena cava", *SUBSET)
 
 
 @pytest.fixture(scope="module")
@@ -43,20 +50,7 @@ def data(place):
 
 @pytest.fixture(scope="module")
 def models(place, data) -> dict[str, Path]:
-    """Two seeds of one recipe, and one model of three organs whose file says nothing of its training."""
-    return {
-        "one": random_model(place / "run-seed1.safetensors", 1, ORGANS, training_on(data, 1)),
-        "two": random_model(place / "run-seed2.safetensors", 2, ORGANS, training_on(data, 2)),
-        "few": random_model(place / "three.safetensors", 3, SUBSET),
-    }
-
-
-def run(*arguments: object) -> int:
-    return evaluate.main([str(argument) for argument in (*arguments, "--workers", 1, "--device", "cpu")])
-
-
-def results_of(out: Path) -> dict:
-    return json.loads((out / "results.json").read_text(encoding="utf-8"))
+    return small_models(place, data)
 
 
 @pytest.fixture(scope="module")
@@ -215,126 +209,3 @@ def test_an_interrupted_evaluation_goes_on(place, data, models):
     assert 1 <= kept < len(TEST)
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0 and done.stdout.startswith(f"{kept} results are kept from before")
-
-
-def test_transunets_rules_are_marked_in_every_output(place, data, models, capfd):
-    out = place / "transunet"
-    command = ("--data", data.folder, "--weights", models["few"], "--split", "mine", "--out", out)
-    assert run(*command, "--metric-convention", "transunet") == 0
-    said = capfd.readouterr().out
-    assert "three  [rules of TransUNet, not comparable with ours]" in said
-    assert "WARNING: Scored by the rules of TransUNet" in said and "HD95 voxels" in said and "mm" not in said
-    results = results_of(out)
-    assert results["convention"] == "transunet" and "TransUNet" in results["warnings"][0]
-    assert all(row["hd95_mm"] is None and row["dsc"] is not None for row in results["rows"])
-    for name in ("cases.csv", "summary.csv"):
-        with open(out / name, encoding="utf-8", newline="") as file:
-            assert {line["convention"] for line in csv.DictReader(file)} == {"transunet"}
-
-
-def test_results_are_tested_against_earlier_ones(place, data, models, done, capfd):
-    out = place / "against"
-    command = ("--data", data.folder, "--weights", models["few"], "--split", "mine", "--out", out)
-    assert run(*command, "--against", done / "results.json") == 0
-    assert "three - done/run-seed1: " in capfd.readouterr().out
-    tests = [e for e in results_of(out)["paired"] if e["organ"] == "liver" and e["metric"] == "dsc"]
-    assert {(e["a"], e["b"]) for e in tests} == {
-        ("three", f"done/{name}") for name in ("run-seed1", "run-seed2", "ensemble-of-2")
-    }
-    assert run(*command, "--against", done, "--tolerance", 2) == 3
-    assert "error[other-results]: " in capfd.readouterr().err
-
-
-def test_folds_are_pooled_each_case_by_the_fold_that_held_it_out(place, data, capfd):
-    folds = [
-        random_model(place / f"cv-fold{n}.safetensors", 10 + n, SUBSET, training_on(data, split=f"fold-{n}"))
-        for n in range(5)
-    ]
-    out = place / "folds"
-    assert run("--data", data.folder, "--weights", *folds, "--cross-validation", "--out", out) == 0
-    results = results_of(out)
-    (model,) = results["models"]
-    assert model["name"] == "cv-cross-validation" and model["members"] == 5
-    assert sorted(results["data"]["cases"]) == list(CASES)
-    held_out = {
-        c: f"cv-fold{n}" for n in range(5) for c in training_on(data, split=f"fold-{n}")["data"]["test"]
-    }
-    assert model["folds"] == held_out
-    assert set(model["exposure"].values()) == {"selection"}
-    case, fold = next(iter(held_out.items()))
-    expected = Segmenter(resolve(place / f"{fold}.safetensors"), "cpu")(data.native(case)[0]).labels
-    kept = read_volume(out / "labels" / model["name"] / f"{case}.nii.gz").array
-    assert np.array_equal(kept, np.where(expected > 0, expected - 100, 0))
-    capfd.readouterr()
-    assert (
-        run("--data", data.folder, "--weights", folds[0], folds[0], "--cross-validation", "--out", out) == 2
-    )
-    assert "both held out the case" in capfd.readouterr().err
-
-
-def test_labels_are_removed_when_they_are_not_wanted(place, data, models):
-    out = place / "no-labels"
-    command = ("--data", data.folder, "--weights", models["few"], "--split", "mine", "--subset", "validation")
-    assert run(*command, "--no-keep-labels", "--all-pieces", "--out", out) == 0
-    assert not (out / "labels").exists() and results_of(out)["largest_piece_only"] is False
-
-
-# Ensembles -----------------------------------------------------------------------------------------------
-
-
-def test_an_ensemble_of_one_is_that_model(data, models):
-    volume, _ = data.native("c4")
-    one = Model(resolve(models["one"]), "cpu")
-    expected = one(volume)
-    found = Ensemble([Model(resolve(models["one"]), "cpu")])(volume)
-    assert np.array_equal(found.labels, expected.labels)
-    assert found.margins == pytest.approx(expected.margins, abs=1e-5)
-
-
-def test_an_ensemble_averages_softmax_by_the_organs_names(place, data):
-    """The mean is that of the softmax, and channels of another order are brought into the first one's."""
-
-    volume, _ = data.native("c5")
-    orders = SUBSET, (SUBSET[1], SUBSET[0], SUBSET[2])
-    paths = [random_model(place / f"member{n}.safetensors", 3 + n, order) for n, order in enumerate(orders)]
-    members = [Model(resolve(path), "cpu") for path in paths]
-    ensemble = Ensemble(members)
-    found = ensemble(volume)
-    first, second = (torch.softmax(member.logits, 0) for member in members)
-    expected = (first + second[[0, 2, 1, 3]]) / 2
-    assert torch.allclose(torch.softmax(ensemble.logits, 0), expected, atol=1e-6)
-    assert [organ.name for organ in found.organs] == list(SUBSET)
-
-
-# Refusals ------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("arguments", "status", "code", "word"),
-    [
-        ("--data {data}", 2, "usage", "no model is named"),
-        ("--weights {one}", 2, "usage", "no data are named"),
-        ("--data {out} --weights {one}", 3, "not-prepared", "holds no prepared data"),
-        ("--data {data} --weights no-such-id", 4, "weights-unknown", "no-such-id"),
-        ("--data {data} --weights {few}", 2, "split-unknown", "three: none"),
-        ("--data {data} --weights {one} --split no", 2, "unknown-split", "'no'"),
-        ("--data {data} --weights {one} --ensemble", 2, "ensemble", "two models"),
-        ("--data {data} --weights {one} {few} --split mine --ensemble", 2, "ensemble", "organs differ"),
-        ("--data {data} --weights {one} --tolerance 0", 2, "usage", "0.0 is no tolerance"),
-        ("--data {data} --weights {one} --tolerance nan", 2, "usage", "nan is no tolerance"),
-        ("--data {data} --weights {one} --out {one}", 2, "usage", "is a file"),
-        ("--data {data} --weights {one} --nonsense", 2, "usage", "--nonsense"),
-        ("--data {data} --weights {one} --cross-validation", 2, "cross-validation", "only fold"),
-        ("--data {data} --weights {one} --against {out}", 3, "other-results", "no readable result"),
-    ],
-)
-def test_what_cannot_be_measured_is_refused_in_two_lines(
-    arguments, status, code, word, data, models, tmp_path, capfd
-):
-    names = {"data": data.folder, "out": tmp_path / "out", **models}
-    arguments += "" if "--out" in arguments else " --out {out}"
-    assert run(*(word.format(**names) for word in arguments.split())) == status
-    lines = capfd.readouterr().err.splitlines()
-    assert len(lines) == 2 and lines[0].startswith(f"error[{code}]: ") and lines[1].startswith("hint: ")
-    assert word in lines[0]
-    assert not list(tmp_path.rglob("results.json"))
