@@ -18,6 +18,7 @@ MATRIX = 128  # columns and rows at which bodies are made; slices are about as t
 SLICE_MM = 5.0
 _FAT_HU, _FAT_DEVIATION_HU = -100.0, 12.0
 _SYNTHESIS_SIZE = 160
+_ABOVE_LIVER_MM = (20.0, 60.0)
 
 
 @dataclass(frozen=True)
@@ -65,19 +66,22 @@ def _take_out(hu: np.ndarray, labels: np.ndarray, label: int, seed: int) -> None
 
 
 def synthesised_body(scan, anatomy: Anatomy) -> Body:
-    """A deformed anatomy under a field of view of its own, centred where the scan looks."""
+    """A deformed anatomy under the scan's field of view; beyond the label map its last slices go on."""
     from synthesis import IGNORE, generate
+    from synthesis.view import View
 
-    sample = generate(load_anatomy(anatomy), scan.seed, _SYNTHESIS_SIZE, phase="portal")
+    loaded = load_anatomy(anatomy)
+    extent = (scan.slices * scan.slice_mm, scan.field_mm, scan.field_mm)
+    middle = [size / 2 for size in loaded.extent_mm]
+    above_liver = stream(scan.seed, "top").uniform(*_ABOVE_LIVER_MM)
+    middle[0] = loaded.boxes["liver"][1][0] + above_liver - extent[0] / 2
+    low = tuple(centre - size / 2 for centre, size in zip(middle, extent, strict=True))
+    high = tuple(start + size for start, size in zip(low, extent, strict=True))
+    sample = generate(loaded, scan.seed, _SYNTHESIS_SIZE, phase="portal", view=View(low, high))
     labels = sample.labels.numpy().copy()
     labels[labels == IGNORE] = 0
-    spacing = tuple(float(extent) / _SYNTHESIS_SIZE for extent in sample.view.extent_mm)[::-1]
-    looked_at = scan.body_grid(1, 1).origin
-    origin = tuple(
-        middle - (_SYNTHESIS_SIZE - 1) / 2 * step for middle, step in zip(looked_at, spacing, strict=True)
-    )
     hu = sample.image[0, 0].numpy().astype(np.float32)
-    return Body(hu, labels, Grid((_SYNTHESIS_SIZE,) * 3, spacing, origin))
+    return Body(hu, labels, scan.body_grid(_SYNTHESIS_SIZE, _SYNTHESIS_SIZE))
 
 
 @lru_cache(maxsize=1)
