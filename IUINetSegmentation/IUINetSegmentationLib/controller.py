@@ -23,9 +23,11 @@ from iuinet.download import Download
 from iuinet.errors import Cancelled, IUINetError
 from iuinet.labels import Organ, organs_of_model, select
 from iuinet.unexpected import plain_error
+from iuinet.volume import Volume
 from iuinet.weights import find_entry, is_path, list_models, resolve
 from IUINetSegmentationLib.output import Replacement, check_replacement
 from IUINetSegmentationLib.provenance import write_provenance
+from IUINetSegmentationLib.region import box_of, crop, embed
 from IUINetSegmentationLib.segmentation_node import check_output, fill_node, make_segments, result_node
 from IUINetSegmentationLib.source import Source
 from IUINetSegmentationLib.state import Progress, Settings, State
@@ -61,6 +63,7 @@ class Controller:
         self._changed, self._set_up = changed, set_up
         self._run: Iterator[None] | None = None
         self._cancelled = False
+        self._afterwards = State.DONE
 
     def start(
         self,
@@ -70,13 +73,19 @@ class Controller:
     ) -> None:
         """Begin a run. Errors: IUINetError "busy" while another one is under way."""
         if self.state.busy:
-            raise IUINetError(
-                "a segmentation is under way", code="busy", hint="Wait until it is finished, or cancel it."
-            )
+            raise _busy()
         self.error = self.report = self.node = self.replacement = None
         self._cancelled = False
         self._enter(State.CHECKING)
-        self._run = self._flow(volume, output, settings)
+        self._run, self._afterwards = self._flow(volume, output, settings), State.DONE
+
+    def start_download(self, weights: str) -> None:
+        """Begin to download a listed model and nothing else. Errors: as start."""
+        if self.state.busy:
+            raise _busy()
+        self.error, self._cancelled = None, False
+        self._enter(State.DOWNLOADING)
+        self._run, self._afterwards = self._bring_weights(weights), State.IDLE
 
     def poll(self) -> bool:
         """Take the run one step further; gives whether it goes on."""
@@ -87,7 +96,7 @@ class Controller:
                 self._run.throw(Cancelled("the segmentation was cancelled", hint="Nothing was changed."))
             next(self._run)
         except StopIteration:
-            self._end(State.DONE)
+            self._end(self._afterwards)
         except Cancelled as error:
             self.error = error
             self._end(State.CANCELLED)
@@ -124,6 +133,7 @@ class Controller:
     ) -> Iterator[None]:
         began = time.monotonic()
         source = self._check(volume, output, settings)
+        box = box_of(settings.region, volume) if settings.region is not None else None
         yield
         self._enter(State.SETTING_UP)
         self._set_up()
@@ -131,7 +141,10 @@ class Controller:
         table = organs_of_model(resolve(settings.weights).document)
         if settings.organs is not None:
             select(table, settings.organs)
-        labels, report = yield from self._segment(volume, settings)
+        scan = volume_from_node(volume)
+        labels, report = yield from self._segment(scan if box is None else crop(scan, box), settings)
+        if box is not None:
+            labels = embed(labels, box, source.shape)
         self._enter(State.IMPORTING)
         yield
         importing = time.monotonic()
@@ -176,11 +189,11 @@ class Controller:
             download.cancel()
         download.result()
 
-    def _segment(self, volume: slicer.vtkMRMLScalarVolumeNode, settings: Settings) -> Iterator[None]:
+    def _segment(self, volume: Volume, settings: Settings) -> Iterator[None]:
         """Hand the voxels to the worker and wait for its labels; gives labels and report."""
         self._enter(State.EXPORTING)
         run = self.client.start(
-            volume_from_node(volume),
+            volume,
             weights=settings.weights,
             device=settings.device,
             organs=settings.organs,
@@ -244,3 +257,9 @@ class Controller:
     def _end(self, state: State) -> None:
         self._run = None
         self._enter(state)
+
+
+def _busy() -> IUINetError:
+    return IUINetError(
+        "a segmentation is under way", code="busy", hint="Wait until it is finished, or cancel it."
+    )

@@ -52,6 +52,7 @@ class Panel:
         ui.useCpuButton.connect("clicked(bool)", self._on_use_cpu)
         ui.detailsButton.connect("clicked(bool)", self._copy_diagnostics)
         ui.diagnosticsButton.connect("clicked(bool)", self._copy_diagnostics)
+        ui.downloadButton.connect("clicked(bool)", self._on_download)
         ui.setUpButton.connect("clicked(bool)", self._on_set_up)
         ui.sampleButton.connect("clicked(bool)", self._on_sample)
         ui.inputSelector.connect("currentNodeChanged(vtkMRMLNode*)", self._on_volume)
@@ -110,7 +111,13 @@ class Panel:
             islands=self.ui.islandsCheckBox.checked,
             accept_warnings=self.input.accepted,
             replace=self.ui.replaceCheckBox.checked,
+            region=self.ui.regionSelector.currentNode(),
         )
+
+    def _on_download(self) -> None:
+        """Get the chosen model now instead of with the first run."""
+        self.controller.start_download(self.models.entry.id)
+        self._timer.start()
 
     def _on_use_cpu(self) -> None:
         self.ui.deviceComboBox.currentIndex = self.ui.deviceComboBox.findData("cpu")
@@ -174,6 +181,8 @@ class Panel:
         before, self._state = self._state, self.controller.state
         if self._state is not before:
             self.log.add(_("State: {name}").format(name=self._state.value))
+            if before is State.DOWNLOADING:
+                self.models.refresh()
             if self._state is State.DONE:
                 timing.remember(self.controller.report, self.controller.seconds)
                 self.result.show(self._volume)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
 
 class State(Enum):
@@ -34,6 +35,7 @@ class Settings:
     organs: names, None for all. islands: keep each organ's largest piece only.
     accept_warnings: go on where a person should decide. replace: take the place of this module's own
     segments in a segmentation that is not empty; without it such an output is refused.
+    region: a vtkMRMLMarkupsROINode to segment inside of, None for the whole volume.
     """
 
     weights: str | None = None
@@ -42,6 +44,7 @@ class Settings:
     islands: bool = True
     accept_warnings: bool = False
     replace: bool = False
+    region: Any = None
 
 
 @dataclass(frozen=True)
