@@ -51,7 +51,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
     metrics = {}
     if options.results:
         about = trained.document["data"]
-        known = Known(trained.run, file_sha256(checkpoint), card["id"])
+        known = Known(trained.run, file_sha256(checkpoint), card["id"], trained.document["step"])
         metrics = read_metrics(options.results, options.results_model, known, about)
     data = None
     if options.data:

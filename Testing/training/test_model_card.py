@@ -29,6 +29,7 @@ CARD = {
     "attributions": ["From a test."],
     "intended_use": "T.",
 }
+SEED4 = Known("seed4", "2" * 64)
 STATEMENT = "Selection and test share the same cases."
 
 
@@ -42,7 +43,7 @@ RESULTS = {
     "data": {"name": "synapse", "split": "transunet", "statement": STATEMENT, "subset": "test"},
     "models": [
         {"name": "other", "sha256": "1" * 64, "id": ""},
-        {"name": "seed4", "sha256": "2" * 64, "id": "m"},
+        {"name": "seed4", "sha256": "2" * 64, "id": "m", "training": {"step": 4}},
     ],
     "rows": [
         {"model": model, "case": case, "grid": grid, "organ": "liver", "dsc": 0.9}
@@ -71,7 +72,7 @@ def results(tmp_path) -> Path:
 
 
 def test_metrics_are_means_of_a_named_group(results):
-    metrics = read_metrics(results, None, Known(run="seed4"), DATA)
+    metrics = read_metrics(results, None, SEED4, DATA)
     assert metrics["dice"] == {
         NATIVE: {"liver": 0.9123},
         "synapse transunet test, network grid": {"liver": 0.93},
@@ -83,19 +84,19 @@ def test_metrics_are_means_of_a_named_group(results):
     assert metrics["statements"][NATIVE] == said
 
 
-@pytest.mark.parametrize("known", [Known(run="seed4"), Known(sha256="2" * 64), Known(id="m")])
-def test_the_model_in_the_results_is_known_by_run_file_or_id(results, known):
+@pytest.mark.parametrize("known", [Known(sha256="2" * 64), Known("seed4", "3" * 64, "m", 4)])
+def test_the_model_in_the_results_is_known_by_its_file_or_by_id_and_step(results, known):
     assert read_metrics(results, None, known)["dice"][NATIVE] == {"liver": 0.9123}
     assert read_metrics(results, "other", known)["dice"][NATIVE] == {"liver": 0.1}
 
 
 def test_numbers_of_another_model_are_never_taken(results):
     with pytest.raises(UsageError) as refused:
-        read_metrics(results, None, Known(run="seed5"))
+        read_metrics(results, None, Known("seed4", "3" * 64, "m", 5))  # the run has gone on since
     assert refused.value.code == "results" and "other, seed4" in refused.value.hint
     results.write_text(json.dumps({**RESULTS, "models": RESULTS["models"][:1]}))
     with pytest.raises(UsageError):
-        read_metrics(results, None, Known(run="seed4"))
+        read_metrics(results, None, SEED4)
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"format": 2, "models": []}', "[1]", '{"format": "x"}'])
@@ -130,7 +131,7 @@ def card_of(tmp_path: Path, metrics: dict, **changes: object) -> str:
 
 
 def test_the_card_says_what_the_model_is_and_how_good(tmp_path, results):
-    text = card_of(tmp_path, read_metrics(results, None, Known(run="seed4"), DATA))
+    text = card_of(tmp_path, read_metrics(results, None, SEED4, DATA))
     sections = [line for line in text.splitlines() if line.startswith("#")]
     assert sections[0] == "# m 1" and sections[1:] == [
         f"## {name}"

@@ -21,19 +21,22 @@ _MEASURE = "Make it with Training/evaluate.py."
 
 @dataclass(frozen=True)
 class Known:
-    """What tells a model in the results: the checkpoint's SHA-256, the run's name, or the model's id."""
+    """What tells a model in the results: the run's name and the checkpoint's SHA-256, or its id and step.
+
+    A run goes on after it was measured, and a model is exported again: a name alone does not tell.
+    """
 
     run: str = ""
     sha256: str = ""
     id: str = ""
+    step: int | None = None
 
     def is_it(self, model: Mapping) -> bool:
-        """Whether the entry is of this model."""
-        same = (model.get(key) for key in ("sha256", "name", "id"))
-        return any(
-            value and value == mine
-            for value, mine in zip(same, (self.sha256, self.run, self.id), strict=True)
-        )
+        """Whether an entry of the results is of these very weights."""
+        if self.sha256 and model.get("sha256") == self.sha256:
+            return True
+        step = (model.get("training") or {}).get("step")
+        return bool(self.id) and model.get("id") == self.id and step == self.step
 
 
 NOTHING_KNOWN = Known()
@@ -109,8 +112,10 @@ def _choose(models: list[Mapping], wanted: str | None, known: Known) -> str:
             return model["name"]
     names = ", ".join(model["name"] for model in models) or "there is none"
     raise UsageError(
-        f"the results hold no model {wanted or known.run!r}",
-        hint=f"Choose one with --results-model: {names}.",
+        f"the results hold no model {wanted!r}"
+        if wanted is not None
+        else f"the results are not of this checkpoint of {known.run}",
+        hint=f"Measure it with Training/evaluate.py, or choose one with --results-model: {names}.",
         code="results",
     )
 
