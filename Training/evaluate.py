@@ -23,8 +23,8 @@ from typing import Any
 
 from dataset.prepared import open_prepared
 from evaluation import development
-from evaluation.candidates import Candidate, cross_validation, ensemble, find_members, single
-from evaluation.document import build, read_other
+from evaluation.candidates import Candidate, check_organs, cross_validation, ensemble, find_members, single
+from evaluation.document import build, read_others
 from evaluation.metrics import Rules
 from evaluation.options import choose_cases, parse
 from evaluation.runner import Runner, Settings
@@ -33,6 +33,7 @@ from evaluation.tables import print_results, write_cases, write_summary
 
 from iuinet.cli.console import Console
 from iuinet.cli.frame import run_command
+from iuinet.labels import organs_of_model
 from iuinet.writing import write_json
 
 
@@ -48,11 +49,13 @@ def run(options: argparse.Namespace, console: Console) -> None:
         return
     data = open_prepared(options.data)
     rules = Rules(options.metric_convention, options.tolerance)
-    against = [read_other(path, data, rules) for path in options.against]
+    against = read_others(options.against, data, rules)
     make_folder(options.out)
     with tempfile.TemporaryDirectory() as folder:
         console.status("Reading the models")
         members = find_members(options.weights, options.run, Path(folder), data)
+        organs = organs_of_model({"organs": list(data.organs)})
+        check_organs(members, organs)
         if options.cross_validation:
             candidates = cross_validation(members, (case.id for case in data.cases if case.kind == "case"))
             about = {"split": "folds", "statement": POOLED, "subset": "test"}
@@ -62,9 +65,9 @@ def run(options: argparse.Namespace, console: Console) -> None:
             if options.ensemble:
                 candidates.append(ensemble(members, chosen.cases))
         settings = Settings(rules, not options.all_pieces, options.device, options.workers)
-        runner = Runner(data, settings, Store(options.out), console)
+        runner = Runner(data, organs, settings, Store(options.out), console)
         rows = runner.run(candidates)
-        results = build(data, about, candidates, runner.organs, rows, rules, settings.islands, against)
+        results = build(data, about, candidates, organs, rows, rules, settings.islands, against)
         write_all(options.out, results, runner, candidates)
     if not options.keep_labels:
         shutil.rmtree(options.out / LABELS, ignore_errors=True)

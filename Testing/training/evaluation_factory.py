@@ -62,7 +62,7 @@ def random_model(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         net = IUINet(replace(PRESETS["tiny"], size=SIZE, classes=len(organs) + 1))
-    labels = {organ.name: organ.label for organ in ORGANS}
+    labels = {organ.name: organ.label for organ in ORGANS} | {"spinal cord": 20}
     document = {
         "format": 1,
         "id": path.stem,

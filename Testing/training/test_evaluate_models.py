@@ -106,6 +106,18 @@ def test_labels_are_removed_when_they_are_not_wanted(place, data, models):
     assert not (out / "labels").exists() and results_of(out)["largest_piece_only"] is False
 
 
+def test_organs_that_the_data_do_not_hold_are_named_and_not_scored(place, data, capfd):
+    model, out = random_model(place / "cord.safetensors", 6, ("spinal cord", "liver")), place / "cord"
+    command = ("--data", data.folder, "--split", "mine", "--subset", "validation", "--out", out)
+    assert run(*command, "--weights", model) == 0
+    assert "not scored, because the data do not hold them: spinal cord" in capfd.readouterr().out
+    assert {row["organ"] for row in results_of(out)["rows"]} == {"liver"}
+    assert not np.isin(read_volume(out / "labels" / "cord" / "c1.nii.gz").array, (0, 6), invert=True).any()
+    alone = random_model(place / "alone.safetensors", 6, ("spinal cord",))
+    assert run(*command, "--weights", alone) == 2
+    assert "error[no-organ]: alone finds spinal cord" in capfd.readouterr().err
+
+
 # Ensembles -----------------------------------------------------------------------------------------------
 
 
@@ -150,6 +162,7 @@ def test_an_ensemble_averages_softmax_by_the_organs_names(place, data):
         ("--data {data} --weights {one} --tolerance 0", 2, "usage", "0.0 is no tolerance"),
         ("--data {data} --weights {one} --tolerance nan", 2, "usage", "nan is no tolerance"),
         ("--data {data} --weights {one} --out {one}", 2, "usage", "is a file"),
+        ("--data {data} --weights {one} --out {one}/below", 1, "no-output-folder", "below"),
         ("--data {data} --weights {one} --nonsense", 2, "usage", "--nonsense"),
         ("--data {data} --weights {one} --cross-validation", 2, "cross-validation", "only fold"),
         ("--data {data} --weights {one} --against {out}", 3, "other-results", "no readable result"),

@@ -12,10 +12,12 @@ from typing import Any
 from dataset.prepared import PreparedData
 
 from iuinet.errors import UsageError
+from iuinet.labels import Organ, organs_of_model
 from iuinet.model_file import Weights, check_file, file_sha256
 from iuinet.weights import resolve
 
 from .exposure import exposure, resolved, trained_on, worst
+from .scoring import translation
 
 SINGLE, ENSEMBLE, CROSS_VALIDATION = "model", "ensemble", "cross-validation"
 _CARD = {
@@ -94,6 +96,19 @@ def _of_run(run: Path, name: str, path: Path, data: PreparedData) -> Member:
     return Member(name, check_file(path), file_sha256(checkpoint), training, run=True)
 
 
+def check_organs(members: Sequence[Member], organs: Sequence[Organ]) -> None:
+    """Raise UsageError "no-organ" for a model that knows none of the data's organs."""
+    for member in members:
+        known = organs_of_model(member.weights.document)
+        if not translation(known, organs)[1]:
+            finds, hold = (", ".join(organ.name for organ in table) for table in (known, organs))
+            raise UsageError(
+                f"{member.name} finds {finds}, and the data hold none of it",
+                hint=f"The data hold: {hold}. Organs are matched by name.",
+                code="no-organ",
+            )
+
+
 def _free(name: str, members: Sequence[Member]) -> str:
     """The name as a plain file name that no other member has."""
     plain = re.sub(r"[^\w.-]+", "_", name).strip("._") or "model"
@@ -164,7 +179,7 @@ def ensemble(members: Sequence[Member], cases: Sequence[str]) -> Candidate:
             hint="Name more models or runs, or leave --ensemble out.",
             code="ensemble",
         )
-    return Candidate(f"ensemble-of-{len(members)}", ENSEMBLE, tuple(members), tuple(cases))
+    return Candidate(_free(f"ensemble-of-{len(members)}", members), ENSEMBLE, tuple(members), tuple(cases))
 
 
 def cross_validation(members: Sequence[Member], known: Iterable[str]) -> list[Candidate]:

@@ -13,12 +13,13 @@ from dataset.prepared import PreparedData
 
 import iuinet
 from iuinet.errors import InputRefused
-from iuinet.labels import Organ
+from iuinet.labels import Organ, organs_of_model
 
 from .candidates import SINGLE, Candidate, group_name, groups_of
 from .comparison import FEWEST_CASES, paired_tests
 from .exposure import other_data, warnings
 from .metrics import TRANSUNET, Rules
+from .scoring import not_scored
 from .summary import over_seeds, summarise
 
 FORMAT = 2
@@ -70,7 +71,7 @@ def build(
             "references": {case: data.case(case).label_sha256 for case in cases},
         },
         "organs": [{"name": o.name, "label": o.label, "color": list(o.color)} for o in organs],
-        "models": [_model(candidate) for candidate in candidates],
+        "models": [_model(candidate, organs) for candidate in candidates],
         "rows": list(rows),
         "summary": summary,
         "seeds": over_seeds(summary, _seed_groups(candidates)),
@@ -78,8 +79,9 @@ def build(
     }
 
 
-def _model(candidate: Candidate) -> dict[str, Any]:
-    """A candidate's entry in "models"."""
+def _model(candidate: Candidate, organs: Sequence[Organ]) -> dict[str, Any]:
+    """A candidate's entry in "models". organs: those that were scored."""
+    known = organs_of_model(candidate.members[0].weights.document)
     first = candidate.members[0]
     alone = candidate.kind == SINGLE
     hashes = [member.sha256 for member in candidate.members]
@@ -94,6 +96,7 @@ def _model(candidate: Candidate) -> dict[str, Any]:
         "members": len(candidate.members),
         "member_names": [member.name for member in candidate.members],
         "member_sha256": hashes,
+        "not_scored": not_scored(known, organs),
         "folds": {case: member.name for case, member in candidate.member_of.items()},
         "exposure": {case: candidate.exposure(case) for case in candidate.cases},
     }
@@ -141,8 +144,17 @@ def _seed_groups(candidates: Sequence[Candidate]) -> list[tuple[str, list[str]]]
     return [(group_name(group), [member.name for member in group]) for group in groups]
 
 
+def read_others(paths: Sequence[Path], data: PreparedData, rules: Rules) -> list[dict[str, Any]]:
+    """Other evaluations to compare with, each as ``read_other`` gives it, with names of their own."""
+    others = [read_other(path, data, rules) for path in paths]
+    names = [other["against"] for other in others]
+    for number, (other, name) in enumerate(zip(others, names, strict=True), start=1):
+        other["against"] = name if names.count(name) == 1 else f"{name}-{number}"
+    return others
+
+
 def read_other(path: Path, data: PreparedData, rules: Rules) -> dict[str, Any]:
-    """Another evaluation's document, to compare with; "against" in it is what it is called.
+    """Another evaluation's document, to compare with; "against" in it is its folder's name.
 
     Raises InputRefused "other-results" if it cannot be read, or has other rules or references.
     """

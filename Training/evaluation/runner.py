@@ -15,7 +15,7 @@ from dataset.prepared import PreparedData
 
 import iuinet
 from iuinet.cli.console import Console
-from iuinet.labels import Organ, organs_of_model
+from iuinet.labels import Organ
 from iuinet.volume import Volume
 
 from .candidates import Candidate, Member
@@ -37,14 +37,24 @@ class Settings:
 
 
 class Runner:
-    """Measures candidates on prepared data; finished results in the store are not computed again."""
+    """Measures candidates on prepared data; finished results in the store are not computed again.
 
-    def __init__(self, data: PreparedData, settings: Settings, store: Store, console: Console) -> None:
+    organs: the data's.
+    """
+
+    def __init__(
+        self,
+        data: PreparedData,
+        organs: tuple[Organ, ...],
+        settings: Settings,
+        store: Store,
+        console: Console,
+    ) -> None:
         self.data = data
+        self.organs = organs
         self.settings = settings
         self.store = store
         self.console = console
-        self.organs: tuple[Organ, ...] = organs_of_model({"organs": list(data.organs)})
         self._models: dict[str, Model] = {}
         self._ensembles: dict[str, Ensemble] = {}
 

@@ -66,5 +66,11 @@ def translation(model: Sequence[Organ], data: Sequence[Organ]) -> tuple[np.ndarr
     return lookup, {organ.name: organ.label for organ in data if _plain(organ.name) in known}
 
 
+def not_scored(model: Sequence[Organ], data: Sequence[Organ]) -> list[str]:
+    """Names of the model's organs that the data do not hold."""
+    known = {_plain(organ.name) for organ in data}
+    return [organ.name for organ in model if _plain(organ.name) not in known]
+
+
 def _plain(name: str) -> str:
     return " ".join(name.casefold().split())

@@ -57,6 +57,8 @@ def print_results(results: dict[str, Any], say: Callable[[str], None]) -> None:
             ]
             failures = f"{head['failures']} of {head['cases']}" if organ != MEAN else str(head["failures"])
             say(organ.ljust(_NAME_WIDTH) + "".join(cells) + failures.rjust(11))
+        if model["not_scored"]:
+            say(f"not scored, because the data do not hold them: {', '.join(model['not_scored'])}")
     _print_seeds(results, say)
     _print_tests(results, say)
     for sentence in results["warnings"]:
