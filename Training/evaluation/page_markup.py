@@ -15,11 +15,11 @@ class Markup(str):
     __slots__ = ()
 
 
-def tag(name: str, *children: object, **attributes: object) -> Markup:
+def tag(name: str, /, *children: object, **attributes: object) -> Markup:
     """An element. Children: text (escaped), Markup, or sequences of both; None is left out.
 
-    Attributes: ``class_`` for class, ``view_box`` for view-box is NOT translated: SVG's own camel-case names
-    are given as they are. An underscore becomes a hyphen. None leaves the attribute out.
+    Attributes: an underscore becomes a hyphen and one at the end is dropped (``class_``, ``stroke_width``);
+    capital letters stay (``viewBox``). None leaves the attribute out.
     """
     written = "".join(
         f' {key.rstrip("_").replace("_", "-")}="{escape(_text(value))}"'
@@ -62,17 +62,27 @@ def table(
     caption: str,
     heads: Sequence[object],
     lines: Iterable[Sequence[object]],
-    class_: str = "numbers",
+    groups: Sequence[tuple[str, int]] = (),
     last_is_total: bool = False,
+    class_: str = "numbers",
 ) -> Markup:
     """A table in a frame that scrolls by itself where the window is narrow.
 
-    The first cell of each line is its header. last_is_total: whether the last line is set apart.
+    The first cell of each line is its header. groups: headings above the heads, with the columns that each
+    spans. last_is_total: whether the last line is set apart.
     """
     rows = [
         tag("tr", tag("th", line[0], scope="row"), [tag("td", cell) for cell in line[1:]]) for line in lines
     ]
-    head = tag("thead", tag("tr", [tag("th", text, scope="col") for text in heads]))
+    above = [
+        tag("th", text, scope="colgroup", colspan=span) if text else tag("td", colspan=span)
+        for text, span in groups
+    ]
+    head = tag(
+        "thead",
+        tag("tr", above, class_="groups") if groups else None,
+        tag("tr", [tag("th", text, scope="col") for text in heads]),
+    )
     foot = tag("tfoot", rows.pop()) if last_is_total and rows else None
     body = tag("table", tag("caption", caption), head, tag("tbody", rows), foot, class_=class_)
     return tag("div", body, class_="scroll", tabindex="0", role="region", aria_label=caption)
