@@ -13,7 +13,6 @@ again goes on where it was stopped.
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import shutil
 import sys
 import tempfile
@@ -27,6 +26,7 @@ from evaluation.candidates import Candidate, check_organs, cross_validation, ens
 from evaluation.document import build, read_others
 from evaluation.metrics import Rules
 from evaluation.options import choose_cases, parse
+from evaluation.page import write_page
 from evaluation.runner import Runner, Settings
 from evaluation.store import LABELS, Store, make_folder
 from evaluation.tables import print_results, write_cases, write_summary
@@ -68,7 +68,9 @@ def run(options: argparse.Namespace, console: Console) -> None:
         runner = Runner(data, organs, settings, Store(options.out), console)
         rows = runner.run(candidates)
         results = build(data, about, candidates, organs, rows, rules, settings.islands, against)
+        console.status("Drawing the page")
         write_all(options.out, results, runner, candidates)
+        console.clear()
     if not options.keep_labels:
         shutil.rmtree(options.out / LABELS, ignore_errors=True)
     print_results(results, console.say)
@@ -88,10 +90,6 @@ def write_all(out: Path, results: dict[str, Any], runner: Runner, candidates: Se
     write_json(out / "results.json", results, overwrite=True)
     write_cases(out / "cases.csv", results)
     write_summary(out / "summary.csv", results)
-    if importlib.util.find_spec("evaluation.page") is None:
-        return
-    from evaluation.page import write_page
-
     write_page(out / "index.html", results, lambda model, case: runner.look_up(by_name[model], case))
 
 

@@ -120,10 +120,10 @@ def _pictures(choice: Choice, reference: Scan, result: Scan) -> Iterator[tuple[M
         return
     largest = int(either.argmax())
     different = int(np.count_nonzero(expected ^ found, axis=(1, 2)).argmax())
-    yield _picture(choice, reference, result, largest, expected[largest] | found[largest], "largest section")
-    if different != largest:
-        shown = expected[different] | found[different]
-        yield _picture(choice, reference, result, different, shown, "largest difference")
+    names = {largest: "largest section"}
+    names[different] = "largest section and difference" if different == largest else "largest difference"
+    for index, name in names.items():
+        yield _picture(choice, reference, result, index, expected[index] | found[index], name)
 
 
 def _picture(
@@ -150,7 +150,7 @@ def _picture(
         *_bar(right, bottom, side),
     ]
     view = f"{left:.2f} {top:.2f} {side:.2f} {bottom - top:.2f}"
-    return tag("svg", parts, viewBox=view, role="img", aria_label=said, class_="ct"), f"{name}, {place}"
+    return tag("svg", parts, viewBox=view, role="img", aria_label=said, class_="ct"), f"{name}\n{place}"
 
 
 def _around(shown: np.ndarray, scan: Scan) -> tuple[tuple[float, float], ...]:

@@ -10,7 +10,9 @@ from .page_markup import MISSING, Markup, folded, number, section, table, tag
 from .page_results import CEILING, DSC, NATIVE, NETWORK, Column, Found, Shade
 from .summary import MEAN
 
+MOST_FAILURES = 30  # that are listed unfolded
 MANY = 4  # models, from which on tables of single models are folded
+SCORES = "numbers scores"  # class of the tables whose first numbers are the headline
 _SIGNIFICANT = 0.05
 
 
@@ -33,7 +35,7 @@ def interval(entry: dict[str, Any], column: Column = DSC) -> str:
     """The 95 % interval."""
     if entry.get("low") is None or entry.get("high") is None:
         return MISSING
-    return f"{number(entry['low'], column.form)} to {number(entry['high'], column.form)}"
+    return f"{number(entry['low'], column.form)} – {number(entry['high'], column.form)}"
 
 
 def comparison(found: Found) -> Markup | None:
@@ -41,7 +43,7 @@ def comparison(found: Found) -> Markup | None:
     if len(found.names) < 2:
         return None
     lines = [[name, *_cells(found, name, MEAN)] for name in found.names]
-    whole = table("Mean over the organs", ["Model", *_heads(found)], lines, _groups(found))
+    whole = table("Mean over the organs", ["Model", *_heads(found)], lines, _groups(found), class_=SCORES)
     lines = []
     for organ in [*found.organs, None]:
         key = organ.name if organ else MEAN
@@ -59,6 +61,7 @@ def comparison(found: Found) -> Markup | None:
         ["Organ", *found.names],
         lines,
         last_is_total=True,
+        class_="numbers compared",
     )
     return section("Models side by side", "models", whole, organs)
 
@@ -71,7 +74,9 @@ def organs(found: Found) -> Markup:
         lines = [[name_of(organ), *_cells(found, name, organ.name)] for organ in found.organs_of(name)]
         lines.append(["Mean", *_cells(found, name, MEAN)])
         heads = ["Organ", *_heads(found)]
-        whole = table(f"{name}: mean ± standard deviation over cases", heads, lines, _groups(found), True)
+        whole = table(
+            f"{name}: mean ± standard deviation over cases", heads, lines, _groups(found), True, SCORES
+        )
         unknown = model.get("not_scored")
         note = f"Not scored, because the data do not hold them: {', '.join(unknown)}." if unknown else None
         content = [whole, tag("p", note, class_="note") if note else None]
@@ -90,29 +95,38 @@ def organs(found: Found) -> Markup:
     )
 
 
+def _beside(found: Found) -> list[Column]:
+    """Metrics that are told on all three grids."""
+    return [DSC, *([found.distance] if found.distance else [])]
+
+
+def _alone(found: Found) -> list[Column]:
+    """Metrics that are told on the native grid only."""
+    return [column for column in found.columns if column not in _beside(found)]
+
+
 def _heads(found: Found) -> list[str]:
-    native = ["DSC", "95 % interval", *(column.title for column in found.columns if column is not DSC)]
-    other = ["DSC", *([found.distance.title] if found.distance else [])]
-    return [*native, *other, *other, "Cases", "Failures"]
+    heads = []
+    for column in _beside(found):
+        heads += ["own grid", *(["95 % interval"] if column is DSC else []), "network", "ceiling"]
+    return [*heads, *(column.title for column in _alone(found)), "Cases", "Failures"]
 
 
 def _groups(found: Found) -> list[tuple[str, int]]:
-    others = 2 if found.distance else 1
-    native = len(found.columns) + 1
-    return [("", 1), ("Scan's own grid", native), ("Network's size", others), ("Ceiling", others), ("", 2)]
+    beside = [(column.title, 4 if column is DSC else 3) for column in _beside(found)]
+    return [("", 1), *beside, ("Scan's own grid", len(_alone(found))), ("", 2)]
 
 
 def _cells(found: Found, model: str, organ: str) -> list[object]:
-    head = found.summary(model, organ)
-    cells: list[object] = [spread(head), interval(head)]
-    cells += [
-        spread(found.summary(model, organ, column.metric), column)
-        for column in found.columns
-        if column is not DSC
-    ]
-    for grid in (NETWORK, CEILING):
-        for column in (DSC, *([found.distance] if found.distance else [])):
+    cells: list[object] = []
+    for column in _beside(found):
+        entry = found.summary(model, organ, column.metric)
+        cells += [spread(entry, column), *([interval(entry)] if column is DSC else [])]
+        for grid in (NETWORK, CEILING):
             cells.append(number(found.summary(model, organ, column.metric, grid).get("mean"), column.form))
+    for column in _alone(found):
+        cells.append(number(found.summary(model, organ, column.metric).get("mean"), column.form))
+    head = found.summary(model, organ)
     failures = head.get("failures")
     marked = tag("strong", failures, class_="bad") if failures else number(failures, "d")
     return [*cells, number(head.get("cases"), "d"), marked]

@@ -13,7 +13,7 @@ import numpy as np
 
 from .page_markup import Markup, number, tag
 
-WIDTH, LANE, LEFT, RIGHT, TOP, BOTTOM = 760, 30, 178, 18, 12, 44
+WIDTH, LANE, LEFT, RIGHT, TOP, BOTTOM = 660, 30, 168, 12, 12, 44
 DOT = 4.0
 PANEL_WIDTH, PANEL_HEIGHT = 240, 180
 _LOG_TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
