@@ -30,7 +30,7 @@ LookUp = Callable[[str, str], tuple[Volume, np.ndarray, np.ndarray]]
 
 MARGIN_MM, SMALLEST_MM = 16.0, 90.0
 MOST_PIXELS = 180  # across a picture: larger sections are averaged down to this
-MOST_PICTURES = 170  # on a page, with about 20 kB each
+MOST_PICTURES = 240  # on a page, with about 15 kB each: three models of 13 organs
 GREY_STEP = 4  # 64 greys: as many as eyes tell apart, and a third less data
 _BARS_MM = (50, 20, 10)
 

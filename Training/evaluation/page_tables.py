@@ -222,10 +222,9 @@ def failures(found: Found) -> Markup:
         for row in rows
     ]
     heads = ["Model", "Case", "Organ", "What happened", "Reference ml", "Found ml"]
-    whole = table(f"{len(rows)} failures on the scan's own grid", heads, lines, class_="words")
-    return section(
-        "Failures", "failures", whole if len(rows) <= 30 else folded(f"{len(rows)} failures", whole)
-    )
+    count = f"{len(rows)} failure{'s' * (len(rows) != 1)}"
+    whole = table(f"{count} on the scan's own grid", heads, lines, class_="words")
+    return section("Failures", "failures", whole if len(rows) <= MOST_FAILURES else folded(count, whole))
 
 
 def cases(found: Found) -> Markup:
