@@ -15,7 +15,7 @@ export CT OUT WEIGHTS DEVICE
 
 PYTHON := .venv/bin/python
 
-.PHONY: help setup segment test lint bench test-slicer-5.12 test-python-3.12
+.PHONY: help setup segment test lint bench train-demo test-slicer-5.12 test-python-3.12
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' Makefile
@@ -36,6 +36,9 @@ bench: setup ## Measure: complexity on real tensors, speed, memory, what the geo
 	@for bench in Testing/bench/bench_*.py; do \
 	  echo "== $$bench =="; PYTHONPATH=Testing:IUINetSegmentation $(PYTHON) "$$bench"; \
 	done
+
+train-demo: setup ## A whole training on generated data in the official layout, in runs/demo (minutes)
+	@$(PYTHON) Training/demo.py
 
 test-slicer-5.12: ## The MRML tests on the MRML classes of Slicer 5.12
 	@Testing/tools/setup.sh --venv .venv-slicer-5.12 --slicer-core 5.12.4

@@ -1,49 +1,172 @@
 #!/usr/bin/env python3
-"""Train IUINet on synthetic CT made from label maps.
+"""Train IUINet by a recipe, on prepared data or on synthetic CT made from label maps.
 
-    python Training/train.py --config Training/config/tiny.toml --run runs/tiny --cache runs/cache
+    python Training/train.py --config Training/config/better.toml --data /data/prepared --run runs/first
+    python Training/train.py --config Training/config/paper.toml --data /data/prepared --run runs/paper \\
+        --set data.split=transunet-inner run.seed=2
+    python Training/train.py --config Training/config/tiny.toml --anatomy-cache runs/anatomies --run runs/tiny
+    torchrun --nproc-per-node 4 Training/train.py --config ... --set optimiser.batch=4
 
-Run the same command again after an interruption: it goes on from the last checkpoint in the run folder.
+The same command again goes on with a training that was stopped or killed, and does nothing for one that is
+finished. Ctrl-C ends it after the step that is under way.
 """
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
-import json
+import os
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 
+from dataset.prepared import PreparedData, open_prepared
 from fitting.loop import train
-from fitting.options import read_options
-from fitting.state import CHECKPOINT
-from synthesis import data_folder, load
+from fitting.processes import leave
+from fitting.recipe import Recipe
+from fitting.recipe_file import read_recipe
+from fitting.recorder import clear_run
+from fitting.task import make_task
+from records.run_folder import CURVES
+from synthesis import Anatomy, data_folder, load
+
+from iuinet.cli.console import Console
+from iuinet.cli.frame import run_command
+from iuinet.errors import Cancelled, UsageError
 
 
 def main(arguments: list[str] | None = None) -> int:
     """The command; returns the exit status."""
+    return run_command(lambda: _parse(arguments), run)
+
+
+def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    parser.add_argument("--config", type=Path, help="TOML file with options (see Training/config)")
-    parser.add_argument("--run", type=Path, required=True, help="folder for checkpoint and log")
-    parser.add_argument("--cache", type=Path, required=True, help="folder for prepared label maps")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change an option")
-    parser.add_argument("--limit-steps", type=int, help="stop after this many steps in all")
-    parser.add_argument("--restart", action="store_true", help="forget the run folder's checkpoint")
-    options = parser.parse_args(arguments)
-    try:
-        settings = read_options(options.config, options.set)
-        anatomies = [load(name, data_folder(), options.cache) for name in settings.anatomies]
-    except (ValueError, FileNotFoundError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    add = parser.add_argument
+    add("--config", type=Path, metavar="FILE", help="recipe in TOML (see Training/config)")
+    add("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="change the recipe")
+    add("--data", type=Path, metavar="DIR", help="folder that prepare.py made")
+    add("--anatomy-cache", type=Path, metavar="DIR", help="folder for label maps of synthetic phases")
+    add("--run", type=Path, required=True, metavar="DIR", help="folder of this training")
+    add("--start", metavar="ID|FILE", help="start from the weights of a model, also for other organs")
+    add("--device", default="auto", help="auto, cpu, cuda or cuda:N (default auto)")
+    add("--partial", action="store_true", help="go on although cases of the split are missing")
+    add("--limit-steps", type=int, metavar="N", help="stop after this step; a later run goes on")
+    add("--dry-run", action="store_true", help="check recipe and data, say what would be trained, and end")
+    add("--debug", action="store_true", help="show tracebacks and what libraries say")
+    choice = parser.add_mutually_exclusive_group()
+    choice.add_argument("--resume", action="store_true", help="go on although the recipe has changed")
+    choice.add_argument("--restart", action="store_true", help="remove the training in --run, begin anew")
+    return parser.parse_args(arguments)
+
+
+def run(options: argparse.Namespace, console: Console) -> None:
+    """Read, check, train."""
+    if options.limit_steps is not None and options.limit_steps < 1:
+        raise UsageError(f"--limit-steps is {options.limit_steps}", hint="Give a number above 0.")
+    recipe = read_recipe(options.config, options.set)
+    data = open_prepared(options.data) if options.data else None
+    anatomies = _anatomies(recipe, options.anatomy_cache)
+    if _first():
+        _tell(options, recipe, data, anatomies, console)
+    if options.dry_run:
+        return
     if options.restart:
-        (options.run / CHECKPOINT).unlink(missing_ok=True)
-    options.run.mkdir(parents=True, exist_ok=True)
-    (options.run / "options.json").write_text(json.dumps(dataclasses.asdict(settings), indent=1) + "\n")
-    train(settings, anatomies, options.run, options.limit_steps, lambda line: print(line, flush=True))
-    return 0
+        clear_run(options.run, console.say)
+    with stop_on_signal() as asked:
+        try:
+            train(
+                recipe,
+                data,
+                options.run,
+                device=options.device,
+                stop=lambda seconds, steps: bool(asked),
+                limit_steps=options.limit_steps,
+                console=console,
+                partial=options.partial,
+                anatomies=anatomies,
+                start=options.start,
+                resume=options.resume,
+            )
+        finally:
+            leave()
+    if asked:
+        raise Cancelled(
+            "the training was stopped", hint="A checkpoint was written: the same command goes on from there."
+        )
+    if _first():
+        console.say(f"The run is in {options.run}; its curves are in {CURVES}.")
+
+
+def _first() -> bool:
+    """Whether this is the one process that speaks."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
+def _anatomies(recipe: Recipe, cache: Path | None) -> tuple[Anatomy, ...]:
+    if not recipe.synthetic:
+        return ()
+    if cache is None:
+        raise UsageError(
+            "the recipe trains on synthetic CT, and no folder for its label maps was named",
+            hint="Name one: --anatomy-cache FOLDER. It is filled from the data in IUINET_DATA.",
+            code="no-anatomies",
+        )
+    try:
+        return tuple(load(name, data_folder(), cache) for name in recipe.synthesis.anatomies)
+    except (ValueError, FileNotFoundError) as error:
+        raise UsageError(
+            f"a label map cannot be had: {error}",
+            hint="Set IUINET_DATA to the folder with the label maps, or correct synthesis.anatomies.",
+            code="no-anatomies",
+        ) from error
+
+
+def _tell(
+    options: argparse.Namespace,
+    recipe: Recipe,
+    data: PreparedData | None,
+    anatomies: tuple[Anatomy, ...],
+    console: Console,
+) -> None:
+    """Say what is trained on what."""
+    task = make_task(recipe, data, anatomies, options.start, options.partial)
+    console.say(f"network   {recipe.network.preset}, input {task.config.size}^3, {len(task.names)} organs")
+    console.say(f"organs    {', '.join(task.names)}")
+    said = task.provenance
+    console.say(
+        f"data      {said['name']}, split {said['split']}: {len(said['train'])} to train, "
+        f"{len(said['validation'])} to select, {len(said['test'])} to test"
+    )
+    console.say(f"          {said['statement']}")
+    for phase in recipe.phases:
+        steps = task.steps_per_epoch(phase)
+        console.say(f"phase     {phase.name}: {phase.data}, up to {phase.epochs} epochs of {steps} steps")
+    for sentence in task.start.sentences if task.start else ():
+        console.say(f"start     {sentence}")
+
+
+@contextmanager
+def stop_on_signal() -> Iterator[list[int]]:
+    """A list that Ctrl-C and SIGTERM put their number into; a second Ctrl-C interrupts at once."""
+    asked: list[int] = []
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        if asked and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        asked.append(number)
+
+    numbers = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, ask) for number in numbers}
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 if __name__ == "__main__":

@@ -1,107 +1,272 @@
-"""The loop: synthesise a scan, one step, keep the average, log, save."""
+"""The training: phases of epochs of steps, validated, recorded, and able to go on from any kill."""
 
 from __future__ import annotations
 
-import json
-import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
-from synthesis import IGNORE, Anatomy, generate
+from dataset.prepared import PreparedData
+from records.run_folder import BEST, LAST
+from records.surroundings import environment
+from torch import nn
 
-from iuinet.network import IUINet
-from iuinet.preprocessing import apply_window
+from iuinet.devices import choose_device
+from iuinet.errors import IUINetError
+from iuinet.network import IUINet, IUINetConfig
 
-from .loss import deep_loss
-from .options import Options
-from .state import CHECKPOINT, Average, load_state, save_state
+from .engine import MOST_SKIPPED, Engine
+from .processes import Processes, join
+from .progress import Progress
+from .recipe import Phase, Recipe
+from .recorder import Recorder, Screen, Silent, check_space, find_run
+from .schedule import after_validation, learning_rate, stops_early
+from .task import Task, make_task
+from .timing import Pace
+from .validation import Validation, validate
 
-LOG = "log.jsonl"
+Stop = Callable[[float, int], bool]
 
 
 def train(
-    options: Options,
-    anatomies: list[Anatomy],
+    recipe: Recipe,
+    data: PreparedData | None,
     folder: Path,
-    limit: int | None = None,
-    show: Callable[[str], None] = print,
+    *,
+    build: Callable[[IUINetConfig], nn.Module] | None = None,
+    device: str = "auto",
+    stop: Stop | None = None,
+    limit_steps: int | None = None,
+    console: Screen | None = None,
+    partial: bool = False,
+    anatomies: Sequence = (),
+    start: str | Path | None = None,
+    resume: bool = False,
 ) -> Path:
-    """Train in the folder, going on from its checkpoint if there is one; returns the checkpoint's path.
+    """Train in a folder, or go on with the unfinished training of the same recipe in it.
 
-    limit: stop after this many steps in all. show: takes a line of progress every ten steps.
+    build: makes another network than IUINet. stop: asked after every step with the seconds spent on steps and
+    the number of steps so far; a run that it stops can go on later. limit_steps: the same by a number alone.
+    partial, anatomies, start: see ``make_task``. resume: go on although the recipe has changed.
+    Gives the path of the best checkpoint, of the last where nothing was validated.
+    Raises IUINetError: UsageError, InputRefused, WeightsError, OutputError, "loss-not-finite".
     """
-    torch.set_num_threads(options.threads)
-    torch.manual_seed(options.seed)
-    folder.mkdir(parents=True, exist_ok=True)
-    net = IUINet(options.network).train()
-    average = Average(net, options.average)
-    optimiser = torch.optim.Adam(net.parameters(), lr=options.learning_rate, betas=options.betas)
-    done = load_state(folder, net, average, optimiser)
-    last = min(options.steps, limit if limit is not None else options.steps)
-    started, recent = time.monotonic(), None
-    with open(folder / LOG, "a") as log:
-        for step in range(done, last):
-            entry = _step(options, anatomies, net, average, optimiser, step)
-            log.write(json.dumps(entry) + "\n")
-            log.flush()
-            recent = entry["loss"] if recent is None else 0.97 * recent + 0.03 * entry["loss"]
-            if (step + 1) % 10 == 0 or step + 1 == last:
-                seconds = (time.monotonic() - started) / (step + 1 - done)
-                show(_line(options, step + 1, last, recent, seconds))
-            if (step + 1) % options.checkpoint_every == 0 or step + 1 == last:
-                save_state(folder, net, average, optimiser, step + 1, options)
-    return folder / CHECKPOINT
+    chosen = choose_device(device)
+    processes, chosen = join(chosen)
+    if recipe.run.threads:
+        torch.set_num_threads(recipe.run.threads)
+    recipe_batch = recipe.optimiser
+    processes.check_batch(recipe_batch.batch, recipe_batch.micro_batch)
+    task = make_task(recipe, data, anatomies, start, partial)
+    screen = (console or Silent()) if processes.first else Silent()
+    training = Training(task, folder, chosen, processes, screen, build, resume)
+    return training.run(stop or (lambda seconds, steps: False), limit_steps)
 
 
-def _step(
-    options: Options,
-    anatomies: list[Anatomy],
-    net: IUINet,
-    average: Average,
-    optimiser: torch.optim.Optimizer,
-    step: int,
-) -> dict:
-    """One step on one new scan; returns the line for the log."""
-    size, begun = options.stage_size(step), time.monotonic()
-    image, labels, name = draw(options, anatomies, step, size)
-    drawn = time.monotonic()
-    for group in optimiser.param_groups:
-        group["lr"] = options.rate(step)
-    loss = deep_loss(net(image), labels, torch.tensor(options.class_weights), IGNORE)
-    optimiser.zero_grad(set_to_none=True)
-    loss.backward()
-    norm = float(torch.nn.utils.clip_grad_norm_(net.parameters(), options.clip))
-    # One broken scan must not end hours of work: its step is left out.
-    if math.isfinite(norm):
-        optimiser.step()
-        average.update(net, step)
-    return {
-        "step": step + 1,
-        "size": size,
-        "anatomy": name,
-        "loss": round(float(loss.detach()), 4),
-        "norm": round(norm, 2) if math.isfinite(norm) else None,
-        "synthesis_s": round(drawn - begun, 3),
-        "step_s": round(time.monotonic() - begun, 3),
-    }
+class Training:
+    """One run in one process."""
 
+    def __init__(
+        self,
+        task: Task,
+        folder: Path,
+        device: torch.device,
+        processes: Processes,
+        screen: Screen,
+        build: Callable[[IUINetConfig], nn.Module] | None = None,
+        resume: bool = False,
+    ) -> None:
+        self.task, self.recipe, self.folder = task, task.recipe, folder
+        self.device, self.processes, self.screen = device, processes, screen
+        self.checkpoint = find_run(folder, task.document(), resume)
+        torch.manual_seed(self.recipe.run.seed)
+        net = (build or IUINet)(task.config)
+        if task.start:
+            net.load_state_dict(task.start.tensors)
+        self.engine = Engine(net, self.recipe, task.names, device, processes)
+        self.progress = Progress()
+        if self.checkpoint:
+            tensors, document = self.checkpoint
+            self.engine.load(tensors, document["scaler"])
+            self.progress = Progress.from_json(document["progress"])
+            if self.progress.finished and document["recipe"] != self.recipe.to_dict():
+                self.progress.finished = False
+        self.validation_samples = task.validation(device)
+        said = task.document()
+        if self.checkpoint:
+            said["start"] = self.checkpoint[1].get("start")
+        self.recorder = Recorder(folder, said, environment(device, processes.count), screen)
+        self._last_saved = self.progress.step
 
-def draw(
-    options: Options, anatomies: list[Anatomy], step: int, size: int
-) -> tuple[torch.Tensor, torch.Tensor, str]:
-    """Network input (1, 1, S, S, S), labels int64 (1, S, S, S), anatomy's name: a function of the step."""
-    # Seeds of neighbouring steps and runs must not overlap: 2654435761 is Knuth's multiplicative constant.
-    seed = (options.seed * 1_000_003 + step) * 2654435761 % 2**31
-    choice = torch.Generator().manual_seed(seed)
-    index = int(torch.multinomial(torch.tensor(options.weights[: len(anatomies)]), 1, generator=choice))
-    sample = generate(anatomies[index], seed, size, donors=anatomies)
-    return apply_window(sample.image, options.window), sample.labels.long()[None], anatomies[index].name
+    def run(self, stop: Stop, limit_steps: int | None) -> Path:
+        """Train until the end, or until it is told to stop; gives the checkpoint's path."""
+        if self.progress.finished:
+            self.screen.say(f"This training is finished: {self.progress.step} steps in {self.folder}.")
+            return self._result()
+        if self.processes.first:
+            copies = {"sgd": 1}.get(self.recipe.optimiser.name, 2)
+            check_space(self.folder, self.engine.net.state_dict(), copies + bool(self.engine.average))
+            self.recorder.begin(self.checkpoint)
+        self.checkpoint = None  # its tensors are not needed any more
+        try:
+            self._phases(stop, limit_steps)
+        finally:
+            if self.processes.first:
+                self.recorder.close()
+        return self._result()
 
+    def _phases(self, stop: Stop, limit_steps: int | None) -> None:
+        self.pace = Pace(self.task)
+        while True:
+            reason = self._phase(self.recipe.phases[self.progress.phase], stop, limit_steps)
+            if reason is None:  # told to stop
+                self._save(LAST)
+                self.screen.say(
+                    f"Stopped after step {self.progress.step}; the same command goes on from there."
+                )
+                return
+            self.screen.say(reason)
+            self.progress.finished = self.progress.phase + 1 == len(self.recipe.phases)
+            if not self.progress.finished:
+                self.progress.next_phase()
+            self._save(LAST)
+            if self.processes.first:
+                self.recorder.draw(now=True)
+            if self.progress.finished:
+                if self.processes.first:
+                    self.recorder.record.ended(self.progress.step, reason)
+                return
 
-def _line(options: Options, step: int, last: int, loss: float, seconds: float) -> str:
-    """Progress in one line. The time left counts voxels: twice the edge is eight times the work."""
-    size = options.stage_size(step - 1)
-    minutes = sum((options.stage_size(n) / size) ** 3 for n in range(step, last)) * seconds / 60
-    return f"step {step}/{last}  size {size}  loss {loss:.3f}  {seconds:.2f} s/step  {minutes:.0f} min left"
+    def _phase(self, phase: Phase, stop: Stop, limit_steps: int | None) -> str | None:
+        """Train a phase to its end; gives why it ended, None if it was told to stop before."""
+        progress, per_epoch = self.progress, self.task.steps_per_epoch(phase)
+        if progress.phase_step == 0 and progress.phase and not phase.keep_optimiser:
+            self.engine.new_optimiser()
+        self.samples = self.task.samples(progress.phase, self.device)
+        while progress.epoch < phase.epochs:
+            while progress.phase_step < (progress.epoch + 1) * per_epoch:
+                if limit_steps is not None and progress.step >= limit_steps:
+                    return None
+                if self._step(phase, per_epoch, stop):
+                    return None
+            if self._end_epoch(phase, per_epoch):
+                return (
+                    f"The phase {phase.name} ended in epoch {progress.epoch}: no lower validation loss for "
+                    f"{phase.stop_patience} epochs."
+                )
+        return f"The phase {phase.name} ended after its {phase.epochs} epochs."
+
+    def _step(self, phase: Phase, per_epoch: int, stop: Stop) -> bool:
+        """One step; gives whether the training was told to stop."""
+        progress, settings = self.progress, self.recipe.optimiser
+        began = time.perf_counter()
+        rate = learning_rate(phase, progress.phase_step, per_epoch * phase.epochs, progress.drops)
+        numbers = [progress.phase_step * settings.batch + n for n in range(settings.batch)]
+        size = self.recipe.size_of(phase)
+        samples = (self.samples.sample(number, size) for number in self.processes.mine(numbers))
+        wants_stop = stop(progress.seconds, progress.step)
+        if wants_stop and self.processes.count == 1:
+            return True
+        result = self.engine.step(samples, rate, progress.step, wants_stop)
+        progress.step, progress.phase_step = progress.step + 1, progress.phase_step + 1
+        progress.loss_sum, progress.loss_steps = progress.loss_sum + result.loss, progress.loss_steps + 1
+        progress.skipped = 0 if result.taken else progress.skipped + 1
+        seconds = time.perf_counter() - began
+        progress.seconds += seconds
+        self._check_skipped(rate)
+        if self.processes.first:
+            entry = {"phase": phase.name, "epoch": progress.epoch + 1, "step": progress.step}
+            entry |= {"loss": result.loss, "learning_rate": rate, "gradient_norm": result.norm}
+            names = [self.samples.name(number) for number in numbers]
+            self.recorder.history.step({**entry, "seconds": round(seconds, 4), "samples": names})
+            self._show(phase, per_epoch, rate, seconds)
+            if self.recorder.due(progress.step - self._last_saved, self.recipe.run.checkpoint_every):
+                self._save(LAST)
+        return result.stop
+
+    def _check_skipped(self, rate: float) -> None:
+        if self.progress.skipped >= MOST_SKIPPED and self.engine.precision.chosen != "fp16":
+            raise IUINetError(
+                f"the gradients of {MOST_SKIPPED} steps in a row, up to step {self.progress.step}, were not "
+                f"finite (learning rate {rate:g})",
+                hint="The last checkpoint is whole. Lower the learning rate, and go on with --resume.",
+                code="gradient-not-finite",
+            )
+
+    def _show(self, phase: Phase, per_epoch: int, rate: float, seconds: float) -> None:
+        progress = self.progress
+        self.pace.step(self.recipe.size_of(phase), seconds)
+        self.recorder.line.update(
+            phase.name,
+            progress.epoch + 1,
+            phase.epochs,
+            progress.phase_step - progress.epoch * per_epoch,
+            per_epoch,
+            progress.loss_sum / progress.loss_steps,
+            self.latest_dsc,
+            rate,
+            self.pace.seconds_left(progress),
+        )
+
+    latest_dsc: float | None = None
+
+    def _end_epoch(self, phase: Phase, per_epoch: int) -> bool:
+        """Validate, record and select; gives whether the phase stops early."""
+        progress = self.progress
+        progress.epoch += 1
+        found, better = None, False
+        due = progress.epoch % self.recipe.run.validate_every == 0 or progress.epoch == phase.epochs
+        if self.validation_samples is not None and due:
+            found = self._validate(phase)
+            self.latest_dsc = found.dsc
+            better = after_validation(phase, progress, found.loss, found.dsc or 0.0)
+        if self.processes.first:
+            self._record_epoch(phase, per_epoch, found)
+        progress.loss_sum, progress.loss_steps = 0.0, 0
+        progress.rows += 1
+        if better:
+            self._save(BEST)
+        if self.processes.first:
+            self.recorder.draw()
+        return found is not None and stops_early(phase, progress)
+
+    def _validate(self, phase: Phase) -> Validation:
+        began = time.perf_counter()
+        self.engine.net.eval()
+        found = validate(
+            self.engine.forward_averaged(),
+            self.validation_samples,
+            self.recipe.size_of(phase),
+            self.recipe.data.window,
+            self.task.names,
+            self.engine.loss,
+            self.engine.precision,
+            self.processes,
+        )
+        self.engine.net.train()
+        self.pace.validation(time.perf_counter() - began)
+        return found
+
+    def _record_epoch(self, phase: Phase, per_epoch: int, found: Validation | None) -> None:
+        progress = self.progress
+        rate = learning_rate(phase, progress.phase_step - 1, per_epoch * phase.epochs, progress.drops)
+        entry = {"phase": phase.name, "epoch": progress.epoch, "step": progress.step}
+        entry |= {"train_loss": progress.loss_sum / max(1, progress.loss_steps), "learning_rate": rate}
+        entry["seconds"] = round(progress.seconds, 1)
+        if found:
+            entry |= {"validation_loss": found.loss, "mean_dsc": found.dsc, "dsc": found.organs}
+        self.recorder.history.epoch(entry)
+
+    def _save(self, name: str) -> None:
+        if not self.processes.first:
+            return
+        tensors = self.engine.tensors() if name == LAST else self.engine.best_tensors()
+        phase = self.recipe.phases[self.progress.phase].name
+        self.recorder.save(name, tensors, self.progress, phase, self.engine.precision.to_json())
+        if name == LAST:
+            self._last_saved = self.progress.step
+
+    def _result(self) -> Path:
+        best = self.folder / BEST
+        return best if best.is_file() else self.folder / LAST

@@ -1,4 +1,8 @@
-"""The loss: weighted cross-entropy plus Dice over the classes that are there, at four scales."""
+"""The loss: cross-entropy plus Dice over the classes that are there, at every scale of the network's output.
+
+The paper names no loss; this one is our choice. It is a mean over samples of a value that each sample has by
+itself, so that it does not matter how the samples are spread over forward passes and processes.
+"""
 
 from __future__ import annotations
 
@@ -7,39 +11,62 @@ from collections.abc import Sequence
 import torch
 from torch.nn.functional import cross_entropy, one_hot
 
-SCALES = (1.0, 0.5, 0.25, 0.125)
+from .recipe import LossRecipe
+
+UNKNOWN = 255  # voxels with this label have no say
 
 
-def deep_loss(
-    outputs: Sequence[torch.Tensor], labels: torch.Tensor, class_weights: torch.Tensor, ignore: int
-) -> torch.Tensor:
-    """Sum of the loss at the first four scales, weighted by SCALES.
+class Loss:
+    """``loss(outputs, labels)``. settings: of the recipe. organs: names in channel order."""
 
-    outputs: logits (B, C, H/2^s, ...), finest first. labels: int64 (B, H, W, D), ``ignore`` where unknown.
-    Coarser labels are every second voxel's, taken near each coarse voxel's centre.
+    def __init__(
+        self, settings: LossRecipe, organs: Sequence[str], device: torch.device | str = "cpu"
+    ) -> None:
+        self.settings = settings
+        weights = [settings.class_weights.get(name, 1.0) for name in ("background", *organs)]
+        self.class_weights = torch.tensor(weights, device=device)
+
+    def __call__(self, outputs: torch.Tensor | Sequence[torch.Tensor], labels: torch.Tensor) -> torch.Tensor:
+        """The loss of every sample, (B,).
+
+        outputs: logits (B, C, H/2^s, ...), finest first, or the finest alone. labels: int64 (B, H, W, D), 255
+        where unknown. Coarser labels are every second voxel's, taken near each coarse voxel's centre.
+        """
+        outputs = [outputs] if isinstance(outputs, torch.Tensor) else outputs
+        total = outputs[0].new_zeros(len(labels), dtype=torch.float32)
+        for weight, logits in zip(self.settings.scales, outputs, strict=False):
+            if weight:
+                step = labels.shape[1] // logits.shape[2]
+                at = slice(step // 2, None, step)
+                total = total + weight * self.at_one_scale(logits.float(), labels[:, at, at, at])
+        return total
+
+    def at_one_scale(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Weighted cross-entropy and Dice, (B,), of logits (B, C, H, W, D) against labels (B, H, W, D)."""
+        known = labels != UNKNOWN
+        truth = torch.where(known, labels, 0)
+        return self.settings.entropy * self._entropy(logits, truth, known) + (
+            self.settings.dice * dice_loss(logits, truth, known)
+        )
+
+    def _entropy(self, logits: torch.Tensor, truth: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+        weights = self.class_weights[truth] * known
+        values = cross_entropy(logits, truth, reduction="none") * weights
+        axes = (1, 2, 3)
+        return values.sum(axes) / weights.sum(axes).clamp(min=1e-6)
+
+
+def dice_loss(logits: torch.Tensor, truth: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+    """1 - soft Dice, mean over the organs that are in a sample, (B,); 0 for a sample without any.
+
+    Background is no organ. Where nothing is known (``known`` false), nothing counts.
     """
-    total = outputs[0].new_zeros((), dtype=torch.float32)
-    for weight, logits in zip(SCALES, outputs, strict=False):
-        step = labels.shape[1] // logits.shape[2]
-        at = slice(step // 2, None, step)
-        total = total + weight * single_loss(logits.float(), labels[:, at, at, at], class_weights, ignore)
-    return total
-
-
-def single_loss(
-    logits: torch.Tensor, labels: torch.Tensor, class_weights: torch.Tensor, ignore: int
-) -> torch.Tensor:
-    """Cross-entropy and Dice of logits (B, C, H, W, D) against labels (B, H, W, D)."""
-    known = labels != ignore
-    if not known.any():
-        return logits.sum() * 0
-    entropy = cross_entropy(logits, labels, class_weights, ignore_index=ignore)
     classes = logits.shape[1]
-    truth = one_hot(torch.where(known, labels, 0), classes).movedim(-1, 1) * known[:, None]
+    target = one_hot(truth, classes).movedim(-1, 1) * known[:, None]
     chance = torch.softmax(logits, 1) * known[:, None]
-    axes = (0, 2, 3, 4)
-    overlap, total = (chance * truth).sum(axes), chance.sum(axes) + truth.sum(axes)
-    dice = (2 * overlap + 1) / (total + 1)
-    present = truth.sum(axes) > 0
-    present[0] = False
-    return entropy + (1 - dice[present].mean() if present.any() else 0)
+    axes = (2, 3, 4)
+    # One voxel on both sides keeps the smallest organs' gradient in bounds.
+    dice = (2 * (chance * target).sum(axes) + 1) / (chance.sum(axes) + target.sum(axes) + 1)
+    present = (target.sum(axes) > 0).float()
+    present[:, 0] = 0
+    return ((1 - dice) * present).sum(1) / present.sum(1).clamp(min=1)

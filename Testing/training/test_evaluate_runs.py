@@ -1,0 +1,95 @@
+"""evaluate.py on runs of train.py: their best weights, their split, their statement, one group of seeds."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="torch is not installed here")
+
+from training.evaluation_factory import SUBSET, prepared_cases, results_of, run, training_on
+from training.run_files import small_net, write_checkpoint
+
+from iuinet.inference import Segmenter
+from iuinet.labels import ORGANS
+from iuinet.model import save_model
+from iuinet.reading import read_volume
+from iuinet.weights import resolve
+
+TABLE = [{"name": organ.name, "label": organ.label} for organ in ORGANS if organ.name in SUBSET]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("evaluate-runs")
+
+
+@pytest.fixture(scope="module")
+def data(place):
+    return prepared_cases(place)
+
+
+@pytest.fixture(scope="module")
+def runs(place, data) -> list[Path]:
+    """Two seeds of one recipe; the second kept no moving average and has no best checkpoint."""
+    folders = [place / "runs" / f"small-seed{seed}" for seed in (1, 2)]
+    for seed, folder in enumerate(folders, start=1):
+        said = training_on(data, seed)
+        net, average = (small_net(10 * seed + n, len(TABLE)) for n in (0, 1))
+        selection = said["selection"] if seed == 1 else None
+        name = "best.safetensors" if seed == 1 else "last.safetensors"
+        facts = {"recipe": said["recipe"], "data": said["data"], "seed": seed, "selection": selection}
+        write_checkpoint(folder / name, net, average if seed == 1 else None, organs=TABLE, **facts)
+    return folders
+
+
+def test_runs_are_measured_by_their_best_weights_on_their_own_split(place, data, runs, capfd):
+    out = place / "out"
+    assert run("--data", data.folder, "--run", *runs, "--out", out) == 0
+    said = capfd.readouterr().out
+    results = results_of(out)
+    assert [model["name"] for model in results["models"]] == ["small-seed1", "small-seed2"]
+    assert results["data"]["split"] == "mine" and results["data"]["statement"] in said
+    first, second = results["models"]
+    assert first["sha256"] == hashlib.sha256((runs[0] / "best.safetensors").read_bytes()).hexdigest()
+    # Only the first one's weights were chosen by scores, and so by those of the case c1.
+    assert (first["exposure"]["c1"], second["exposure"]["c1"]) == ("selection", "")
+    assert {entry["group"] for entry in results["seeds"]} == {"small"}
+    assert not list(out.rglob("*.safetensors")), "the model files were for this evaluation only"
+
+    net = small_net(11, len(TABLE))  # the moving average
+    plain = {"format": 1, "id": "plain", "version": "1", "organs": TABLE, "training": {}, "metrics": {}}
+    plain |= {"preprocessing": {"orientation": "LPS", "size": 32, "window": [-125, 275]}, "license": "none"}
+    save_model(place / "plain.safetensors", net, plain)
+    expected = Segmenter(resolve(place / "plain.safetensors"), "cpu")(data.native("c3")[0]).labels
+    kept = read_volume(out / "labels" / "small-seed1" / "c3.nii.gz").array
+    assert len(np.unique(expected)) > 2 and np.array_equal(kept, expected)
+
+
+def test_a_run_that_went_on_is_measured_again(place, data, runs, capfd):
+    out = place / "again"
+    command = ("--data", data.folder, "--run", runs[1], "--subset", "validation", "--out", out)
+    assert run(*command) == 0 and run(*command) == 0
+    assert "1 results are kept from before, 0 are to be computed" in capfd.readouterr().out
+    said = training_on(data, 2)
+    write_checkpoint(
+        runs[1] / "last.safetensors",
+        small_net(7, len(TABLE)),
+        organs=TABLE,
+        recipe=said["recipe"],
+        data=said["data"],
+    )
+    assert run(*command) == 0
+    assert "kept from before" not in capfd.readouterr().out
+    text = json.dumps(results_of(out))
+    assert str(place) not in text, "results can be given to others"
+
+
+def test_a_folder_without_checkpoint_is_refused(place, data, tmp_path, capfd):
+    assert run("--data", data.folder, "--run", tmp_path, "--out", place / "none") == 4
+    lines = capfd.readouterr().err.splitlines()
+    assert len(lines) == 2 and lines[0].startswith("error[checkpoint-missing]: ")

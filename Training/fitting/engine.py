@@ -1,0 +1,162 @@
+"""Network, optimiser and loss as one thing that makes steps and can be written down and restored."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.func import functional_call
+
+from iuinet.errors import IUINetError
+from iuinet.preprocessing import apply_window
+
+from .average import Average
+from .checkpoint import AVERAGE, NET, moments, named, part, restore_moments
+from .loss import Loss
+from .precision import Precision
+from .processes import Processes
+from .recipe import OptimiserRecipe, Recipe
+from .samples import Sample
+
+MOST_SKIPPED = 10  # steps in a row without a finite gradient
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """loss: mean over the step's samples. norm: of the gradient before clipping. taken: whether the weights
+    were changed: a gradient that is not finite leaves them as they are. stop: whether any process asked."""
+
+    loss: float
+    norm: float
+    taken: bool
+    stop: bool
+
+
+class Engine:
+    """One process's share of a training.
+
+    net: gives logits, finest first, or the finest alone; it is moved to the device.
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        recipe: Recipe,
+        organs: Sequence[str],
+        device: torch.device,
+        processes: Processes,
+    ) -> None:
+        self.net = net.to(device).train()
+        self.recipe, self.device, self.processes = recipe, device, processes
+        processes.share(self.net.state_dict().values())
+        self.loss = Loss(recipe.loss, organs, device)
+        self.precision = Precision(recipe.run.precision, device)
+        self.average = Average(self.net, recipe.run.average) if recipe.run.average else None
+        self.new_optimiser()
+        if recipe.run.checkpoint_activations:
+            from .activations import checkpoint_activations
+
+            checkpoint_activations(self.net)
+        self._forward = torch.compile(self.net) if recipe.run.compile else self.net
+
+    def new_optimiser(self) -> None:
+        """Forget the optimiser's moments."""
+        self.optimiser = make_optimiser(self.recipe.optimiser, self.net.parameters())
+
+    def step(self, samples: Iterable[Sample], rate: float, steps_done: int, stop: bool) -> StepResult:
+        """One step on this process's samples. steps_done: before this one. stop: whether this process asks.
+
+        Raises IUINetError "loss-not-finite"; the weights are then as they were.
+        """
+        settings = self.recipe.optimiser
+        self.optimiser.zero_grad(set_to_none=True)
+        total = torch.zeros((), device=self.device)
+        for images, labels in in_groups(samples, settings.micro_batch):
+            with self.precision.autocast():
+                outputs = self._forward(apply_window(images, self.recipe.data.window))
+            # The sum over all forward passes and processes is the mean over the batch.
+            loss = self.loss(outputs, labels).sum() / settings.batch
+            self.precision.scaler.scale(loss).backward()
+            total += loss.detach()
+        summed = self.processes.add(torch.stack([total, total.new_tensor(float(stop))]))
+        loss_value, stop_value = summed.tolist()
+        if not math.isfinite(loss_value):
+            raise IUINetError(
+                f"the loss of step {steps_done + 1} is {loss_value}, no number",
+                hint="The last checkpoint is whole. Lower the learning rate or set run.precision=fp32, and "
+                "go on with --resume.",
+                code="loss-not-finite",
+            )
+        self.processes.add_gradients(self.net)
+        norm = self._descend(rate)
+        taken = math.isfinite(norm)
+        if taken and self.average:
+            self.average.update(self.net, steps_done)
+        return StepResult(loss_value, norm, taken, stop_value > 0)
+
+    def _descend(self, rate: float) -> float:
+        """Clip the gradient and take the step, unless it is not finite; gives the gradient's norm."""
+        scaler = self.precision.scaler
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        scaler.unscale_(self.optimiser)
+        limit = self.recipe.optimiser.clip or math.inf
+        norm = float(nn.utils.clip_grad_norm_(self.net.parameters(), limit))
+        if scaler.is_enabled() or math.isfinite(norm):
+            scaler.step(self.optimiser)  # looks at the gradient itself where the loss is scaled
+        scaler.update()
+        return norm
+
+    def forward_averaged(self) -> Callable[[torch.Tensor], Sequence[torch.Tensor] | torch.Tensor]:
+        """The network with the averaged weights where there are some, for validation."""
+        if self.average is None:
+            return self.net
+        tensors = self.average.tensors
+        return lambda x: functional_call(self.net, tensors, (x,))
+
+    # State ----------------------------------------------------------------------------------------------
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """All that a checkpoint holds."""
+        kept = named(NET, self.net.state_dict())
+        if self.average:
+            kept |= named(AVERAGE, self.average.tensors)
+        return kept | moments(self.optimiser)
+
+    def best_tensors(self) -> dict[str, torch.Tensor]:
+        """The weights that were validated."""
+        if self.average:
+            return named(AVERAGE, self.average.tensors)
+        return named(NET, self.net.state_dict())
+
+    def load(self, tensors: dict[str, torch.Tensor], scaler: dict[str, float]) -> None:
+        """The inverse of ``tensors``."""
+        self.net.load_state_dict(part(tensors, NET))
+        if self.average:
+            self.average.load(part(tensors, AVERAGE))
+        restore_moments(self.optimiser, tensors)
+        self.precision.load(scaler)
+
+
+def make_optimiser(settings: OptimiserRecipe, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+    """The recipe's optimiser; its learning rate is set at every step."""
+    if settings.name == "sgd":
+        return torch.optim.SGD(
+            parameters, 1.0, momentum=settings.momentum, nesterov=True, weight_decay=settings.weight_decay
+        )
+    kind = torch.optim.AdamW if settings.name == "adamw" else torch.optim.Adam
+    return kind(parameters, 1.0, betas=settings.betas, weight_decay=settings.weight_decay)
+
+
+def in_groups(samples: Iterable[Sample], size: int) -> Iterable[Sample]:
+    """Samples joined to batches: images float32 HU (B, 1, S, S, S), labels int64 (B, S, S, S)."""
+    group: list[Sample] = []
+    for sample in samples:
+        group.append(sample)
+        if len(group) == size:
+            images, labels = zip(*group, strict=True)
+            yield torch.stack(images)[:, None], torch.stack(labels).long()
+            group = []

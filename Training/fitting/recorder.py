@@ -1,0 +1,185 @@
+"""A run's folder while it is trained: found or begun, checkpoints, history, curves, the live line.
+
+Of several processes the first one alone has a recorder that writes.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from records.curves import draw_curves
+from records.history import History
+from records.live import LiveLine
+from records.run_folder import BEST, CURVES, EPOCHS, LAST, RUN, STEPS, TENSORBOARD, RunFolder, differences
+
+from iuinet.errors import OutputError, UsageError
+
+from .checkpoint import read_checkpoint, write_checkpoint
+from .progress import Progress
+
+CURVES_EVERY_S = 60.0
+CHECKPOINT_EVERY_S = 300.0
+_SPARE_BYTES = 50 * 2**20
+
+
+class Screen(Protocol):
+    """What of ``iuinet.cli.console.Console`` is used."""
+
+    @property
+    def on_terminal(self) -> bool: ...
+
+    def status(self, line: str) -> None: ...
+
+    def say(self, text: str = "") -> None: ...
+
+
+class Silent:
+    """A screen that shows nothing."""
+
+    on_terminal = False
+
+    def status(self, line: str) -> None:
+        """Nothing."""
+
+    def say(self, text: str = "") -> None:
+        """Nothing."""
+
+
+class Recorder:
+    """folder: of the run. document: what every checkpoint says. environment: where it computes now."""
+
+    def __init__(
+        self, folder: Path, document: Mapping[str, Any], environment: Mapping[str, Any], screen: Screen
+    ) -> None:
+        self.folder, self.screen = folder, screen
+        self.document = {**document, "environment": dict(environment)}
+        self.organs = [organ["name"] for organ in document["organs"]]
+        self._saved = self._drawn = time.monotonic()
+        self._drawn -= CURVES_EVERY_S
+
+    def begin(self, checkpoint: tuple[dict, dict] | None) -> None:
+        """Open or make the folder; say what is going on. checkpoint: what ``find_run`` gave."""
+        kept = ("recipe", "data", "seed", "start", "environment")
+        parts = {key: self.document[key] for key in kept}
+        step = checkpoint[1]["step"] if checkpoint else 0
+        if (self.folder / RUN).is_file():
+            self.record = RunFolder.open(self.folder)
+            changed = self.record.resumed(step, parts["recipe"], parts["data"], parts["environment"])
+            self.screen.say(f"Going on after step {step}.")
+            for sentence in changed:
+                self.screen.say(f"changed: {sentence}")
+        else:
+            surroundings = parts.pop("environment")
+            self.record = RunFolder.create(self.folder, **parts, surroundings=surroundings)
+        self.history = History(self.folder, self.organs, self.screen.say)
+        self.history.rewind(step, checkpoint[1]["progress"]["rows"] if checkpoint else 0)
+        best = checkpoint[1]["selection"] if checkpoint else None
+        self.line = LiveLine(self.screen, best["dsc"] if best else None)
+
+    def due(self, steps_since: int, every: int) -> bool:
+        """Whether a checkpoint is due so many steps after the last one."""
+        return steps_since >= every or time.monotonic() - self._saved > CHECKPOINT_EVERY_S
+
+    def save(
+        self,
+        name: str,
+        tensors: Mapping[str, torch.Tensor],
+        progress: Progress,
+        phase: str,
+        scaler: Mapping[str, float],
+    ) -> None:
+        """Write last.safetensors or best.safetensors. Raises OutputError; the earlier file then stays."""
+        self.history.sync()
+        document = {
+            **self.document,
+            "phase": phase,
+            "epoch": progress.epoch,
+            "step": progress.step,
+            "selection": progress.selection,
+            "progress": progress.to_json(),
+            "scaler": dict(scaler),
+        }
+        write_checkpoint(self.folder / name, tensors, document)
+        if name == LAST:
+            self._saved = time.monotonic()
+
+    def draw(self, now: bool = False) -> None:
+        """Draw the curves, now and then."""
+        if now or time.monotonic() - self._drawn > CURVES_EVERY_S:
+            draw_curves(self.folder, self.screen.say)
+            self._drawn = time.monotonic()
+
+    def close(self) -> None:
+        """Close the history."""
+        self.history.close()
+
+
+def find_run(
+    folder: Path, document: Mapping[str, Any], resume: bool
+) -> tuple[dict[str, torch.Tensor], dict[str, Any]] | None:
+    """The checkpoint that this training goes on from, None for a new one.
+
+    document: of the task. resume: go on although recipe or data differ.
+    Raises UsageError "run-other-network", "run-other", WeightsError for a checkpoint that cannot be read.
+    """
+    if not (folder / LAST).is_file():
+        if resume and not (folder / RUN).is_file():
+            raise UsageError(
+                f"there is no training in {folder} to go on with",
+                hint="Leave --resume out to begin one, or name the folder of an earlier --run.",
+                code="no-run",
+            )
+        return None
+    tensors, before = read_checkpoint(folder / LAST)
+    document = {**document, "start": before.get("start")}
+    for part in ("network", "organs"):
+        changed = differences(before[part], document[part], part)
+        if changed:
+            raise UsageError(
+                f"{folder} holds a training of another network: {changed[0]}",
+                hint="Choose another folder for --run; --start takes over its weights.",
+                code="run-other-network",
+            )
+    changed = [
+        line for part in ("recipe", "data") for line in differences(before[part], document[part], part)
+    ]
+    if changed and not resume:
+        raise UsageError(
+            f"{folder} holds another training: {'; '.join(changed[:3])}",
+            hint="Choose another folder for --run, --resume to go on with what is changed, or --restart.",
+            code="run-other",
+        )
+    return tensors, before
+
+
+def clear_run(folder: Path, say: Callable[[str], None]) -> None:
+    """Remove a run's files, and nothing else in its folder."""
+    found = [folder / name for name in (LAST, BEST, RUN, STEPS, EPOCHS, CURVES) if (folder / name).exists()]
+    for path in found:
+        path.unlink(missing_ok=True)  # another process of the same run may be doing the same
+    shutil.rmtree(folder / TENSORBOARD, ignore_errors=True)
+    if found:
+        say(f"Removed the training in {folder}, as --restart asks.")
+
+
+def check_space(folder: Path, tensors: Mapping[str, torch.Tensor], copies: int) -> None:
+    """Raise OutputError "disk-full" before the work if the checkpoints will not fit.
+
+    tensors: the weights. copies: of the same size, kept beside them (average, optimiser's moments).
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    size = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+    # last and best, and the draft that replaces one of them.
+    needed = 3 * (1 + copies) * size + _SPARE_BYTES
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise OutputError(
+            f"checkpoints need up to {needed / 1e9:.1f} GB in {folder}, and {free / 1e9:.1f} GB are free",
+            hint="Free some space, or choose another folder for --run.",
+            code="disk-full",
+        )

@@ -1,0 +1,77 @@
+"""Loss and DSC on the validation cases, at the size that the phase trains at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from iuinet.preprocessing import apply_window
+
+from .loss import UNKNOWN, Loss
+from .precision import Precision
+from .processes import Processes
+from .samples import PreparedSamples
+
+
+@dataclass(frozen=True)
+class Validation:
+    """loss: mean over the cases. dsc: mean over the organs; None where no case holds one.
+
+    organs: per organ the mean over the cases that hold it or were said to hold it, None where there is none.
+    """
+
+    loss: float
+    dsc: float | None
+    organs: dict[str, float | None]
+
+
+@torch.no_grad()
+def validate(
+    forward: Callable[[torch.Tensor], Sequence[torch.Tensor] | torch.Tensor],
+    samples: PreparedSamples,
+    size: int,
+    window: tuple[float, float],
+    organs: Sequence[str],
+    loss: Loss,
+    precision: Precision,
+    processes: Processes,
+) -> Validation:
+    """All of the samples' cases, shared by the processes."""
+    found = []
+    for id in processes.mine(sorted(samples.ids)):
+        image, labels = samples.take(id, size)
+        with precision.autocast():
+            outputs = forward(apply_window(image, window)[None, None])
+        finest = outputs if isinstance(outputs, torch.Tensor) else outputs[0]
+        value = float(loss(outputs, labels.long()[None])[0])
+        found.append((id, value, case_dsc(finest[0].argmax(0), labels, len(organs))))
+    # In the order of the cases, so that the sums do not depend on the number of processes.
+    rows = sorted(row for part in processes.gather(found) for row in part)
+    scores = {
+        name: _mean([row[2][number] for row in rows if row[2][number] is not None])
+        for number, name in enumerate(organs)
+    }
+    known = [value for value in scores.values() if value is not None]
+    return Validation(sum(row[1] for row in rows) / len(rows), _mean(known), scores)
+
+
+def case_dsc(prediction: torch.Tensor, labels: torch.Tensor, organs: int) -> list[float | None]:
+    """DSC per organ; None for an organ that is in neither, 0 for one that is in one of them only.
+
+    prediction, labels: channels (S, S, S); what is unknown in the labels does not count.
+    """
+    known = labels != UNKNOWN
+    truth, said = labels[known].long(), prediction[known].long()
+    classes = organs + 1
+    in_truth, in_said = (torch.bincount(values, minlength=classes) for values in (truth, said))
+    in_both = torch.bincount(truth[truth == said], minlength=classes)
+    total = (in_truth + in_said).tolist()
+    return [
+        2 * both / all_ if all_ else None for both, all_ in zip(in_both.tolist()[1:], total[1:], strict=True)
+    ]
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None
