@@ -51,6 +51,7 @@ class IUINetSegmentationParameterNode:
 
     volume: the CT. segmentation: for the result, None for a new one. replace: the organs that are in it.
     islands: keep only the largest piece of each organ. region: box to segment in, None for all.
+    allFrames: of a volume that belongs to a sequence.
     """
 
     volume: slicer.vtkMRMLScalarVolumeNode
@@ -58,6 +59,7 @@ class IUINetSegmentationParameterNode:
     region: slicer.vtkMRMLMarkupsROINode
     replace: bool = False
     islands: bool = True
+    allFrames: bool = False
 
 
 class IUINetSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):

@@ -20,11 +20,12 @@ import slicer
 
 from iuinet.client import WorkerClient
 from iuinet.download import Download
-from iuinet.errors import Cancelled, IUINetError
+from iuinet.errors import Cancelled, IUINetError, WeightsError
 from iuinet.labels import Organ, organs_of_model, select
 from iuinet.unexpected import plain_error
 from iuinet.volume import Volume
-from iuinet.weights import find_entry, is_path, list_models, resolve
+from iuinet.weights import Weights, find_entry, is_path, list_models, resolve
+from iuinet.weights_folder import set_aside
 from IUINetSegmentationLib.output import Replacement, check_replacement
 from IUINetSegmentationLib.provenance import write_provenance
 from IUINetSegmentationLib.region import box_of, crop, embed
@@ -40,8 +41,8 @@ class Controller:
     """Owns the worker process and at most one run.
 
     state, progress: where it stands. error: why it failed. report, node: what the last run gave.
-    replacement: what that run took the place of, to be undone, or None. seconds: how long it took, and
-    import_seconds the part of it that the application spent on taking the result in.
+    replacement: what that run took the place of, to be undone, or None. seconds: how long it took, however
+    it ended, and import_seconds the part of it that the application spent on taking the result in.
     changed: called after every change of these. set_up: brings missing packages, called once at the start of
     a run; it raises Cancelled if the user declines.
     """
@@ -58,7 +59,7 @@ class Controller:
         self.report: dict[str, Any] | None = None
         self.node: slicer.vtkMRMLSegmentationNode | None = None
         self.replacement: Replacement | None = None
-        self.seconds = self.import_seconds = 0.0
+        self.seconds = self.import_seconds = self._began = 0.0
         self.client = WorkerClient(python, log)
         self._changed, self._set_up = changed, set_up
         self._run: Iterator[None] | None = None
@@ -75,7 +76,7 @@ class Controller:
         if self.state.busy:
             raise _busy()
         self.error = self.report = self.node = self.replacement = None
-        self._cancelled = False
+        self._cancelled, self._began = False, time.monotonic()
         self._enter(State.CHECKING)
         self._run, self._afterwards = self._flow(volume, output, settings), State.DONE
 
@@ -83,7 +84,7 @@ class Controller:
         """Begin to download a listed model and nothing else. Errors: as start."""
         if self.state.busy:
             raise _busy()
-        self.error, self._cancelled = None, False
+        self.error, self._cancelled, self._began = None, False, time.monotonic()
         self._enter(State.DOWNLOADING)
         self._run, self._afterwards = self._bring_weights(weights), State.IDLE
 
@@ -110,6 +111,12 @@ class Controller:
         """Ask for the end of the run; poll brings it about within two seconds."""
         self._cancelled = self.state.busy
 
+    def forget_error(self) -> None:
+        """The user has seen why the last run failed."""
+        if self.state is State.FAILED:
+            self.error = None
+            self._enter(State.IDLE)
+
     def abandon(self) -> None:
         """End a run at once and forget it: the scene that it belongs to goes away."""
         if self._run is not None:
@@ -131,18 +138,18 @@ class Controller:
         output: slicer.vtkMRMLSegmentationNode | None,
         settings: Settings,
     ) -> Iterator[None]:
-        began = time.monotonic()
         source = self._check(volume, output, settings)
         box = box_of(settings.region, volume) if settings.region is not None else None
         yield
         self._enter(State.SETTING_UP)
         self._set_up()
         yield from self._bring_weights(settings.weights)
-        table = organs_of_model(resolve(settings.weights).document)
+        model = self._checked_model(settings.weights)
+        table = organs_of_model(model.document)
         if settings.organs is not None:
             select(table, settings.organs)
         scan = volume_from_node(volume)
-        labels, report = yield from self._segment(scan if box is None else crop(scan, box), settings)
+        labels, report = yield from self._segment(scan if box is None else crop(scan, box), model, settings)
         if box is not None:
             labels = embed(labels, box, source.shape)
         self._enter(State.IMPORTING)
@@ -151,7 +158,6 @@ class Controller:
         self.node = self._take_in(labels, report, table, source, output)
         self.report = report
         self.import_seconds = time.monotonic() - importing
-        self.seconds = time.monotonic() - began
 
     def _check(
         self,
@@ -189,12 +195,22 @@ class Controller:
             download.cancel()
         download.result()
 
-    def _segment(self, volume: Volume, settings: Settings) -> Iterator[None]:
+    def _checked_model(self, weights: str | None) -> Weights:
+        """The model, whole; a damaged one that can be had again is moved away, so that it is fetched anew."""
+        try:
+            return resolve(weights)
+        except WeightsError as error:
+            if error.code in ("weights-hash", "weights-damaged"):
+                set_aside(weights)
+            raise
+
+    def _segment(self, volume: Volume, model: Weights, settings: Settings) -> Iterator[None]:
         """Hand the voxels to the worker and wait for its labels; gives labels and report."""
         self._enter(State.EXPORTING)
         run = self.client.start(
             volume,
-            weights=settings.weights,
+            # The very file that was checked: the worker may know another folder of models.
+            weights=str(model.path),
             device=settings.device,
             organs=settings.organs,
             islands=settings.islands,
@@ -256,6 +272,7 @@ class Controller:
 
     def _end(self, state: State) -> None:
         self._run = None
+        self.seconds = time.monotonic() - self._began
         self._enter(state)
 
 

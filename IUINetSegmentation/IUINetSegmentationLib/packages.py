@@ -101,9 +101,7 @@ def check_plan(plan: Plan) -> None:
 
     Errors: IUINetError disk-full, no-permission, set-up-busy.
     """
-    from slicer.packaging import isPipInstallInProgress
-
-    if isPipInstallInProgress():
+    if installing_elsewhere():
         raise IUINetError(
             "another module is installing packages", code="set-up-busy", hint="Wait until it has finished."
         )
@@ -141,7 +139,7 @@ def set_up(plan: Plan) -> None:
     except subprocess.CalledProcessError as error:
         raise _failed(error) from error
     except RuntimeError as error:  # slicer.packaging's way to say that the user declined
-        raise _declined() from error
+        raise declined() from error
     if make_plan().needed:
         raise IUINetError(
             "the packages were installed, but Slicer does not see them yet",
@@ -170,11 +168,19 @@ def _install_torch() -> None:
     # Our own dialog has asked already, with sizes.
     done = PyTorchUtilsLogic().installTorch(askConfirmation=False, torchVersionRequirement=TORCH_REQUIREMENT)
     if done is None:
-        raise _declined()
+        raise declined()
 
 
-def _declined() -> Cancelled:
-    return Cancelled("the set-up was declined", hint="Nothing was installed.")
+def installing_elsewhere() -> bool:
+    """Whether another module is installing packages just now."""
+    from slicer.packaging import isPipInstallInProgress
+
+    return bool(isPipInstallInProgress())
+
+
+def declined() -> Cancelled:
+    """The user said no to the set-up."""
+    return Cancelled("the set-up was declined", hint="Nothing was installed.", code="declined")
 
 
 def _failed(error: subprocess.CalledProcessError) -> IUINetError:

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import qt
 import slicer
 from slicer.i18n import tr as _
 
-from iuinet.errors import IUINetError
+from iuinet.errors import Cancelled, IUINetError
 from iuinet.sample import make_sample
 from IUINetSegmentationLib import timing
+from IUINetSegmentationLib.choices import is_filled, shown_volume
 from IUINetSegmentationLib.controller import Controller
 from IUINetSegmentationLib.diagnostics import diagnostics
-from IUINetSegmentationLib.packages import make_plan, set_up
+from IUINetSegmentationLib.packages import declined, installing_elsewhere, make_plan, set_up
 from IUINetSegmentationLib.panel_input import InputLine
 from IUINetSegmentationLib.panel_log import LogSection
 from IUINetSegmentationLib.panel_models import ModelSection
+from IUINetSegmentationLib.panel_remedies import PanelRemedies
 from IUINetSegmentationLib.panel_result import ResultSection
 from IUINetSegmentationLib.panel_run import RunSection
 from IUINetSegmentationLib.panel_status import StatusStrip, set_up_question
+from IUINetSegmentationLib.panel_trouble import TroubleSection
+from IUINetSegmentationLib.remedies import restore_models_folder
 from IUINetSegmentationLib.state import Settings, State
 from IUINetSegmentationLib.volume_node import add_volume_node
 
@@ -33,22 +38,28 @@ class Panel:
         self.ui = ui
         self.parameters: Any = None
         self.log = LogSection(ui)
+        restore_models_folder()
         self.controller = Controller(
             changed=self._on_controller, set_up=self._bring_packages, log=self.log.add
         )
         self._state = State.IDLE
         self._volume: Any = None  # that the present or last run works on
-        self.input = InputLine(ui, self.refresh)
-        self.models = ModelSection(ui, self.refresh, self._say)
+        self._said: IUINetError | None = None  # an error that belongs to no run
+        self._again: Callable[[], None] = self.segment  # what Try again does
+        self._ready = False
+        self.remedies = PanelRemedies(self)
+        self.input = InputLine(ui, self.refresh, self.remedies.actions())
+        self.models = ModelSection(ui, self.refresh, self.say)
         self.result = ResultSection(ui, self.controller, self.log.add)
         self.run = RunSection(ui)
+        self.trouble_section = TroubleSection(ui, self.remedies.actions())
         self.status = StatusStrip(ui, self.controller, self.models.show_devices)
         self._timer = qt.QTimer()
         self._timer.interval = POLL_MS
         self._timer.connect("timeout()", self._on_timer)
         ui.segmentButton.connect("clicked(bool)", self.segment)
         ui.cancelButton.connect("clicked(bool)", self.controller.cancel)
-        ui.retryButton.connect("clicked(bool)", self.segment)
+        ui.retryButton.connect("clicked(bool)", lambda: self._again())
         ui.useCpuButton.connect("clicked(bool)", self._on_use_cpu)
         ui.detailsButton.connect("clicked(bool)", self._copy_diagnostics)
         ui.diagnosticsButton.connect("clicked(bool)", self._copy_diagnostics)
@@ -57,6 +68,8 @@ class Panel:
         ui.sampleButton.connect("clicked(bool)", self._on_sample)
         ui.inputSelector.connect("currentNodeChanged(vtkMRMLNode*)", self._on_volume)
         ui.outputSelector.connect("currentNodeChanged(vtkMRMLNode*)", self._on_output)
+        ui.regionSelector.connect("currentNodeChanged(vtkMRMLNode*)", self._on_region)
+        self._ready = True
 
     # Life -------------------------------------------------------------------------------------------
 
@@ -79,7 +92,7 @@ class Panel:
         if self.controller.state.busy:
             self.log.add(_("The scene was closed: the segmentation was stopped."))
         self.controller.abandon()
-        self._volume = None
+        self._volume = self._said = None
         self.result.hide()
 
     def close(self) -> None:
@@ -98,6 +111,9 @@ class Panel:
         self._volume = self.ui.inputSelector.currentNode()
         self.result.hide()
         output = self.ui.outputSelector.currentNode()
+        if is_filled(output) and not self.ui.replaceCheckBox.checked:
+            output = None  # somebody's work: the result gets a node of its own
+        self._said, self._again = None, self.segment
         self.controller.start(self._volume, output, self.settings())
         self._timer.start()
 
@@ -116,6 +132,7 @@ class Panel:
 
     def _on_download(self) -> None:
         """Get the chosen model now instead of with the first run."""
+        self._said, self._again = None, self._on_download
         self.controller.start_download(self.models.entry.id)
         self._timer.start()
 
@@ -130,11 +147,8 @@ class Panel:
         self.ui.inputSelector.setCurrentNode(node)
 
     def _on_set_up(self) -> None:
-        try:
-            self._bring_packages()
-        except IUINetError as error:
-            if error.code != "cancelled":
-                self._say(error)
+        self._said, self._again = None, self._on_set_up
+        self.attempt(self._bring_packages)
         self.status.begin()
         self._timer.start()
         self.refresh()
@@ -147,24 +161,54 @@ class Panel:
         entry = self.models.entry
         size = entry.size if entry is not None and entry.path is None else 0
         if not slicer.util.confirmOkCancelDisplay(set_up_question(plan, size), _("IUINet: set up")):
-            from iuinet.errors import Cancelled
-
-            raise Cancelled("the set-up was declined", hint="Nothing was installed.")
+            raise declined()
         set_up(plan)
         self.controller.client.close()  # a worker that started without the packages does not see them
+        self.status.begin()
 
     def _copy_diagnostics(self) -> None:
         qt.QApplication.clipboard().setText(diagnostics(self.status.devices, self.log.text))
 
+    @property
+    def trouble(self) -> IUINetError | None:
+        """What went wrong last, None where nothing did."""
+        if self._said is not None:
+            return self._said
+        return self.controller.error if self.controller.state is State.FAILED else None
+
+    def say(self, error: IUINetError) -> None:
+        """Show an error that belongs to no run."""
+        self.log.add(f"{error.message} {error.hint}")
+        self._said = error
+        if self._ready:
+            self.refresh()
+
+    def dismiss(self) -> None:
+        """The user has seen what went wrong."""
+        self._said = None
+        self.controller.forget_error()
+        self.refresh()
+
+    def attempt(self, action: Callable[[], None]) -> None:
+        """Do something that is no run; what goes wrong is shown, and nothing is if the user said no."""
+        try:
+            action()
+        except Cancelled:
+            self.dismiss()
+        except IUINetError as error:
+            self.say(error)
+
     # What happens -----------------------------------------------------------------------------------
 
     def _on_volume(self, node: Any) -> None:
-        self.input.show(node)
+        self.input.show(node, self.ui.regionSelector.currentNode())
         self.refresh()
 
+    def _on_region(self, node: Any) -> None:
+        self._on_volume(self.ui.inputSelector.currentNode())
+
     def _on_output(self, node: Any) -> None:
-        filled = node is not None and node.GetSegmentation().GetNumberOfSegments() > 0
-        self.ui.replaceCheckBox.visible = filled
+        self.ui.replaceCheckBox.visible = is_filled(node)
         self.refresh()
 
     def _on_timer(self) -> None:
@@ -181,20 +225,22 @@ class Panel:
         before, self._state = self._state, self.controller.state
         if self._state is not before:
             self.log.add(_("State: {name}").format(name=self._state.value))
-            if before is State.DOWNLOADING:
-                self.models.refresh()
             if self._state is State.DONE:
                 timing.remember(self.controller.report, self.controller.seconds)
                 self.result.show(self._volume)
-                self.models.refresh()
             elif self._state is State.FAILED:
                 self.log.add(f"{self.controller.error.message} {self.controller.error.hint}")
+            if before.busy and not self._state.busy:
+                self.models.refresh()
+                self.status.begin()
         self.refresh()
 
     def refresh(self) -> None:
         """Bring buttons and lines into agreement with what is chosen and under way."""
         reason = self._why_not()
-        self.run.show(self.controller, reason, self.status)
+        self.run.show(self.controller, reason, self.trouble)
+        busy = self.controller.state.busy
+        self.trouble_section.show(None if busy else self.trouble, blocked=bool(reason))
         self._show_status()
 
     def _show_status(self) -> None:
@@ -204,8 +250,6 @@ class Panel:
 
     def _why_not(self) -> str:
         """Why Segment cannot be clicked now, "" if it can."""
-        output = self.ui.outputSelector.currentNode()
-        filled = output is not None and output.GetSegmentation().GetNumberOfSegments() > 0
         if self.controller.state.busy:
             return _("A segmentation is under way.")
         if self.ui.inputSelector.currentNode() is None:
@@ -214,24 +258,8 @@ class Panel:
             return _("This volume cannot be segmented; see the line below it.")
         if self.input.warned and not self.input.accepted:
             return _("Decide about the warning below the volume first.")
-        if filled and not self.ui.replaceCheckBox.checked:
-            return _("The chosen segmentation is not empty: choose a new one, or replace its organs.")
         if self.models.organs == ():
             return _("Choose at least one organ.")
+        if installing_elsewhere():
+            return _("Another module is installing packages. Wait until it has finished.")
         return "" if self.models.entry is not None else _("There is no model.")
-
-    def _say(self, error: IUINetError) -> None:
-        """Show an error that belongs to no run."""
-        self.log.add(f"{error.message} {error.hint}")
-        self.ui.progressLabel.visible = True
-        self.ui.progressLabel.text = f"⚠ {error.message} {error.hint}"
-
-
-def shown_volume() -> Any:
-    """The volume that the slice views show, else the first of the scene, else None."""
-    for composite in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode"):
-        node = slicer.mrmlScene.GetNodeByID(composite.GetBackgroundVolumeID() or "")
-        if node is not None and node.GetClassName() == "vtkMRMLScalarVolumeNode":
-            return node
-    volumes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
-    return next((node for node in volumes if node.GetClassName() == "vtkMRMLScalarVolumeNode"), None)

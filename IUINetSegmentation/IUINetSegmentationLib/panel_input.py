@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from slicer.i18n import tr as _
@@ -9,32 +10,39 @@ from slicer.i18n import tr as _
 from iuinet.checks import NOTE, REFUSE, WARNING, Finding, check_volume
 from iuinet.errors import IUINetError
 from iuinet.volume import Volume
+from IUINetSegmentationLib.region import box_of, crop
 from IUINetSegmentationLib.volume_node import volume_from_node
+
+# What can be done at once about a finding, by its code: the name of an action.
+REMEDIES = {"non-linear-transform": "harden", "much-memory": "region"}
 
 
 class InputLine:
     """Looks at a volume as soon as it is chosen; nothing of it is changed.
 
     refused: whether it cannot be segmented. warned: whether a person has to decide. accepted: whether one
-    did, for this volume only.
+    did, for this volume only. actions: what the button beside the line can do, by name.
     """
 
-    def __init__(self, ui: Any, changed: Any) -> None:
-        self._label, self._button = ui.checksLabel, ui.segmentAnywayButton
-        self._changed = changed
+    def __init__(
+        self, ui: Any, changed: Callable[[], None], actions: Mapping[str, Callable[[], None]]
+    ) -> None:
+        self._label, self._button, self._remedy = ui.checksLabel, ui.segmentAnywayButton, ui.inputRemedyButton
+        self._changed, self._actions, self._offered = changed, actions, ""
         self._accepted: set[str] = set()
         self._node_id = ""
         self.refused = self.warned = False
         self.volume: Volume | None = None
         self._button.connect("toggled(bool)", self._on_accept)
+        self._remedy.connect("clicked(bool)", self._on_remedy)
 
     @property
     def accepted(self) -> bool:
         """Whether the user wants to go on in spite of the warning."""
         return self._node_id in self._accepted
 
-    def show(self, node: Any) -> None:
-        """Look at this volume node, None for no volume."""
+    def show(self, node: Any, region: Any = None) -> None:
+        """Look at this volume node, None for no volume, or at the part of it inside a region."""
         self.refused = self.warned = False
         self.volume = None
         self._node_id = node.GetID() if node is not None else ""
@@ -43,6 +51,8 @@ class InputLine:
         if node is not None:
             try:
                 self.volume = volume_from_node(node)
+                if region is not None:
+                    self.volume = crop(self.volume, box_of(region, node))
                 findings = check_volume(self.volume)
                 text = describe(self.volume)
             except IUINetError as error:
@@ -54,6 +64,13 @@ class InputLine:
         self._button.blockSignals(True)
         self._button.checked = self.accepted
         self._button.blockSignals(False)
+        offers = {"harden": _("Harden a copy"), "region": _("Use a region")}
+        self._offered = next((REMEDIES[f.code] for f in findings if f.code in REMEDIES), "")
+        self._remedy.visible = bool(self._offered)
+        self._remedy.text = offers.get(self._offered, "")
+
+    def _on_remedy(self) -> None:
+        self._actions[self._offered]()
 
     def _on_accept(self, accepted: bool) -> None:
         if accepted:

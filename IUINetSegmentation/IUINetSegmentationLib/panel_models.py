@@ -27,7 +27,7 @@ class ModelSection:
         self.refresh()
         ui.modelComboBox.connect("currentIndexChanged(int)", self._on_model)
         ui.deviceComboBox.connect("currentIndexChanged(int)", self._on_device)
-        ui.installFileButton.connect("clicked(bool)", self._on_install)
+        ui.installFileButton.connect("clicked(bool)", self.choose_file)
         ui.deleteModelButton.connect("clicked(bool)", self._on_delete)
         ui.openFolderButton.connect("clicked(bool)", self._on_open_folder)
 
@@ -115,24 +115,26 @@ class ModelSection:
     def _on_device(self) -> None:
         self._changed()
 
-    def _on_install(self) -> None:
+    def choose_file(self) -> bool:
+        """Let the user choose a model file, and install it; gives whether a model came in."""
         path = qt.QFileDialog.getOpenFileName(
             slicer.util.mainWindow(), _("Install a model from a file"), "", _("Models (*.safetensors)")
         )
         # PythonQt gives the name, other bindings the name and the filter.
         path = path[0] if isinstance(path, tuple) else path
-        if path:
-            self.install(Path(path))
+        return bool(path) and self.install(Path(path))
 
-    def install(self, path: Path) -> None:
-        """Check a model file and keep it; what is wrong with it is shown."""
+    def install(self, path: Path) -> bool:
+        """Check a model file and keep it; what is wrong with it is shown. Gives whether it was taken."""
         try:
             entry = import_file(path)
         except IUINetError as error:
             self._failed(error)
-            return
+            return False
         self.refresh()
         self.choose(entry.id, self.device)
+        self._changed()
+        return True
 
     def _on_delete(self) -> None:
         entry = self.entry

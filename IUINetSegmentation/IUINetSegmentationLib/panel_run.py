@@ -7,13 +7,11 @@ from typing import Any
 
 from slicer.i18n import tr as _
 
+from iuinet.errors import IUINetError
 from IUINetSegmentationLib import timing
 from IUINetSegmentationLib.controller import Controller
-from IUINetSegmentationLib.panel_status import StatusStrip
+from IUINetSegmentationLib.panel_trouble import sentence
 from IUINetSegmentationLib.state import State
-
-# Failures after which a run on the CPU may help.
-_CPU_HELPS = {"device", "memory", "device-unusable", "worker-stopped", "worker-hung", "device-absent"}
 
 
 class RunSection:
@@ -23,8 +21,11 @@ class RunSection:
         self._ui = ui
         self._began = 0.0
 
-    def show(self, controller: Controller, reason: str, status: StatusStrip) -> None:
-        """Bring the widgets into agreement. reason: why Segment cannot be clicked, "" if it can."""
+    def show(self, controller: Controller, reason: str, trouble: IUINetError | None) -> None:
+        """Bring the widgets into agreement.
+
+        reason: why Segment cannot be clicked, "" if it can. trouble: what went wrong last, or None.
+        """
         ui, state = self._ui, controller.state
         if state is State.CHECKING:
             self._began = time.monotonic()
@@ -35,14 +36,12 @@ class RunSection:
             getattr(ui, name).visible = state.busy
         for name in ("inputSelector", "outputSelector", "sampleButton", "setUpButton"):
             getattr(ui, name).enabled = not state.busy
-        failed = state is State.FAILED
-        ui.retryButton.visible = failed and not reason
-        ui.detailsButton.visible = failed
-        ui.useCpuButton.visible = failed and not reason and controller.error.code in _CPU_HELPS
         if state.busy:
             self._show_progress(controller)
-        else:
-            self._show_end(controller)
+            return
+        ui.progressBar.value = 0
+        ui.progressLabel.text = sentence(trouble) if trouble is not None else end_text(controller)
+        ui.progressLabel.visible = bool(ui.progressLabel.text)
 
     def _show_progress(self, controller: Controller) -> None:
         ui, progress = self._ui, controller.progress
@@ -58,20 +57,14 @@ class RunSection:
             text += _(", {time} left").format(time=timing.in_words(left))
         ui.progressLabel.text = f"{text}\n{progress.note}".strip()
 
-    def _show_end(self, controller: Controller) -> None:
-        ui, state = self._ui, controller.state
-        texts = {
-            State.DONE: _("Finished in {seconds:.0f} s.").format(seconds=controller.seconds),
-            State.CANCELLED: _("Cancelled after {seconds:.0f} s.").format(
-                seconds=time.monotonic() - self._began
-            ),
-        }
-        if state is State.FAILED:
-            texts[state] = f"✕ {controller.error.message}\n{controller.error.hint}"
-        if state in texts and ui.progressLabel.text != texts[state] and ui.progressBar.value:
-            ui.progressLabel.text = texts[state]
-            ui.progressBar.value = 0
-        ui.progressLabel.visible = state is not State.IDLE and bool(ui.progressLabel.text)
+
+def end_text(controller: Controller) -> str:
+    """How the last run ended, "" where there was none or it never began."""
+    if controller.state is State.DONE:
+        return _("Finished in {seconds:.0f} s.").format(seconds=controller.seconds)
+    if controller.state is State.CANCELLED and controller.error.code != "declined":
+        return _("Cancelled after {seconds:.0f} s.").format(seconds=controller.seconds)
+    return ""
 
 
 # How the stages share the bar: begin and end of each.

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from .errors import WeightsError
 from .model_file import SUFFIX, Weights, check_file, file_sha256
-from .weights import PLAIN_NAME, Entry, find_entry, list_models, models_folder
+from .weights import PLAIN_NAME, Entry, find_entry, is_path, list_models, models_folder
 
 
 def import_file(path: Path) -> Entry:
@@ -117,3 +117,22 @@ def remove(identifier: str) -> Path:
             hint="Check the rights of the folder, and that no program is using the model.",
         ) from error
     return entry.path
+
+
+def set_aside(weights: str | None) -> None:
+    """Move a listed model that proved damaged out of the folder of models, if it can be downloaded again.
+
+    weights: id, None for the default model; a file of the user's own is never touched. The next look at the
+    list finds the model absent. What cannot be moved stays: it is refused at each use.
+    """
+    if weights is not None and is_path(weights):
+        return
+    wanted = (entry for entry in list_models() if (entry.default if weights is None else entry.id == weights))
+    entry = next(wanted, None)
+    if entry is None or entry.path is None or not entry.urls or entry.path.parent != models_folder():
+        return
+    refused = models_folder() / "refused"
+    with suppress(OSError):
+        refused.mkdir(exist_ok=True)
+        entry.path.with_suffix(".json").unlink(missing_ok=True)
+        os.replace(entry.path, refused / f"{entry.file}.{entry.sha256[:8]}.damaged.refused")

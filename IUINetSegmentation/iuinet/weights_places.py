@@ -6,10 +6,23 @@ import os
 import sys
 from pathlib import Path
 
+_chosen: str | None = None
+
+
+def use_folder(folder: str | None) -> None:
+    """Use this folder in this process, before all others; None forgets it."""
+    global _chosen
+    _chosen = folder
+
+
+def is_set() -> bool:
+    """Whether somebody said which folder to use."""
+    return bool(_chosen or os.environ.get("IUINET_HOME"))
+
 
 def user_folder() -> Path:
-    """The folder for this user's models: ``IUINET_HOME``, else the platform's place for data."""
-    named = os.environ.get("IUINET_HOME")
+    """The folder for this user's models: one chosen in this process, ``IUINET_HOME``, the platform's place."""
+    named = _chosen or os.environ.get("IUINET_HOME")
     if named:
         return Path(named).expanduser().absolute()
     if sys.platform == "win32":

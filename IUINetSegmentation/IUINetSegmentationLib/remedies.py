@@ -1,0 +1,110 @@
+"""What the buttons below an error do, as far as it is the application's business and not the panel's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from iuinet import weights_places
+from iuinet.errors import IUINetError
+from IUINetSegmentationLib.packages import EXTENSION, TORCH_REQUIREMENT, make_plan
+
+FOLDER_SETTING = "IUINet/Folder"
+# A new region covers the middle half of the volume along each axis: to be dragged to the abdomen.
+REGION_SHARE = 0.5
+
+
+def install_extension() -> None:
+    """Get Slicer's PyTorch extension; Slicer would restart by itself, which the user is to decide.
+
+    Errors: IUINetError extension-missing if that failed, restart-needed if it went well.
+    """
+    manager = slicer.app.extensionsManagerModel()
+    # The second argument keeps Slicer from restarting at once.
+    if not manager.installExtensionFromServer(EXTENSION, False):
+        raise IUINetError(
+            "the PyTorch extension could not be installed",
+            code="extension-missing",
+            hint="Check the network, or install the extension PyTorch in the Extensions Manager.",
+        )
+    raise IUINetError(
+        "the PyTorch extension is installed", code="restart-needed", hint="Restart Slicer to finish."
+    )
+
+
+def open_pytorch_utils() -> None:
+    """Go to the module in which PyTorch can be installed again."""
+    slicer.util.selectModule("PyTorchUtils")
+
+
+def restart() -> None:
+    """Start Slicer again; what is not saved is offered to be saved first, and declining that stops it."""
+    scene = slicer.mrmlScene
+    if (scene.GetModifiedSinceRead() or unsaved_nodes()) and not slicer.util.openSaveDataDialog():
+        return
+    slicer.util.restart()
+
+
+def unsaved_nodes() -> list[Any]:
+    """The nodes of the scene with data that no file holds."""
+    nodes = slicer.util.getNodesByClass("vtkMRMLStorableNode")
+    return [node for node in nodes if node.GetModifiedSinceRead() and not node.GetHideFromEditors()]
+
+
+def how_to_install() -> list[str]:
+    """The way by hand, for computers without a connection, as lines for the log."""
+    plan = make_plan()
+    needed = [f"torch{TORCH_REQUIREMENT}"] if plan.torch else []
+    needed += plan.packages
+    return [
+        _("To install by hand:"),
+        _("1. On a computer with a connection, the same system and the same Python version, run"),
+        f"   pip download --only-binary :all: -d packages {' '.join(repr(name) for name in needed)}",
+        _("2. Bring the folder packages to this computer, and run in Slicer's Python console:"),
+        "   slicer.util.pip_install(['--no-index', '--find-links', '<packages>', "
+        + ", ".join(repr(name) for name in needed)
+        + "])",
+        _("3. Start Slicer again. The packages go to {folder}.").format(folder=plan.folder),
+    ]
+
+
+def choose_models_folder() -> bool:
+    """Ask for another folder for models and remember it; gives whether one was chosen."""
+    path = qt.QFileDialog.getExistingDirectory(
+        slicer.util.mainWindow(), _("Choose a folder for models"), str(weights_places.user_folder())
+    )
+    if path:
+        slicer.app.userSettings().setValue(FOLDER_SETTING, str(path))
+        weights_places.use_folder(str(path))
+    return bool(path)
+
+
+def restore_models_folder() -> None:
+    """Use the folder that was chosen in an earlier session; IUINET_HOME, set since, goes before it."""
+    remembered = slicer.app.userSettings().value(FOLDER_SETTING)
+    if remembered and not weights_places.is_set():
+        weights_places.use_folder(str(remembered))
+
+
+def add_region(volume: Any) -> Any:
+    """A new box in the middle of a volume node, to be moved to the abdomen."""
+    bounds = np.zeros(6)
+    volume.GetRASBounds(bounds)
+    low, high = bounds[::2], bounds[1::2]
+    region = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode", _("Region to segment"))
+    region.SetCenter(((low + high) / 2).tolist())
+    region.SetSize(((high - low) * REGION_SHARE).tolist())
+    region.CreateDefaultDisplayNodes()
+    return region
+
+
+def hardened_copy(volume: Any) -> Any:
+    """A copy of a volume node with its transform applied to the voxels; the volume itself stays."""
+    name = _("{name} (transform applied)").format(name=volume.GetName())
+    copy = slicer.modules.volumes.logic().CloneVolume(slicer.mrmlScene, volume, name)
+    slicer.vtkSlicerTransformLogic().hardenTransform(copy)
+    return copy
