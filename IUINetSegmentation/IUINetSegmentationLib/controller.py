@@ -13,7 +13,7 @@ scene is as it was before the click.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import slicer
@@ -21,15 +21,16 @@ import slicer
 from iuinet.client import WorkerClient
 from iuinet.download import Download
 from iuinet.errors import Cancelled, IUINetError, WeightsError
-from iuinet.labels import Organ, organs_of_model, select
+from iuinet.labels import organs_of_model, select
 from iuinet.unexpected import plain_error
 from iuinet.volume import Volume
 from iuinet.weights import Weights, find_entry, is_path, list_models, resolve
 from iuinet.weights_folder import set_aside
 from IUINetSegmentationLib.output import Replacement, check_replacement
-from IUINetSegmentationLib.provenance import write_provenance
-from IUINetSegmentationLib.region import box_of, crop, embed
-from IUINetSegmentationLib.segmentation_node import check_output, fill_node, make_segments, result_node
+from IUINetSegmentationLib.region import Box, box_of, crop, embed
+from IUINetSegmentationLib.result import Result, take_in
+from IUINetSegmentationLib.segmentation_node import check_output, make_segments
+from IUINetSegmentationLib.sequences import Job, frames_of
 from IUINetSegmentationLib.source import Source
 from IUINetSegmentationLib.state import Progress, Settings, State
 from IUINetSegmentationLib.volume_node import volume_from_node
@@ -40,7 +41,8 @@ _DETAILS = "The log says more."
 class Controller:
     """Owns the worker process and at most one run.
 
-    state, progress: where it stands. error: why it failed. report, node: what the last run gave.
+    state, progress: where it stands. error: why it failed. report, node: what the last run gave; reports: one
+    for each frame, where a sequence was segmented, report being that of the frame that is shown.
     replacement: what that run took the place of, to be undone, or None. seconds: how long it took, however
     it ended, and import_seconds the part of it that the application spent on taking the result in.
     changed: called after every change of these. set_up: brings missing packages, called once at the start of
@@ -57,6 +59,7 @@ class Controller:
         self.state, self.progress = State.IDLE, Progress()
         self.error: IUINetError | None = None
         self.report: dict[str, Any] | None = None
+        self.reports: list[dict[str, Any]] = []
         self.node: slicer.vtkMRMLSegmentationNode | None = None
         self.replacement: Replacement | None = None
         self.seconds = self.import_seconds = self._began = 0.0
@@ -65,6 +68,7 @@ class Controller:
         self._run: Iterator[None] | None = None
         self._cancelled = False
         self._afterwards = State.DONE
+        self._frame, self._frames = 0, 1
 
     def start(
         self,
@@ -76,6 +80,7 @@ class Controller:
         if self.state.busy:
             raise _busy()
         self.error = self.report = self.node = self.replacement = None
+        self.reports = []
         self._cancelled, self._began = False, time.monotonic()
         self._enter(State.CHECKING)
         self._run, self._afterwards = self._flow(volume, output, settings), State.DONE
@@ -123,6 +128,7 @@ class Controller:
             self._run.close()
             self._run = None
         self.report = self.node = self.replacement = None
+        self._frame, self._frames = 0, 1
         self._enter(State.IDLE)
 
     def close(self) -> None:
@@ -145,19 +151,42 @@ class Controller:
         self._set_up()
         yield from self._bring_weights(settings.weights)
         model = self._checked_model(settings.weights)
-        table = organs_of_model(model.document)
-        if settings.organs is not None:
-            select(table, settings.organs)
-        scan = volume_from_node(volume)
-        labels, report = yield from self._segment(scan if box is None else crop(scan, box), model, settings)
-        if box is not None:
-            labels = embed(labels, box, source.shape)
+        frames = frames_of(volume) if settings.all_frames else None
+        jobs = frames.jobs(source) if frames is not None else [Job(volume, source)]
+        results = yield from self._segment_all(jobs, box, model, settings)
         self._enter(State.IMPORTING)
         yield
         importing = time.monotonic()
-        self.node = self._take_in(labels, report, table, source, output)
-        self.report = report
+        if frames is not None:
+            self.node = frames.add_results(source, results)
+        else:
+            self.node, self.replacement = take_in(results[0], source, output)
+        self.reports = [result.report for result in results]
+        self.report = self.reports[frames.shown if frames is not None else 0]
         self.import_seconds = time.monotonic() - importing
+
+    def _segment_all(
+        self, jobs: Sequence[Job], box: Box | None, model: Weights, settings: Settings
+    ) -> Iterator[None]:
+        """Segment one volume after the other; gives a list of Result."""
+        table = organs_of_model(model.document)
+        if settings.organs is not None:
+            select(table, settings.organs)
+        results = []
+        for number, job in enumerate(jobs):
+            self._frame, self._frames = number, len(jobs)
+            try:
+                scan = job.volume(box)
+                part = scan if box is None else crop(scan, box)
+                labels, report = yield from self._segment(part, model, settings)
+            except IUINetError as error:
+                if len(jobs) > 1 and not isinstance(error, Cancelled):
+                    error.message = f"frame {number + 1} of {len(jobs)}: {error.message}"
+                raise
+            if box is not None:
+                labels = embed(labels, box, scan.array.shape)
+            results.append(Result(make_segments(labels, table, job.source), report, table))
+        return results
 
     def _check(
         self,
@@ -206,7 +235,7 @@ class Controller:
 
     def _segment(self, volume: Volume, model: Weights, settings: Settings) -> Iterator[None]:
         """Hand the voxels to the worker and wait for its labels; gives labels and report."""
-        self._enter(State.EXPORTING)
+        self._enter(State.EXPORTING if self._frame == 0 else State.RUNNING)
         run = self.client.start(
             volume,
             # The very file that was checked: the worker may know another folder of models.
@@ -221,7 +250,8 @@ class Controller:
                 for stage, fraction in run.take_steps():
                     if stage != "reading" and self.state is State.EXPORTING:
                         self._enter(State.RUNNING)
-                    self._tell(Progress(stage, fraction, run.fallbacks[-1] if run.fallbacks else ""))
+                    note = run.fallbacks[-1] if run.fallbacks else ""
+                    self._tell(Progress(stage, fraction, note, self._frame, self._frames))
                 try:
                     yield
                 except Cancelled:
@@ -230,39 +260,10 @@ class Controller:
             run.abandon()  # does nothing to a run that has ended
         return run.result()
 
-    def _take_in(
-        self,
-        labels: Any,
-        report: dict[str, Any],
-        table: tuple[Organ, ...],
-        source: Source,
-        output: slicer.vtkMRMLSegmentationNode | None,
-    ) -> slicer.vtkMRMLSegmentationNode | None:
-        """Put the labels into the scene; without any organ nothing is made and None is given."""
-        segments = make_segments(labels, table, source)
-        if output is not None and not slicer.mrmlScene.IsNodePresent(output):
-            output = None  # deleted meanwhile: the result gets a node of its own
-        if not segments:
-            return None
-        if output is not None and output.GetSegmentation().GetNumberOfSegments():
-            replacement = Replacement(output, [organ.name for organ in table])
-            try:
-                fill_node(output, segments, source)
-            except BaseException:
-                replacement.undo()
-                raise
-            self.replacement = replacement
-            write_provenance(output, report)
-            return output
-        with result_node(output, f"{source.name} segmentation") as node:
-            fill_node(node, segments, source)
-            write_provenance(node, report)
-        return node
-
     # Telling ----------------------------------------------------------------------------------------
 
     def _enter(self, state: State) -> None:
-        self.state, self.progress = state, Progress()
+        self.state, self.progress = state, Progress(frame=self._frame, frames=self._frames)
         self._changed()
 
     def _tell(self, progress: Progress) -> None:
@@ -272,6 +273,7 @@ class Controller:
 
     def _end(self, state: State) -> None:
         self._run = None
+        self._frame, self._frames = 0, 1
         self.seconds = time.monotonic() - self._began
         self._enter(state)
 

@@ -25,6 +25,7 @@ from IUINetSegmentationLib.panel_run import RunSection
 from IUINetSegmentationLib.panel_status import StatusStrip, set_up_question
 from IUINetSegmentationLib.panel_trouble import TroubleSection
 from IUINetSegmentationLib.remedies import restore_models_folder
+from IUINetSegmentationLib.sequences import frames_of
 from IUINetSegmentationLib.state import Settings, State
 from IUINetSegmentationLib.volume_node import add_volume_node
 
@@ -128,6 +129,7 @@ class Panel:
             accept_warnings=self.input.accepted,
             replace=self.ui.replaceCheckBox.checked,
             region=self.ui.regionSelector.currentNode(),
+            all_frames=self.ui.allFramesCheckBox.checked,
         )
 
     def _on_download(self) -> None:
@@ -202,6 +204,10 @@ class Panel:
 
     def _on_volume(self, node: Any) -> None:
         self.input.show(node, self.ui.regionSelector.currentNode())
+        frames = frames_of(node)
+        self.ui.allFramesCheckBox.visible = frames is not None
+        if frames is not None:
+            self.ui.allFramesCheckBox.text = _("Segment all {count} frames").format(count=len(frames))
         self.refresh()
 
     def _on_region(self, node: Any) -> None:

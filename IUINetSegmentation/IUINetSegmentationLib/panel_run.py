@@ -51,6 +51,9 @@ class RunSection:
         text = (
             f"{stage_text(controller)} {progress.fraction:.0%}" if progress.stage else stage_text(controller)
         )
+        if progress.frames > 1:
+            frame = _("Frame {number} of {count}").format(number=progress.frame + 1, count=progress.frames)
+            text = f"{frame}: {text}"
         elapsed = time.monotonic() - self._began
         if share > 0.1 and elapsed > 2:
             left = elapsed / share - elapsed
@@ -82,7 +85,8 @@ def overall(controller: Controller) -> float:
     low, high = _SHARES.get(controller.progress.stage, (0.01, 0.01))
     if controller.state is State.IMPORTING:
         return 0.98
-    return low + (high - low) * controller.progress.fraction
+    progress = controller.progress
+    return (progress.frame + low + (high - low) * progress.fraction) / progress.frames
 
 
 def stage_text(controller: Controller) -> str:

@@ -35,7 +35,8 @@ class Settings:
     organs: names, None for all. islands: keep each organ's largest piece only.
     accept_warnings: go on where a person should decide. replace: take the place of this module's own
     segments in a segmentation that is not empty; without it such an output is refused.
-    region: a vtkMRMLMarkupsROINode to segment inside of, None for the whole volume.
+    region: a vtkMRMLMarkupsROINode to segment inside of, None for the whole volume. all_frames: of a volume
+    that belongs to a sequence, else only the frame that is shown.
     """
 
     weights: str | None = None
@@ -45,12 +46,18 @@ class Settings:
     accept_warnings: bool = False
     replace: bool = False
     region: Any = None
+    all_frames: bool = False
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run has come. fraction: of its stage, 0 to 1. note: a sentence for the user, mostly ""."""
+    """How far a run has come. fraction: of its stage, 0 to 1. note: a sentence for the user, mostly "".
+
+    frame, frames: which one of how many volumes is under way, from 0.
+    """
 
     stage: str = ""
     fraction: float = 0.0
     note: str = ""
+    frame: int = 0
+    frames: int = 1

@@ -11,6 +11,7 @@ import slicer
 LOGIC_CLASSES = {
     "colors": slicer.vtkSlicerColorLogic,
     "segmentations": slicer.vtkSlicerSegmentationsModuleLogic,
+    "sequences": slicer.vtkSlicerSequencesLogic,
     "subjecthierarchy": slicer.vtkSlicerSubjectHierarchyModuleLogic,
     "terminologies": slicer.vtkSlicerTerminologiesModuleLogic,
     "transforms": slicer.vtkSlicerTransformLogic,
