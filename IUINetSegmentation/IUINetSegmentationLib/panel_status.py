@@ -53,7 +53,7 @@ class StatusStrip:
     def stop(self) -> None:
         """Give up the probe: the user leaves, or a run needs the worker."""
         if self._probe is not None:
-            self._probe.abandon()
+            self._probe.drop()
             self._probe = None
 
     def show(self, device: str, weights: str, voxels: int) -> None:
@@ -78,8 +78,8 @@ class StatusStrip:
         else:
             text = _("Ready – CPU") if device == "cpu" else _("Ready – no GPU, the CPU will be used")
         name = gpu["name"] if gpu is not None else "cpu"
-        calibrated = self.devices.get("network_seconds") if gpu is None else None
-        seconds = timing.expected_seconds(name, weights, voxels, calibrated) if voxels else None
+        calibrated = self.devices.get("network_seconds", {}).get(gpu["device"] if gpu else "cpu", {})
+        seconds = timing.expected_seconds(name, weights, voxels, calibrated.get(weights)) if voxels else None
         return f"{text}, {timing.in_words(seconds)}" if seconds is not None else text
 
 

@@ -23,6 +23,7 @@ from .protocol import Message
 _PACKAGE_ROOT = Path(__file__).resolve().parent.parent
 _LOG_LINES = 200
 _READ_BYTES = 1 << 16
+_KILL_S = 2.0  # for a killed process to be gone; one that hangs in a driver is left to the system
 
 # Out of memory: the Linux kernel's kill, the same seen through a shell, and Windows' STATUS_NO_MEMORY.
 _KILLED = frozenset({-9, 137, 0xC0000017, 0xC0000017 - (1 << 32)})
@@ -53,14 +54,21 @@ class Child:
     """One worker process.
 
     python: the interpreter to run it with. log: called with every line that is not a message.
+    idle_s: seconds without a request after which it ends, with exit code 0; None for the worker's own.
     Errors: IUINetError worker-start where the interpreter cannot be started.
     """
 
-    def __init__(self, python: str | None = None, log: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self,
+        python: str | None = None,
+        log: Callable[[str], None] | None = None,
+        idle_s: float | None = None,
+    ) -> None:
         self.last_lines: deque[str] = deque(maxlen=_LOG_LINES)
         self._log = log
         self._rests = {"stdout": b"", "stderr": b""}
         command = [str(python or find_python()), "-m", "iuinet.worker"]
+        command += [] if idle_s is None else ["--idle", str(idle_s)]
         try:
             self._process = subprocess.Popen(
                 command,
@@ -154,10 +162,11 @@ class Child:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)
         elif self.exit_code is None:
-            subprocess.run(
-                ["taskkill", "/T", "/F", "/PID", str(self.pid)], capture_output=True, check=False, timeout=10
-            )
-        self._process.wait()
+            with suppress(subprocess.TimeoutExpired):
+                command = ["taskkill", "/T", "/F", "/PID", str(self.pid)]
+                subprocess.run(command, capture_output=True, check=False, timeout=_KILL_S)
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(_KILL_S)
         for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
             with suppress(OSError):
                 pipe.close()
@@ -171,9 +180,14 @@ def find_python() -> str:
 
 
 def child_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment for the worker: UTF-8 whatever the locale, and this very package importable."""
+    """The environment for the worker: UTF-8 whatever the locale, and this very package importable.
+
+    OpenMP's threads sleep while they wait for each other: by default they spin, and where another program
+    needs a core as well, as Slicer does, a layer then takes seconds instead of milliseconds.
+    """
     paths = [str(_PACKAGE_ROOT), environment.get("PYTHONPATH", "")]
     return {
+        "OMP_WAIT_POLICY": "PASSIVE",
         **environment,
         "PYTHONUTF8": "1",
         "PYTHONIOENCODING": "utf-8",

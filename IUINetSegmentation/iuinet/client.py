@@ -34,12 +34,19 @@ class WorkerClient:
     """Starts worker processes as they are needed, and gives them one run at a time.
 
     python: the interpreter that has torch; None for this one (Slicer's own where Slicer embeds it).
-    log: called with every line that the worker writes to its log.
+    log: called with every line that the worker writes to its log. idle_s: seconds without a request after
+    which a worker ends by itself, None for the usual ten minutes; the next request starts another one.
     """
 
-    def __init__(self, python: str | None = None, log: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self,
+        python: str | None = None,
+        log: Callable[[str], None] | None = None,
+        idle_s: float | None = None,
+    ) -> None:
         self._python = python
         self._log = log
+        self._idle_s = idle_s
         self._child: Child | None = None
         self._run: Run | None = None
         self._runs = 0
@@ -60,13 +67,18 @@ class WorkerClient:
         """The last lines of the present worker's log."""
         return tuple(self._child.last_lines) if self._child else ()
 
+    def _fresh_child(self) -> Child:
+        """A running worker in the place of one that ended."""
+        self.warm_up()
+        return self._child
+
     def warm_up(self) -> None:
         """Start the worker, if it is not running, so that it imports torch before it is needed."""
         if self._child is not None and self._child.exit_code is not None:
             self._child.kill()  # it is dead already; this closes its pipes
             self._child = None
         if self._child is None:
-            self._child = Child(self._python, self._log)
+            self._child = Child(self._python, self._log, self._idle_s)
 
     def start(
         self,
@@ -95,7 +107,8 @@ class WorkerClient:
         return self._start("segment", volume, options)
 
     def start_probe(self) -> Run:
-        """Ask the worker for its devices; the run's result is the dictionary of ``probe.probe``."""
+        """Ask the worker for its devices; the run's result is the dictionary of ``probe.probe``, and as its
+        "network_seconds" what ``self_check.calibrate`` gives. A run may begin after ``drop``."""
         return self._start("probe", None, {})
 
     def _start(self, kind: str, volume: Volume | None, options: Message) -> Run:
@@ -108,7 +121,7 @@ class WorkerClient:
         if volume is not None:
             files = Files(volume)
             request |= files.description
-        self._run = Run(self._child, request, files)
+        self._run = Run(self._child, request, files, self._fresh_child)
         return self._run
 
     def segment(
@@ -124,7 +137,7 @@ class WorkerClient:
     ) -> tuple[np.ndarray, Message]:
         """Segment a volume and wait for it.
 
-        weights: id or file of a model, None for the default. device: "auto", "cpu", "cuda", "cuda:N".
+        weights: id or file of a model, None for the default. device: "auto", "cpu", "cuda", "cuda:N", "mps".
         organs: names of those wanted, None for all. islands: keep each organ's largest piece only.
         accept_warnings: go on where a person should decide. progress(stage, fraction), cancelled(): called
         in this thread every 20 ms.

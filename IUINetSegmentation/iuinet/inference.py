@@ -10,22 +10,19 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from .devices import choose_device, device_name
-from .errors import Cancelled, DeviceError
+from .devices import device_name
+from .errors import Cancelled
 from .geometry import canonical_axes, from_canonical, to_canonical
 from .islands import keep_largest_components
 from .labels import Organ, organs_of_model
-from .model import load_model
+from .ladder import DeviceLadder, out_of_memory
 from .model_file import Weights
 from .network import IUINet
-from .network.complexity import count_modules
 from .preprocessing import prepare
 from .upsampling import upsample_labels
 from .volume import Volume
 
 Progress = Callable[[str, float], None]
-
-SMALLEST_EDGE = 32  # voxels
 
 
 @dataclass
@@ -36,7 +33,7 @@ class Prediction:
     organs: the organs that were asked for.
     margins: per organ, the mean lead of its softmax over the runner-up, on the network's grid.
     components: per organ, connected pieces before only the largest was kept.
-    seconds: per stage. device: where the network ran. fallbacks: what had to be changed on the way.
+    seconds: per stage. device: where the network ran in the end. fallbacks: what had to be changed for it.
     """
 
     labels: np.ndarray
@@ -49,9 +46,18 @@ class Prediction:
 
 
 class Stages:
-    """Names the stage that is under way, times it, reports its progress, and is the place to cancel."""
+    """Names the stage that is under way, times it, reports its progress, and is the place to cancel.
 
-    def __init__(self, progress: Progress | None, cancelled: Callable[[], bool] | None) -> None:
+    notice: called with a sentence when the work has to be done in another way than was asked for.
+    """
+
+    def __init__(
+        self,
+        progress: Progress | None,
+        cancelled: Callable[[], bool] | None,
+        notice: Callable[[str], None] | None = None,
+    ) -> None:
+        self.notice = notice or (lambda text: None)
         self.progress = progress or (lambda stage, fraction: None)
         self.cancelled = cancelled or (lambda: False)
         self.seconds: dict[str, float] = {}
@@ -81,18 +87,17 @@ class Segmenter:
     """A loaded model on a device; call it with volumes.
 
     weights: a model that ``weights.resolve`` found. device: see ``devices.choose_device``.
-    Raises WeightsError or DeviceError.
+    used: the device on which the last run ended. Raises WeightsError or DeviceError.
     """
+
+    used: torch.device | None = None
 
     def __init__(self, weights: Weights, device: str = "auto") -> None:
         self.weights = weights
-        self.device = choose_device(device)
-        self.net, self.document = load_model(weights.path, self.device)
+        self.ladder = DeviceLadder(weights.path, device)
+        self.net, self.document = self.ladder.net, self.ladder.document
+        self.device = self.used = self.ladder.device
         self.organs = organs_of_model(self.document)
-        # Shares of the work, for the progress. A small volume gives the same shares as a large one; tensors
-        # without memory would need none, but torch then loads its compiler, which takes seconds.
-        probe = torch.zeros(1, 1, *[SMALLEST_EDGE] * 3, device=self.device)
-        self.costs = {name: cost.total for name, cost in count_modules(self.net, probe).items()}
 
     def __call__(
         self,
@@ -101,11 +106,12 @@ class Segmenter:
         islands: bool = True,
         progress: Progress | None = None,
         cancelled: Callable[[], bool] | None = None,
+        notice: Callable[[str], None] | None = None,
     ) -> Prediction:
         """Segment one volume. organs: those wanted (all by default); islands: keep each organ's largest
-        piece only. Raises Cancelled, DeviceError if memory does not suffice, or IUINetError "not-finite"
-        if the network gave no numbers."""
-        stages = Stages(progress, cancelled)
+        piece only; notice: told at once of what had to be changed. Raises Cancelled, DeviceError if memory
+        does not suffice, or IUINetError "not-finite" if the network gave no numbers."""
+        stages = Stages(progress, cancelled, notice)
         wanted = self.organs if organs is None else organs
         axes = canonical_axes(volume.grid.direction)
         array = to_canonical(volume.array, axes)
@@ -121,7 +127,7 @@ class Segmenter:
                     channels, components = self.clean(np.asarray(channels), islands)
                     labels = from_canonical(self.to_label_ids(channels, wanted), axes)
         except MemoryError as error:
-            raise out_of_memory("the computer") from error
+            raise out_of_memory() from error
         names = {organ.name for organ in wanted}
         return Prediction(
             labels=np.ascontiguousarray(labels),
@@ -129,7 +135,7 @@ class Segmenter:
             margins={name: value for name, value in margins.items() if name in names},
             components={name: value for name, value in components.items() if name in names},
             seconds=stages.seconds,
-            device=device_name(self.device) if not fallbacks else "cpu",
+            device=device_name(self.used or self.device),
             fallbacks=fallbacks,
         )
 
@@ -140,38 +146,32 @@ class Segmenter:
 
     def run(self, x: torch.Tensor, stages: Stages) -> tuple[torch.Tensor, list[str]]:
         """Finest logits (classes, H, W, D), float32 on the CPU, and what had to be changed on the way."""
-        fallbacks = []
-        try:
-            logits = self.forward(self.net, x.to(self.device), stages)
-        except torch.cuda.OutOfMemoryError:
-            torch.cuda.empty_cache()
-            fallbacks.append(f"The memory of {device_name(self.device)} was short; the CPU was used.")
-            logits = self.forward(load_model(self.weights.path)[0], x, stages)
-        return logits, fallbacks
+
+        def forward(net: IUINet, device: torch.device) -> torch.Tensor:
+            return self.forward(net, x.to(device), stages)
+
+        result = self.ladder.run(forward, stages.notice)
+        self.used = self.ladder.used
+        return result
 
     def forward(self, net: IUINet, x: torch.Tensor, stages: Stages) -> torch.Tensor:
         """One pass; between its layers progress advances by their cost, and the user can cancel."""
-        total, done = sum(self.costs.values()), 0
+        costs = self.ladder.costs
+        total, done = sum(costs.values()), 0
 
         def after(name: str) -> Callable:
             def hook(*_: object) -> None:
                 nonlocal done
-                done += self.costs[name]
+                done += costs[name]
                 stages.advance(min(done / total, 1.0))
 
             return hook
 
         hooks = [
-            module.register_forward_hook(after(name))
-            for name, module in net.named_modules()
-            if name in self.costs
+            module.register_forward_hook(after(name)) for name, module in net.named_modules() if name in costs
         ]
         try:
             return net(x)[0][0].float().cpu()
-        except RuntimeError as error:
-            if "not enough memory" in str(error) or "DefaultCPUAllocator" in str(error):
-                raise out_of_memory("the computer") from error
-            raise
         finally:
             for handle in hooks:
                 handle.remove()
@@ -204,12 +204,3 @@ def softmax_margins(logits: torch.Tensor, organs: tuple[Organ, ...]) -> dict[str
     return {
         organ.name: float(sums[n] / counts[n]) for n, organ in enumerate(organs, start=1) if counts[n] > 0
     }
-
-
-def out_of_memory(place: str) -> DeviceError:
-    """The error for a memory that does not suffice."""
-    return DeviceError(
-        f"the memory of {place} does not suffice for this volume",
-        hint="Close other programs, or crop the volume to the abdomen.",
-        code="memory",
-    )

@@ -12,6 +12,8 @@ from typing import Any
 from .errors import IUINetError
 
 OLDEST_TORCH = (2, 10)
+APPLE_NAME = "Apple GPU"
+_WRONG = "a test calculation gave a wrong result"
 _INSTALL = "Install PyTorch {}.{} or newer for this Python.".format(*OLDEST_TORCH)
 
 
@@ -53,7 +55,8 @@ def probe() -> dict[str, Any]:
     """What there is, in JSON's types: torch's version, processor threads, and every GPU.
 
     A GPU counts as usable only after it has really done a small 3-D convolution: a driver that is too old,
-    or a build without code for this GPU, shows only then. Errors: those of require_torch.
+    or a build without code for this GPU, shows only then. Apple's, whose 3-D operations are young, must give
+    a whole network's numbers as the CPU gives them. Errors: those of require_torch.
     """
     require_torch()
     import torch
@@ -62,21 +65,21 @@ def probe() -> dict[str, Any]:
         "torch": torch.__version__,
         "cuda": torch.version.cuda,
         "cpu": {"cores": cpu_count(), "threads": torch.get_num_threads()},
-        "gpus": [_probe_gpu(index) for index in range(_gpu_count())],
+        "gpus": [*(_probe_cuda(index) for index in range(_cuda_count())), *_probe_apple()],
     }
 
 
-def _gpu_count() -> int:
+def _cuda_count() -> int:
     import torch
 
     return torch.cuda.device_count() if torch.cuda.is_available() else 0
 
 
-def _probe_gpu(index: int) -> dict[str, Any]:
+def _probe_cuda(index: int) -> dict[str, Any]:
     """Name, free and total memory in bytes, whether it works, and if not, why."""
     import torch
 
-    gpu = {"device": f"cuda:{index}", "name": "", "free": 0, "total": 0, "usable": False, "reason": ""}
+    gpu = _unknown(f"cuda:{index}", "")
     try:
         gpu["name"] = torch.cuda.get_device_name(index)
         gpu["free"], gpu["total"] = torch.cuda.mem_get_info(index)
@@ -87,7 +90,30 @@ def _probe_gpu(index: int) -> dict[str, Any]:
                 torch.ones(1, 1, 5, 5, 5, device=device), torch.ones(1, 1, 3, 3, 3, device=device)
             )
             gpu["usable"] = bool((found == 27).all())
-        gpu["reason"] = "" if gpu["usable"] else "a test calculation gave a wrong result"
+        gpu["reason"] = "" if gpu["usable"] else _WRONG
     except Exception as error:  # drivers fail in many ways, and none may stop the probe
         gpu["reason"] = " ".join(str(error).split())[:200]
     return gpu
+
+
+def _probe_apple() -> list[dict[str, Any]]:
+    """Apple's GPU in a list, where there is one."""
+    import torch
+
+    if not torch.backends.mps.is_available():
+        return []
+    gpu = _unknown("mps", APPLE_NAME)
+    try:
+        from .self_check import agrees_with_cpu
+
+        gpu["total"] = torch.mps.recommended_max_memory()
+        gpu["free"] = gpu["total"] - torch.mps.driver_allocated_memory()
+        gpu["usable"] = agrees_with_cpu(torch.device("mps"))
+        gpu["reason"] = "" if gpu["usable"] else _WRONG
+    except Exception as error:  # as above
+        gpu["reason"] = " ".join(str(error).split())[:200]
+    return [gpu]
+
+
+def _unknown(device: str, name: str) -> dict[str, Any]:
+    return {"device": device, "name": name, "free": 0, "total": 0, "usable": False, "reason": ""}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,9 @@ from .protocol import Message
 from .volume import Volume
 
 _SHARE_S = 0.015  # how long one poll may write voxels
-_PATIENCE_S = 2.0  # for the worker to obey a cancel, then it is killed
+# For the worker to obey a cancel; then it is killed, so that the user has it within two seconds. Only the
+# longest layers of the largest model on a slow processor take as long.
+_PATIENCE_S = 1.5
 _LONGEST_SILENCE_S = 600.0  # without a single message during a run, then it is taken for dead
 
 
@@ -31,13 +33,16 @@ class Run:
     stage, fraction: where it stands. warnings: messages with code, text and hint. fallbacks: sentences.
     """
 
-    def __init__(self, child: Child, request: Message, files: Files | None) -> None:
+    def __init__(
+        self, child: Child, request: Message, files: Files | None, fresh_child: Callable[[], Child]
+    ) -> None:
         self.stage, self.fraction = "", 0.0
         self.warnings: list[Message] = []
         self.fallbacks: list[str] = []
         self.done = False
         self._steps: list[tuple[str, float]] = []
-        self._child = child
+        self._child, self._fresh_child = child, fresh_child
+        self._heard = False  # whether the worker has said anything about this run
         self._number: int = request["run"]
         self._request = request
         self._files = files
@@ -75,6 +80,13 @@ class Run:
             self._end(_cancelled())
         else:
             self._child.send("cancel", run=self._number)
+
+    def drop(self) -> None:
+        """End the run at once; the worker, which will soon stop to work on it, is left to the next one."""
+        if not self.done:
+            self.cancel()
+            if not self.done:
+                self._end(_cancelled())
 
     def abandon(self) -> None:
         """End the run and its process at once."""
@@ -122,7 +134,7 @@ class Run:
                 self._take(message)
 
     def _take(self, message: Message) -> None:
-        kind = message["kind"]
+        kind, self._heard = message["kind"], True
         if kind == "stage":
             self._step(message["stage"], 0.0)
         elif kind == "progress":
@@ -147,7 +159,9 @@ class Run:
         exit_code = self._child.exit_code
         if exit_code is not None:
             self._take_messages()  # its last words
-            if not self.done:
+            if exit_code == 0 and not self._heard and self._cancel_time is None:
+                self._begin_anew()
+            elif not self.done:
                 stopped = WorkerStopped(exit_code, tuple(self._child.last_lines))
                 self._end(stopped if self._cancel_time is None else _cancelled())
         elif self._cancel_time is not None and time.monotonic() - self._cancel_time > _PATIENCE_S:
@@ -158,6 +172,13 @@ class Run:
                 code="worker-hung",
                 hint="Try again, or try the device 'cpu'.",
             )
+
+    def _begin_anew(self) -> None:
+        """The worker had ended for want of work just as this request was sent to it: send it to another."""
+        self._heard = True  # once only
+        self._child = self._fresh_child()
+        if self._writing is None:
+            self._child.send(**self._request)
 
     def _end(self, error: Exception | None) -> None:
         self.done = True

@@ -60,13 +60,16 @@ def segment_volume(
     accept_warnings: bool = False,
     progress: Progress | None = None,
     cancelled: Callable[[], bool] | None = None,
+    notice: Callable[[str], None] | None = None,
 ) -> SegmentationResult:
     """Segment a volume.
 
-    weights: model id or file, None for the default model. device: "auto", "cpu", "cuda" or "cuda:N".
+    weights: model id or file, None for the default model. device: see ``devices.choose_device``.
     organs: names of the organs wanted, None for all. islands: keep each organ's largest piece only.
     accept_warnings: go on where a person should decide, such as values that do not look like CT.
     progress(stage, fraction), cancelled(): called between steps, at most about a second apart.
+    notice(sentence): called when a device failed and the work goes on in another way; the report's
+    "fallbacks" hold the same sentences.
     The model stays loaded between calls. Raises IUINetError's subclasses only.
     """
     findings = check_volume(volume)
@@ -74,7 +77,7 @@ def segment_volume(
     found = resolve(weights)
     segmenter = loaded_segmenter(found, device)
     wanted = segmenter.organs if organs is None else select(segmenter.organs, organs)
-    prediction: Prediction = segmenter(volume, wanted, islands, progress, cancelled)
+    prediction: Prediction = segmenter(volume, wanted, islands, progress, cancelled, notice)
     report = build_report(volume, prediction, findings, found)
     return SegmentationResult(prediction.labels, wanted, report, findings)
 

@@ -1,7 +1,8 @@
 """The worker process: ``python -m iuinet.worker``, where torch lives.
 
 It reads requests from standard input and answers on standard output (``protocol.py``), keeps torch and the
-model loaded between runs, and ends itself when its standard input ends, because then its parent is gone.
+model loaded between runs, and ends itself when its parent is gone (its standard input ends, or its parent's
+number changes, should another process hold the other end) or when nothing was asked of it for a while.
 
 * Descriptors 0 and 1 are moved away first: whatever a native library prints lands in the log (standard
   error), never in the protocol, and none can swallow a request.
@@ -9,12 +10,14 @@ model loaded between runs, and ends itself when its standard input ends, because
   the network's blocks; whoever cannot wait kills the process.
 * One core is left free where there are more than two, and the priority is lowered a little (``nice`` 5):
   the person at the screen goes on working in Slicer, and on an idle machine it costs nothing.
+* Memory is kept during a run, which saves much time (``memory.py``), and given back after it.
 """
 
 from __future__ import annotations
 
 import os
 import queue
+import select
 import sys
 import threading
 import time
@@ -26,13 +29,17 @@ from typing import Any, NoReturn
 
 from . import protocol
 from .errors import Cancelled
+from .memory import give_back_memory, keep_memory
 from .protocol import Message
 from .unexpected import plain_error
+
+IDLE_S = 600.0  # without a request
 
 _DETAILS = "The log has the details."
 _NICENESS = 5
 _GRACE_S = 2.0  # for a run to end by itself after its parent is gone
 _PROGRESS_INTERVAL_S = 0.05
+_PARENT_INTERVAL_S = 1.0  # between two looks at whether the parent is still there
 
 
 class Run:
@@ -56,11 +63,13 @@ class Run:
 class Worker:
     """The loop over requests.
 
-    requests: descriptor to read from. replies: descriptor to write to.
+    requests: descriptor to read from. replies: descriptor to write to. idle_s: seconds without a request
+    after which the process ends.
     """
 
-    def __init__(self, requests: int, replies: int) -> None:
+    def __init__(self, requests: int, replies: int, idle_s: float) -> None:
         self._requests = requests
+        self._idle_s = idle_s
         self._replies = replies
         self._writing = threading.Lock()
         self._waiting: queue.SimpleQueue[Run] = queue.SimpleQueue()
@@ -71,10 +80,15 @@ class Worker:
         self._say("hello", protocol=protocol.VERSION, pid=os.getpid(), versions=own_versions())
         threading.Thread(target=self._read_requests, name="requests", daemon=True).start()
         _warm_up()
+        give_back_memory()
         while True:
-            run = self._waiting.get()
+            try:
+                run = self._waiting.get(timeout=self._idle_s)
+            except queue.Empty:
+                os._exit(0)  # the client starts another one, also for a request that crosses with this
             self._answer(run)
             del self._runs[run.number]
+            give_back_memory()
 
     # Reading, in its own thread
 
@@ -120,7 +134,7 @@ class Worker:
         try:
             if run.cancelled.is_set():
                 raise Cancelled("cancelled before it started")
-            report = self._segment(run) if run.request["kind"] == "segment" else _probe()
+            report = self._segment(run) if run.request["kind"] == "segment" else _probe(run)
             # A cancel that came too late to stop the work still means that nobody wants its result.
             if run.cancelled.is_set():
                 raise Cancelled("cancelled")
@@ -146,12 +160,11 @@ class Worker:
             accept_warnings=request["accept_warnings"],
             progress=self._progress(run.number),
             cancelled=run.cancelled.is_set,
+            notice=lambda text: self._say("fallback", run=run.number, text=text),
         )
         for finding in result.findings:
             fields = {"code": finding.code, "text": finding.message, "hint": finding.hint}
             self._say("warning", run=run.number, **fields)
-        for text in result.report.get("fallbacks", []):
-            self._say("fallback", run=run.number, text=text)
         protocol.write_array(output, result.labels.astype("uint8", copy=False))
         return result.report
 
@@ -180,9 +193,20 @@ class Worker:
 
 
 def _lines(descriptor: int) -> Iterator[bytes]:
-    """Lines from a descriptor, without Python's buffered reader, whose lock would block the exit."""
+    """Lines from a descriptor until it ends, or the parent process does.
+
+    Without Python's buffered reader, whose lock would block the exit.
+    """
     rest = b""
-    while chunk := os.read(descriptor, 65536):
+    parent = os.getppid()
+    while True:
+        if os.name == "posix" and not select.select([descriptor], [], [], _PARENT_INTERVAL_S)[0]:
+            if os.getppid() != parent:
+                return
+            continue
+        chunk = os.read(descriptor, 65536)
+        if not chunk:
+            return
         *lines, rest = (rest + chunk).split(b"\n")
         yield from lines
 
@@ -223,10 +247,18 @@ def _use_spare_cores() -> None:
     torch.set_num_threads(min(torch.get_num_threads(), cores - 1 if cores > 2 else cores))
 
 
-def _probe() -> Message:
+def _probe(run: Run) -> Message:
+    """What there is, and how long the models that are here take on it."""
     from .probe import probe
 
-    return probe()
+    found = probe()  # says so where torch is missing, which the next line would not
+    from .self_check import calibrate
+
+    def check() -> None:
+        if run.cancelled.is_set():
+            raise Cancelled("cancelled")
+
+    return {**found, "network_seconds": calibrate(found, check)}
 
 
 def _take(descriptor: int, replacement: int) -> int:
@@ -238,7 +270,8 @@ def _take(descriptor: int, replacement: int) -> int:
 
 
 def main() -> NoReturn:
-    """Serve the parent on the standard descriptors."""
+    """Serve the parent on the standard descriptors. Arguments: --idle SECONDS."""
+    idle_s = float(sys.argv[sys.argv.index("--idle") + 1]) if "--idle" in sys.argv else IDLE_S
     null = os.open(os.devnull, os.O_RDONLY)
     requests = _take(0, null)
     replies = _take(1, 2)
@@ -246,7 +279,8 @@ def main() -> NoReturn:
         os.nice(_NICENESS)
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
-    Worker(requests, replies).serve()
+    keep_memory()
+    Worker(requests, replies, idle_s).serve()
 
 
 if __name__ == "__main__":

@@ -77,7 +77,7 @@ def _add_segment(commands: argparse._SubParsersAction) -> None:
     add("-o", "--output", metavar="OUT", help="by its ending .seg.nrrd (segments with names and colours), "
         ".nii.gz, .nrrd or .mha (label map); default: NAME.seg.nrrd in the current folder")  # fmt: skip
     add("--weights", metavar="ID|FILE", help="model to use; default: the one that comes with IUINet")
-    add("--device", type=_device, default="auto", help="auto, cpu, cuda or cuda:N; default: auto")
+    add("--device", type=_device, default="auto", help="auto, cpu, cuda, cuda:N or mps; default: auto")
     add("--organs", type=_organs, metavar="A,B", help="only these, such as 'liver,left kidney'; default: all")
     add("--series", metavar="UID", help="which series of a DICOM folder with several")
     add("--accept-warnings", action="store_true", help="go on where a person should decide")
@@ -108,8 +108,8 @@ def _add_weights(commands: argparse._SubParsersAction) -> None:
 
 
 def _device(text: str) -> str:
-    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is none of auto, cpu, cuda, cuda:N")
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?|mps", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is none of auto, cpu, cuda, cuda:N, mps")
     return text
 
 

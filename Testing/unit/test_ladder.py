@@ -1,0 +1,261 @@
+"""A device that runs out of memory or fails costs a sentence, never the result.
+
+The GPU is a fake that counts and limits its memory (``fake_gpu.py``); the network, its memory and the ladder
+are real. Sizes of the limits come from measuring each step on it first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from unit.fake_gpu import NAME, FakeGpu
+
+from iuinet.devices import choose_device, unusable_gpus
+from iuinet.errors import Cancelled, DeviceError
+from iuinet.inference import Segmenter
+from iuinet.ladder import STEPS, conditions, is_out_of_memory
+from iuinet.model import load_model
+from iuinet.probe import probe
+from iuinet.sample import make_sample
+from iuinet.segmentation import segment_volume
+from iuinet.self_check import calibrate
+from iuinet.weights import resolve
+
+GPU = torch.device("cuda", 0)
+
+
+@pytest.fixture(scope="module")
+def scan():
+    return make_sample(seed=0, size=(40, 36, 28)).volume
+
+
+@pytest.fixture(scope="module")
+def expected(small_model, scan) -> np.ndarray:
+    return Segmenter(resolve(small_model), "cpu")(scan).labels
+
+
+@pytest.fixture(scope="module")
+def peaks(small_model) -> list[int]:
+    """Bytes that each step on the device needs, the model included."""
+    found = []
+    for step in STEPS[:-1]:
+        with FakeGpu() as gpu:
+            net, _ = load_model(small_model, GPU)
+            gpu.peak = 0
+            with torch.inference_mode(), conditions(step, net, GPU):
+                net(torch.rand(1, 1, 32, 32, 32).to(GPU))[0][0].float().cpu()
+            found.append(gpu.peak)
+    return found
+
+
+def told(segmenter: Segmenter, scan) -> tuple[np.ndarray, list[str], str]:
+    """Labels, fallbacks and device of a run; what was told on the way is what the result says."""
+    heard: list[str] = []
+    prediction = segmenter(scan, notice=heard.append)
+    assert heard == prediction.fallbacks
+    return prediction.labels, prediction.fallbacks, prediction.device
+
+
+def test_a_gpu_with_room_gives_the_cpus_labels_and_says_nothing(small_model, scan, expected):
+    with FakeGpu() as gpu:
+        labels, fallbacks, device = told(Segmenter(resolve(small_model)), scan)
+        assert gpu.operations > 500, "the fake GPU was not used"
+    assert np.array_equal(labels, expected)
+    assert (fallbacks, device) == ([], NAME)
+
+
+def test_each_step_needs_less_memory_than_the_one_before(peaks):
+    whole, again, half, parked = peaks
+    print(f"peaks on the device: {whole:,}, in half precision {half:,}, features parked {parked:,} bytes")
+    assert whole == again > half > parked
+
+
+@pytest.mark.parametrize("step", [2, 3])
+def test_with_too_little_memory_the_first_step_that_fits_gives_the_result(
+    small_model, scan, expected, peaks, step
+):
+    with FakeGpu(limit=(peaks[step] + peaks[step - 1]) // 2) as gpu:
+        labels, fallbacks, device = told(Segmenter(resolve(small_model)), scan)
+        assert gpu.half and gpu.emptied == step
+    assert fallbacks == [line.text.format(device=NAME) for line in STEPS[1 : step + 1]]
+    assert device == NAME
+    assert (labels != expected).mean() < 0.1, "random weights leave many voxels undecided, but not so many"
+
+
+def test_a_shortage_that_passes_is_over_after_freeing(small_model, scan, expected):
+    first: list[str] = []
+
+    def once(name: str, number: int) -> None:
+        if number > 500 and not first:
+            first.append(name)
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    with FakeGpu(fault=once) as gpu:
+        labels, fallbacks, device = told(Segmenter(resolve(small_model)), scan)
+        assert gpu.emptied == 1 and not gpu.half
+    assert np.array_equal(labels, expected)
+    assert len(fallbacks) == 1 and "freed" in fallbacks[0] and device == NAME
+
+
+def test_without_any_memory_the_cpu_gives_its_own_result_and_the_next_run_tries_the_gpu_again(
+    small_model, scan, expected, peaks
+):
+    with FakeGpu() as gpu:
+        segmenter = Segmenter(resolve(small_model))
+        gpu.limit = gpu.used + 1000
+        labels, fallbacks, device = told(segmenter, scan)
+        assert np.array_equal(labels, expected)
+        assert fallbacks == [line.text.format(device=NAME) for line in STEPS[1:]]
+        assert device == "cpu"
+        gpu.limit = peaks[0] * 2
+        labels, fallbacks, device = told(segmenter, scan)
+        assert np.array_equal(labels, expected)
+        assert (fallbacks, device) == ([], NAME)
+
+
+def test_a_model_that_does_not_even_fit_runs_on_the_cpu(small_model, scan, expected):
+    with FakeGpu(limit=100_000):
+        segmenter = Segmenter(resolve(small_model))
+        for _ in range(2):  # every run says so
+            labels, fallbacks, device = told(segmenter, scan)
+            assert np.array_equal(labels, expected)
+            assert device == "cpu" and len(fallbacks) == 1
+            assert NAME in fallbacks[0] and "memory" in fallbacks[0] and "CPU" in fallbacks[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "steps"),
+    [
+        ("cuDNN error: CUDNN_STATUS_ALLOC_FAILED", 4),
+        ("MPS backend out of memory (MPS allocated: 1 GB)", 4),
+        ("CUDA error: unspecified launch failure", 1),
+    ],
+)
+def test_errors_of_the_device_lead_to_the_cpu(small_model, scan, expected, text, steps):
+    def fault(name: str, number: int) -> None:
+        if "conv" in name and armed:
+            raise RuntimeError(text)
+
+    armed = False
+    with FakeGpu(fault=fault):
+        segmenter = Segmenter(resolve(small_model))
+        armed = True
+        labels, fallbacks, device = told(segmenter, scan)
+    assert np.array_equal(labels, expected)
+    assert device == "cpu" and len(fallbacks) == steps and "CPU" in fallbacks[-1]
+    assert steps > 1 or text in fallbacks[0]
+
+
+def test_numbers_that_are_none_lead_to_the_cpu(small_model, scan, expected, monkeypatch):
+    from iuinet.inference import Segmenter as Real
+
+    forward = Real.forward
+
+    def broken(self, net, x, stages):
+        logits = forward(self, net, x, stages)
+        return logits if calls.append(1) or len(calls) > 1 else logits * torch.nan
+
+    calls: list[int] = []
+    monkeypatch.setattr(Real, "forward", broken)
+    with FakeGpu():
+        labels, fallbacks, device = told(Segmenter(resolve(small_model)), scan)
+    assert np.array_equal(labels, expected)
+    assert device == "cpu" and len(fallbacks) == 1 and "no numbers" in fallbacks[0]
+
+
+def test_a_cancel_on_the_way_down_is_a_cancel(small_model, scan, peaks):
+    asked: list[str] = []
+    with FakeGpu(limit=peaks[-1] - 1000), pytest.raises(Cancelled):
+        Segmenter(resolve(small_model))(scan, cancelled=lambda: bool(asked), notice=asked.append)
+    assert len(asked) == 1
+
+
+def test_a_computer_without_memory_is_refused_not_retried(small_model, scan, monkeypatch):
+    segmenter = Segmenter(resolve(small_model), "cpu")
+
+    def full(*_: object) -> None:
+        raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried 9 bytes")
+
+    segmenter.net.mapping[0].register_forward_pre_hook(full)
+    with pytest.raises(DeviceError) as caught:
+        segmenter(scan)
+    assert caught.value.code == "memory" and "the computer" in caught.value.message
+
+
+# Devices that are refused at the start -----------------------------------------------------------------
+
+
+def fail(text: str) -> Callable[[str, int], None]:
+    def fault(name: str, number: int) -> None:
+        if "conv" in name:
+            raise RuntimeError(text)
+
+    return fault
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"fault": fail("CUDA error: no kernel image is available")}, "no kernel image"),
+        ({"wrong": True}, "wrong result"),
+    ],
+)
+def test_a_gpu_that_cannot_convolve_is_told_and_the_cpu_is_used(
+    small_model, scan, expected, options, reason, monkeypatch
+):
+    monkeypatch.setattr("iuinet.segmentation._kept", {})
+    with FakeGpu(**options):
+        gpu = probe()["gpus"][0]
+        assert not gpu["usable"] and reason in gpu["reason"]
+        assert choose_device("auto").type == "cpu"
+        with pytest.raises(DeviceError, match=reason):
+            choose_device("cuda:0")
+        result = segment_volume(scan, small_model, accept_warnings=True)
+    assert np.array_equal(result.labels, expected)
+    assert result.report["device"] == "cpu"
+    assert len(result.report["fallbacks"]) == 1
+    assert NAME in result.report["fallbacks"][0] and reason in result.report["fallbacks"][0]
+
+
+def test_apples_gpu_must_give_the_cpus_numbers(small_model, scan, expected):
+    with FakeGpu(kind="mps"):
+        assert choose_device("auto") == choose_device("mps") == torch.device("mps")
+        labels, fallbacks, device = told(Segmenter(resolve(small_model)), scan)
+        assert np.array_equal(labels, expected)
+        assert (fallbacks, device) == ([], "Apple GPU")
+    with FakeGpu(kind="mps", wrong=True):
+        assert choose_device("auto") == torch.device("cpu")
+        assert len(unusable_gpus()) == 1
+        with pytest.raises(DeviceError, match="wrong result"):
+            choose_device("mps")
+    with pytest.raises(DeviceError, match="no GPU was found"):
+        choose_device("mps")
+
+
+# Calibration -------------------------------------------------------------------------------------------
+
+
+def test_the_calibration_gives_seconds_for_each_device_and_model_that_is_here():
+    default = resolve(None).sha256
+    with FakeGpu():
+        seconds = calibrate(probe(), lambda: None)
+    assert set(seconds) == {"cpu", "cuda:0"}
+    assert all(0 < seconds[name][default] < 600 for name in seconds)
+    with FakeGpu(limit=1_000_000):  # enough for the test calculation, not for a model
+        seconds = calibrate(probe(), lambda: None)
+    assert default in seconds["cpu"] and seconds["cuda:0"] == {}
+
+
+def test_the_calibration_can_be_stopped():
+    def stop() -> None:
+        raise Cancelled("cancelled")
+
+    with pytest.raises(Cancelled):
+        calibrate(probe(), stop)
+
+
+def test_other_errors_are_no_lack_of_memory():
+    assert not is_out_of_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
