@@ -47,7 +47,7 @@ class Panel:
         self._volume: Any = None  # that the present or last run works on
         self._said: IUINetError | None = None  # an error that belongs to no run
         self._again: Callable[[], None] = self.segment  # what Try again does
-        self._ready = False
+        self._ready, self._under_way = False, (False, False)
         self.remedies = PanelRemedies(self)
         self.input = InputLine(ui, self.refresh, self.remedies.actions())
         self.models = ModelSection(ui, self.refresh, self.say)
@@ -219,11 +219,15 @@ class Panel:
 
     def _on_timer(self) -> None:
         """Take everything further that is under way."""
-        probing = self.status.poll()
         running = self.controller.poll()
+        probing = self.status.poll()  # after the run, whose end may begin a probe
         if not probing:
             self._show_status()
-        if not (probing or running):
+        waiting = installing_elsewhere()
+        if (waiting, probing) != self._under_way:
+            self._under_way = waiting, probing
+            self.refresh()
+        if not (probing or running or waiting):
             self._timer.stop()
 
     def _on_controller(self) -> None:
@@ -244,9 +248,14 @@ class Panel:
     def refresh(self) -> None:
         """Bring buttons and lines into agreement with what is chosen and under way."""
         reason = self._why_not()
+        self._under_way = installing_elsewhere(), self._under_way[1]
+        if self._under_way[0]:
+            self._timer.start()  # to see when it is over
         self.run.show(self.controller, reason, self.trouble)
         busy = self.controller.state.busy
-        self.trouble_section.show(None if busy else self.trouble, blocked=bool(reason))
+        # What the strip says of this computer has its remedies, too.
+        trouble = self.trouble or self.status._error
+        self.trouble_section.show(None if busy else trouble, blocked=bool(reason))
         self._show_status()
 
     def _show_status(self) -> None:

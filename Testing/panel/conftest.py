@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -35,6 +38,7 @@ def home(tmp_path: Path, small_model: Path, monkeypatch: pytest.MonkeyPatch) -> 
     index.write_text(json.dumps({"format": 1, "default": "small-random", "models": [listed]}))
     monkeypatch.setenv("IUINET_WEIGHTS_INDEX", str(index))
     monkeypatch.setenv("IUINET_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # the same everywhere: no GPU
     return tmp_path / "home"
 
 
@@ -114,3 +118,24 @@ def ct(scene):
     from IUINetSegmentationLib.volume_node import add_volume_node
 
     return add_volume_node(make_sample(size=(48, 40, 32)).volume, "CT")
+
+
+# As root everything may be written; a program in /root may be started by nobody else, so the rights go after
+# the imports.
+DROP_RIGHTS = "import os\nif os.geteuid() == 0:\n    os.setgid(65534)\n    os.setuid(65534)\n"
+
+
+@pytest.fixture
+def as_nobody() -> Callable[[str, str], str]:
+    """as_nobody(first, then): what a program prints that does ``then`` without root's rights."""
+
+    def run(first: str, then: str) -> str:
+        program = f"{textwrap.dedent(first)}\n{DROP_RIGHTS}\n{textwrap.dedent(then)}"
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        done = subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, check=False, env=environment
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    return run

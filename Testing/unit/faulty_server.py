@@ -56,11 +56,26 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(self.server.data[first : first + 2**14])
             time.sleep(0.02)
 
+    def _in_pieces(self) -> None:
+        """Good, in ten pieces with a pause between, whatever the size."""
+        start, step = self._start(), len(self.server.data) // 10 + 1
+        self._head(start)
+        for first in range(start, len(self.server.data), step):
+            self.wfile.write(self.server.data[first : first + step])
+            time.sleep(0.05)
+
     def _cuts(self) -> None:
         """Hangs up after a third of the file, each time."""
         start = self._start()
         self._head(start)
         self.wfile.write(self.server.data[start : start + len(self.server.data) // 3])
+        self._hang_up()
+
+    def _cuts_at_half(self) -> None:
+        """Gives the first half and not a byte more, however often it is asked."""
+        start, half = self._start(), len(self.server.data) // 2
+        self._head(start)
+        self.wfile.write(self.server.data[start:half])
         self._hang_up()
 
     def _cuts_at_once(self) -> None:

@@ -13,8 +13,21 @@ import slicer
 from PySide6 import QtCore, QtWidgets
 
 from ..headless import Application, boot, scripted_module
-from . import parameter_connections, qt_module, widget_base
+from . import main_window, parameter_connections, qt_module, widget_base
 from .packages import Packages
+
+
+class ExtensionsManager:
+    """The model of the Extensions Manager. works: whether installing succeeds; calls: what was asked for."""
+
+    def __init__(self) -> None:
+        self.works = True
+        self.calls: list[tuple[str, bool]] = []
+
+    def installExtensionFromServer(self, name: str, restart: bool = True, update: bool = False) -> bool:
+        """Would download and install an extension."""
+        self.calls.append((name, restart))
+        return self.works
 
 
 class App:
@@ -28,7 +41,9 @@ class App:
         self._application = application
         self._settings = settings
         self._testing = False
-        self.modules_shown: list[str] = []
+        self.restarts = 0
+        self.main_window = main_window.MainWindow()
+        self.extensions = ExtensionsManager()
 
     def testingEnabled(self) -> bool:
         """Whether Slicer was started with --testing."""
@@ -58,6 +73,10 @@ class App:
         """The scene."""
         return self._application.scene
 
+    def extensionsManagerModel(self) -> ExtensionsManager:
+        """What installs extensions."""
+        return self.extensions
+
     def layoutManager(self) -> None:
         """There are no views here."""
         return None
@@ -74,9 +93,18 @@ class App:
         """The usual mouse pointer."""
         QtWidgets.QApplication.restoreOverrideCursor()
 
+    def topLevelWidgets(self) -> list[Any]:
+        """The windows."""
+        return [self.main_window]
+
+    @property
+    def modules_shown(self) -> list[str]:
+        """The modules that were switched to, in order."""
+        return self.main_window.moduleSelector().shown
+
     def restart(self) -> None:
-        """Slicer would end and start again; here it is only remembered."""
-        self.modules_shown.append("restart")
+        """Slicer would end and start again; here it is only counted."""
+        self.restarts += 1
 
     @property
     def temporaryPath(self) -> str:
@@ -86,12 +114,13 @@ class App:
 
 @dataclass(frozen=True)
 class GuiApplication:
-    """scene and logics (headless), the Qt application, and the fakes for package installation."""
+    """scene and logics (headless), the Qt application, the fakes for package installation, Segment Editor."""
 
     headless: Application
     qt: QtWidgets.QApplication
     app: App
     packages: Packages
+    editor: main_window.SegmentEditor
 
 
 _gui: GuiApplication | None = None
@@ -122,4 +151,5 @@ def _start() -> GuiApplication:
     parameter_connections.install()
     packages = Packages()
     packages.install_stand_ins()
-    return GuiApplication(headless, application, app, packages)
+    editor = main_window.install_segment_editor()
+    return GuiApplication(headless, application, app, packages, editor)

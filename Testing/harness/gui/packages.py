@@ -22,7 +22,8 @@ FOLDER = Path(__file__).parent / "hidden_packages"
 class Packages:
     """calls: what was asked for. failure: raised by the next installation. declined: the user says no.
 
-    extension: whether the PyTorch extension is installed. progress: an installation is under way elsewhere.
+    extension: whether the PyTorch extension is installed. in_progress: another installation is under way.
+    needs_restart: what is installed is not seen before Slicer starts again.
     """
 
     def __init__(self) -> None:
@@ -36,6 +37,7 @@ class Packages:
         self.declined = False
         self.in_progress = False
         self.extension = True
+        self.needs_restart = False
         self.hide()
 
     def hide(self, *names: str) -> None:
@@ -52,6 +54,8 @@ class Packages:
         if self.failure is not None:
             failure, self.failure = self.failure, None
             raise failure
+        if self.needs_restart:
+            return
         still = [n for n in os.environ.get("HARNESS_HIDDEN", "").split() if n not in names]
         self.hide(*still)
 
