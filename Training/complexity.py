@@ -1,0 +1,102 @@
+#!/usr/bin/env python3
+"""What IUINet, its ablations and its peers cost: parameters, multiply-adds, memory, and time.
+
+    python Training/complexity.py
+    python Training/complexity.py --models iuinet-small unet swinunetr --size 96 --classes 14 --device cuda
+    python Training/complexity.py --json costs.json --csv costs.csv
+
+Counting needs no memory and takes seconds. With --device each network is also run there and timed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+from pathlib import Path
+from typing import Any
+
+from peers.costs import measure
+from peers.models import default_models, find_models
+from peers.tables import Column, gib, giga, mega, print_table, write_csv
+from records.surroundings import environment
+
+from iuinet.cli.console import Console
+from iuinet.cli.frame import run_command
+from iuinet.devices import choose_device
+from iuinet.errors import UsageError
+from iuinet.writing import write_json
+
+COLUMNS: tuple[Column, ...] = (
+    ("model", "model", str),
+    ("params M", "parameters", mega),
+    ("GMAC ptflops", "macs_pytorch", giga),
+    ("GMAC aten", "macs_aten", giga),
+    ("GMAC in truth", "macs_true", giga),
+    ("forward GiB", "forward_bytes", gib),
+    ("training GiB", "training_bytes", gib),
+)
+TIMED: tuple[Column, ...] = (
+    ("seconds", "seconds", lambda value: f"{value:.3f}"),
+    ("device GiB", "device_bytes", gib),
+)
+NOTES = (
+    "ptflops: its default backend, module calls alone; the count that the paper printed as FLOPs. It misses "
+    "IUINet's DyFC products and shifts.",
+    "aten: ptflops' count of convolutions and matrix products, whoever calls them. In truth: of IUINet, all.",
+    "GiB: what lives at most in one pass for use, and in forward and backward pass, fp32, batch 1, without "
+    "the weights.",
+)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command; returns the exit status."""
+    return run_command(lambda: _parse(arguments), run)
+
+
+def _parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    add = parser.add_argument
+    add("--models", nargs="+", metavar="NAME", help="iuinet-<preset>[-no-shift][-conv-head] or peers")
+    add("--size", type=int, default=128, metavar="N", help="edge of the input in voxels (default 128)")
+    add("--classes", type=int, metavar="N", help="with background (default: the preset's; of peers 4)")
+    add("--device", metavar="NAME", help="also time it: auto, cpu, cuda or cuda:N")
+    add("--repeats", type=int, default=3, metavar="N", help="timed passes (default 3)")
+    add("--json", type=Path, metavar="FILE", help="write the figures there")
+    add("--csv", type=Path, metavar="FILE", help="write the figures there")
+    add("--debug", action="store_true", help="show tracebacks and what libraries say")
+    return parser.parse_args(arguments)
+
+
+def run(options: argparse.Namespace, console: Console) -> None:
+    """Measure one after another, print, write."""
+    for name, least in (("size", 1), ("classes", 2), ("repeats", 1)):
+        value = getattr(options, name)
+        if value is not None and value < least:
+            raise UsageError(f"--{name} is {value}", hint=f"Give {least} or more.")
+    device = choose_device(options.device) if options.device else None
+    chosen = find_models(options.models or default_models())
+    for model in chosen:  # before the first of them takes its time
+        model.configuration(options.size, options.classes)
+    rows: list[dict[str, Any]] = []
+    for model in chosen:
+        console.status(f"{model.name} ({len(rows) + 1} of {len(chosen)})")
+        costs = measure(model, options.size, options.classes, device, options.repeats)
+        rows.append(dataclasses.asdict(costs))
+    console.say(f"One volume of {options.size}^3 voxels")
+    print_table(rows, COLUMNS + (TIMED if device else ()), console.say)
+    for note in NOTES:
+        console.say(note)
+    if rows[0]["macs_aten"] is None:
+        console.say("ptflops is not installed, so its columns are empty: pip install iuinet[test]")
+    if options.json:
+        about = {"size": options.size, "environment": environment(device, 1) if device else None}
+        write_json(options.json, {"format": 1, **about, "notes": list(NOTES), "models": rows}, overwrite=True)
+    if options.csv:
+        write_csv(options.csv, rows, list(rows[0]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
