@@ -24,7 +24,7 @@ setup: ## Make .venv with everything (quick when it is there)
 	@Testing/tools/setup.sh
 
 segment: setup ## Segment a CT through the module: CT=file-or-DICOM-folder OUT=folder WEIGHTS=id-or-file DEVICE=auto
-	@PYTHONPATH=Testing:IUINetSegmentation $(PYTHON) -m harness.segment
+	@PYTHONPATH=Testing:Training:IUINetSegmentation $(PYTHON) -m harness.segment
 
 test: setup ## Everything a change must pass
 	@Testing/tools/run_tests.sh
@@ -34,7 +34,7 @@ lint: setup ## The style check alone
 
 bench: setup ## Measure: complexity on real tensors, speed, memory, what the geometry costs
 	@for bench in Testing/bench/bench_*.py; do \
-	  echo "== $$bench =="; PYTHONPATH=Testing:IUINetSegmentation $(PYTHON) "$$bench"; \
+	  echo "== $$bench =="; PYTHONPATH=Testing:Training:IUINetSegmentation $(PYTHON) "$$bench"; \
 	done
 
 train-demo: setup ## A whole training on generated data in the official layout, in runs/demo (minutes)

@@ -118,7 +118,10 @@ def _read_header(path: Path) -> dict[str, Any]:
     size = path.stat().st_size
     with open(path, "rb") as file:
         start = file.read(8)
-        if path.suffix.lower() in PICKLE_SUFFIXES or start[:2] == b"PK" or start[:1] == b"\x80":
+        # A header's length may begin with the same bytes, but then the header itself follows.
+        signed = start[:2] == b"PK" or start[:1] == b"\x80"
+        first = file.read(1)
+        if path.suffix.lower() in PICKLE_SUFFIXES or (signed and first != b"{"):
             raise WeightsError(
                 f"{path.name} is a pickle or zip checkpoint, which is never opened, because loading one "
                 "runs whatever program it contains",
@@ -128,7 +131,7 @@ def _read_header(path: Path) -> dict[str, Any]:
         length = int.from_bytes(start, "little")
         if len(start) < 8 or not 2 <= length <= min(_LONGEST_HEADER, size - 8):
             raise _damaged(path, "it is no safetensors file, or only the beginning of one")
-        text = file.read(length)
+        text = first + file.read(length - 1)
     try:
         header = json.loads(text.decode("utf-8"))
         ends = [tensor["data_offsets"][1] for name, tensor in header.items() if name != "__metadata__"]

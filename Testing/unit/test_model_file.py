@@ -52,6 +52,18 @@ def test_a_pickle_or_zip_under_a_false_name_is_refused_unopened(tmp_path: Path) 
         assert refusal(model_file.read_document, path).code == "weights-pickle"
 
 
+@pytest.mark.parametrize("lowest", [b"\x80", b"PK"])
+def test_a_header_whose_length_begins_like_a_pickle_or_zip_is_read(lowest: bytes, tmp_path: Path) -> None:
+    path = write_model(tmp_path / "model.safetensors")
+    whole = path.read_bytes()
+    length = int.from_bytes(whole[:8], "little")
+    wanted = 2**16 * (1 + length // 2**16) + int.from_bytes(lowest, "little")
+    padding = b" " * (wanted - length)  # the format pads its header with spaces
+    path.write_bytes(struct.pack("<Q", wanted) + whole[8 : 8 + length] + padding + whole[8 + length :])
+    assert path.read_bytes().startswith(lowest)
+    assert model_file.read_document(path)["format"] == model_file.FORMAT
+
+
 def test_a_safetensors_file_of_somebody_else_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "other.safetensors"
     for header in (b"{}", b'{"__metadata__":{"format":"pt"}}', b'{"__metadata__":[]}'):

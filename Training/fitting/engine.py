@@ -15,6 +15,7 @@ from iuinet.preprocessing import apply_window
 
 from .average import Average
 from .checkpoint import AVERAGE, NET, moments, named, part, restore_moments
+from .gradients import GradientSum
 from .loss import Loss
 from .precision import Precision
 from .processes import Processes
@@ -56,6 +57,8 @@ class Engine:
         self.precision = Precision(recipe.run.precision, device)
         self.average = Average(self.net, recipe.run.average) if recipe.run.average else None
         self.new_optimiser()
+        passes = recipe.optimiser.batch // (processes.count * recipe.optimiser.micro_batch)
+        self.gradients = GradientSum(self.net, processes, passes)
         if recipe.run.checkpoint_activations:
             from .activations import checkpoint_activations
 
@@ -73,13 +76,14 @@ class Engine:
         """
         settings = self.recipe.optimiser
         self.optimiser.zero_grad(set_to_none=True)
-        total = torch.zeros((), device=self.device)
+        total = torch.zeros((), dtype=torch.float64, device=self.device)
         for images, labels in in_groups(samples, settings.micro_batch):
             with self.precision.autocast():
                 outputs = self._forward(apply_window(images, self.recipe.data.window))
             # The sum over all forward passes and processes is the mean over the batch.
             loss = self.loss(outputs, labels).sum() / settings.batch
             self.precision.scaler.scale(loss).backward()
+            self.gradients.collect()
             total += loss.detach()
         summed = self.processes.add(torch.stack([total, total.new_tensor(float(stop))]))
         loss_value, stop_value = summed.tolist()
@@ -90,7 +94,7 @@ class Engine:
                 "go on with --resume.",
                 code="loss-not-finite",
             )
-        self.processes.add_gradients(self.net)
+        self.gradients.finish()
         norm = self._descend(rate)
         taken = math.isfinite(norm)
         if taken and self.average:

@@ -1,7 +1,7 @@
 """Several processes that share the work (``torchrun``): each takes its part of every step's samples.
 
-Gradients are added up by hand, after the backward pass: the sum is then the same, up to rounding, as that of
-one process with the same samples, whatever the network looks like. The first process alone writes files.
+Gradients are added up by ourselves (``gradients.py``), after the backward pass: the training is that of one
+process with the same samples, whatever the network looks like. The first process alone writes files.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 import torch.distributed as distributed
-from torch import nn
 
 from iuinet.errors import UsageError
 
@@ -46,16 +45,6 @@ class Processes:
         if self.count > 1:
             distributed.all_reduce(values)
         return values
-
-    def add_gradients(self, net: nn.Module) -> None:
-        """Put the sum of all processes' gradients into each one's."""
-        if self.count == 1:
-            return
-        gradients = [p.grad for p in net.parameters() if p.grad is not None]
-        flat = torch.cat([gradient.flatten() for gradient in gradients])
-        distributed.all_reduce(flat)
-        for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
-            gradient.copy_(part.view_as(gradient))
 
     def gather(self, value: Any) -> list[Any]:
         """Every process's value (JSON-like), in the order of ranks, in every process."""

@@ -54,7 +54,8 @@ def _apply(values: dict[str, Any], change: str) -> None:
     """Put one change into the nested values."""
     key, equals, text = change.partition("=")
     *sections, last = key.strip().split(".")
-    if not equals or not sections:
+    whole = last in {field.name for field in dataclasses.fields(Recipe)}  # phases=[...]
+    if not equals or not (sections or whole):
         raise UsageError(f"--set {change} cannot be understood", hint=_FORM, code="recipe")
     place: Any = values
     for section in sections:

@@ -152,6 +152,11 @@ def differences(before: Any, after: Any, name: str) -> list[str]:
         return [
             line for key in keys for line in differences(before.get(key), after.get(key), f"{name}.{key}")
         ]
+    if isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        pairs = enumerate(zip(before, after, strict=True))
+        nested = [(n, a, b) for n, (a, b) in pairs if isinstance(a, Mapping) and isinstance(b, Mapping)]
+        if len(nested) == len(before):
+            return [line for n, a, b in nested for line in differences(a, b, f"{name}.{a.get('name', n)}")]
     if before == after:
         return []
     return [f"{name} was {_short(before)} and is now {_short(after)}"]

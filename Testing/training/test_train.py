@@ -1,0 +1,173 @@
+"""A training learns, records what it did, goes on when asked, and refuses what would mix two trainings."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import pytest
+
+pytest.importorskip("torch", reason="torch is not installed here")
+
+import torch
+from fitting.checkpoint import read_checkpoint, read_weights
+from fitting.loop import train
+from fitting.recipe import Recipe
+from synthesis import save
+from training.small_anatomy import small_anatomy
+from training.training_runs import assert_same, call, losses, small_recipe, steps
+
+from iuinet.errors import UsageError
+from iuinet.network import IUINet, IUINetConfig
+
+pytestmark = pytest.mark.usefixtures("own_threads")
+
+
+def test_a_training_leaves_all_that_is_promised(whole_run):
+    run, said = whole_run
+    names = {path.name for path in run.iterdir()}
+    assert names >= {"last.safetensors", "best.safetensors", "run.json", "steps.jsonl", "epochs.csv"}
+    assert names >= {"curves.png", "tensorboard"} and not [name for name in names if name.startswith(".")]
+    entries = steps(run)
+    assert [entry["step"] for entry in entries] == list(range(1, 16))
+    assert [entry["phase"] for entry in entries] == ["first"] * 6 + ["second"] * 9
+    for epoch in range(5):
+        cases = [case for entry in entries[3 * epoch : 3 * epoch + 3] for case in entry["samples"]]
+        assert len(set(cases)) == 6, "an epoch takes every case once"
+    rows = list(csv.DictReader((run / "epochs.csv").read_text().splitlines()))
+    assert len(rows) == 5 and all(0 <= float(row["mean_dsc"]) <= 1 for row in rows)
+    assert {"dsc liver", "dsc spleen"} <= set(rows[0])
+    document = json.loads((run / "run.json").read_text())
+    assert (
+        document["ended"]["step"] == 15 and "second ended after its 3 epochs" in document["ended"]["reason"]
+    )
+    assert "6 to train, 2 to select" in said and "second epoch 1/3" in said
+
+
+def test_checkpoints_say_what_they_are(whole_run):
+    run, _ = whole_run
+    tensors, document = read_weights(run / "best.safetensors")
+    IUINet(IUINetConfig.from_dict(document["network"])).load_state_dict(tensors)
+    assert [organ["name"] for organ in document["organs"]] == ["liver", "spleen"]
+    assert document["data"]["split"] == "fold-0" and len(document["data"]["train"]) == 6
+    assert document["phase"] == "second" and document["selection"]["epoch"] == document["epoch"]
+    assert document["environment"]["threads"] == 1 and document["seed"] == 1
+    last, said = read_weights(run / "last.safetensors", prefer_average=False)
+    averaged, _ = read_weights(run / "last.safetensors")
+    assert said["step"] == 15 and not all(torch.equal(last[name], averaged[name]) for name in last)
+
+
+def test_the_loss_falls(training_data, tmp_path):
+    changes = ("phases.first.epochs=12", "optimiser.batch=1", "run.validate_every=20")
+    train(small_recipe(tmp_path, *changes), training_data, tmp_path / "run", device="cpu", limit_steps=48)
+    values = losses(tmp_path / "run")
+    assert len(values) == 48 and sum(values[-6:]) < 0.85 * sum(values[:6])
+
+
+def test_the_same_command_again_finds_it_finished(whole_run, training_data, tmp_path):
+    run, _ = whole_run
+    before = (run / "last.safetensors").read_bytes()
+    done = call(tmp_path, training_data.folder, run)
+    assert done.returncode == 0 and "This training is finished: 15 steps" in done.stdout
+    assert (run / "last.safetensors").read_bytes() == before
+
+
+def test_parts_make_the_same_training_as_the_whole(whole_run, training_data, tmp_path):
+    recipe = small_recipe(tmp_path)
+    for limit in (1, 6, 8, None):  # before any checkpoint was due, at a phase's end, within an epoch
+        train(recipe, training_data, tmp_path / "run", device="cpu", limit_steps=limit)
+    assert_same(whole_run[0] / "last.safetensors", tmp_path / "run" / "last.safetensors")
+    assert_same(whole_run[0] / "best.safetensors", tmp_path / "run" / "best.safetensors")
+    assert losses(whole_run[0]) == losses(tmp_path / "run")
+
+
+def test_another_recipe_goes_on_only_when_asked(training_data, tmp_path):
+    run = tmp_path / "run"
+    train(small_recipe(tmp_path), training_data, run, device="cpu", limit_steps=2)
+    changed = small_recipe(tmp_path, "phases.first.learning_rate=1e-4")
+    with pytest.raises(UsageError) as refused:
+        train(changed, training_data, run, device="cpu", limit_steps=3)
+    assert refused.value.code == "run-other" and "was 0.003 and is now 0.0001" in refused.value.message
+    train(changed, training_data, run, device="cpu", limit_steps=3, resume=True)
+    assert steps(run)[-1]["learning_rate"] == 1e-4
+    resumed = json.loads((run / "run.json").read_text())["resumed"][-1]
+    assert resumed["step"] == 2 and any("learning_rate" in line for line in resumed["changed"])
+
+
+def test_a_finished_training_is_prolonged_when_asked(training_data, tmp_path):
+    run, few = tmp_path / "run", ("phases.first.epochs=1", "phases.second.epochs=1")
+    train(small_recipe(tmp_path, *few), training_data, run, device="cpu")
+    more = small_recipe(tmp_path, "phases.first.epochs=1", "phases.second.epochs=2")
+    train(more, training_data, run, device="cpu", resume=True)
+    assert [entry["step"] for entry in steps(run)] == list(range(1, 10))
+    assert read_checkpoint(run / "last.safetensors")[1]["epoch"] == 2
+
+
+@pytest.mark.parametrize("change", ["network.width=16", 'data.organs=["liver"]', "network.shift=false"])
+def test_another_network_is_never_mixed_in(training_data, tmp_path, change):
+    run = tmp_path / "run"
+    train(small_recipe(tmp_path), training_data, run, device="cpu", limit_steps=1)
+    with pytest.raises(UsageError) as refused:
+        train(small_recipe(tmp_path, change), training_data, run, device="cpu", resume=True)
+    assert refused.value.code == "run-other-network"
+
+
+def test_restart_begins_anew_and_removes_nothing_else(training_data, tmp_path):
+    run = tmp_path / "run"
+    first = call(tmp_path, training_data.folder, run, "--limit-steps", "3")
+    assert first.returncode == 0 and "Stopped after step 3" in first.stdout
+    (run / "notes.txt").write_text("mine")
+    again = call(
+        tmp_path, training_data.folder, run, "--restart", "--limit-steps", "1", "--set", "run.seed=2"
+    )
+    assert again.returncode == 0, again.stderr
+    assert len(steps(run)) == 1 and (run / "notes.txt").read_text() == "mine"
+
+
+def test_a_dry_run_writes_nothing(training_data, tmp_path):
+    done = call(tmp_path, training_data.folder, tmp_path / "run", "--dry-run")
+    assert done.returncode == 0 and "up to 3 epochs of 3 steps" in done.stdout
+    assert not (tmp_path / "run").exists()
+
+
+def test_synthetic_phases_need_no_prepared_data(tmp_path):
+    save(small_anatomy(), tmp_path / "cache")
+    phase = '{name = "s", data = "synthetic", epochs = 1, steps_per_epoch = 2, schedule = "constant"}'
+    recipe = small_recipe(tmp_path, f"phases=[{phase}]", 'synthesis.anatomies=["small"]', "optimiser.batch=1")
+    path = train(recipe, None, tmp_path / "run", device="cpu", anatomies=[small_anatomy()])
+    document = read_checkpoint(path)[1]
+    assert path.name == "last.safetensors" and len(document["organs"]) == 13
+    assert document["data"]["train"] == ["small"] and "synthetic CT alone" in document["data"]["statement"]
+    assert [entry["samples"] for entry in steps(tmp_path / "run")] == [["small"], ["small"]]
+
+
+def test_a_training_starts_from_a_model_with_other_organs(training_data, tmp_path, small_model):
+    train(
+        small_recipe(tmp_path),
+        training_data,
+        tmp_path / "run",
+        device="cpu",
+        limit_steps=1,
+        start=small_model,
+    )
+    document = read_checkpoint(tmp_path / "run" / "last.safetensors")[1]
+    assert document["start"]["id"] == "small-random" and document["start"]["made_anew"]
+    train(small_recipe(tmp_path), training_data, tmp_path / "run", device="cpu", limit_steps=2)
+    assert read_checkpoint(tmp_path / "run" / "last.safetensors")[1]["start"] == document["start"]
+
+
+def test_what_cannot_be_trained_is_refused_before_anything_is_written(training_data, tmp_path):
+    cases = [
+        (["phases.first.data=pairs"], training_data, "empty-phase"),
+        (["data.split=all"], training_data, "no-validation"),
+        (["loss.class_weights={kidney=2}"], training_data, "recipe"),
+        (["data.organs=[heart]"], training_data, "unknown-organ"),
+        (["run.precision=bf16"], training_data, "precision"),
+        ([], None, "no-data"),
+    ]
+    for changes, data, code in cases:
+        with pytest.raises(UsageError) as refused:
+            train(small_recipe(tmp_path, *changes), data, tmp_path / "run", device="cpu")
+        assert refused.value.code == code, changes
+    assert not (tmp_path / "run").exists()
+    assert isinstance(small_recipe(tmp_path), Recipe)

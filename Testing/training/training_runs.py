@@ -1,0 +1,95 @@
+"""Small trainings: 32^3 inputs, a few steps, on the eight prepared cases of ``evaluation_factory``."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+from fitting.checkpoint import read_checkpoint
+from fitting.recipe import Recipe
+from fitting.recipe_file import read_recipe
+
+TRAIN = Path(__file__).resolve().parents[2] / "Training" / "train.py"
+# Six of the eight cases train and two select: three steps an epoch, fifteen in all.
+SMALL = """
+[network]
+preset = "tiny"
+size = 32
+
+[data]
+organs = ["liver", "spleen"]
+split = "fold-0"
+
+[[phases]]
+name = "first"
+epochs = 2
+learning_rate = 3e-3
+schedule = "constant"
+augment = true
+
+[[phases]]
+name = "second"
+epochs = 3
+learning_rate = 2e-3
+schedule = "plateau"
+plateau_patience = 1
+stop_patience = 20
+
+[optimiser]
+batch = 2
+clip = 5.0
+
+[run]
+average = 0.9
+checkpoint_every = 2
+threads = 1
+"""
+
+
+def small_recipe(folder: Path, *changes: str) -> Recipe:
+    """The recipe above with changes."""
+    return read_recipe(recipe_file(folder), changes)
+
+
+def recipe_file(folder: Path) -> Path:
+    """The recipe above as a file."""
+    path = folder / "small.toml"
+    path.write_text(SMALL, encoding="utf-8")
+    return path
+
+
+def command(folder: Path, data: Path, run: Path, *more: str) -> list[str]:
+    """The command line of a small training."""
+    words = [sys.executable, TRAIN, "--config", recipe_file(folder), "--data", data, "--run", run]
+    return [str(word) for word in (*words, *more)]
+
+
+def call(folder: Path, data: Path, run: Path, *more: str, **options) -> subprocess.CompletedProcess:
+    """Run a small training to its end."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        command(folder, data, run, *more), capture_output=True, text=True, env=environment, **options
+    )
+
+
+def losses(run: Path) -> list[float]:
+    """Of every step in a run's history."""
+    return [entry["loss"] for entry in steps(run)]
+
+
+def steps(run: Path) -> list[dict]:
+    """A run's history."""
+    return [json.loads(line) for line in (run / "steps.jsonl").read_text().splitlines()]
+
+
+def assert_same(one: Path, other: Path) -> None:
+    """Two checkpoints hold the same tensors, to the bit."""
+    (first, a), (second, b) = read_checkpoint(one), read_checkpoint(other)
+    assert first.keys() == second.keys()
+    differing = [name for name in first if not torch.equal(first[name], second[name])]
+    assert not differing, differing[:5]
+    assert a["step"] == b["step"] and a["selection"] == b["selection"]
