@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .errors import InputRefused
+from .free_memory import free_memory
 from .intensities import judge
 from .volume import Volume
 
@@ -25,6 +26,7 @@ SHEAR = 0.01  # largest error of the direction's orthonormality, about half a de
 BYTES_PER_VOXEL = 12  # volume, its float copy, labels and their pieces
 FIXED_BYTES = 2.0e9  # the network and its working memory on the processor
 MUCH_MEMORY, TOO_MUCH_MEMORY = 8e9, 24e9  # from here a note, from here a warning
+WORTH_COMPARING = 4e9  # from here a warning where less is free; below it other programs give way
 CHUNK_VOXELS = 1 << 22
 
 AXIS_WORDS = ("columns", "rows", "slices")
@@ -164,13 +166,13 @@ def _values(volume: Volume) -> Iterator[Finding]:
 
 
 def _memory(volume: Volume) -> Iterator[Finding]:
-    needed = memory_bytes(volume)
-    if needed < MUCH_MEMORY:
+    needed, free = memory_bytes(volume), free_memory()
+    short = free is not None and needed >= WORTH_COMPARING and needed > free
+    if needed < MUCH_MEMORY and not short:
         return
-    message = (
-        f"Needs about {needed / 1e9:.0f} GB of memory ({' x '.join(map(str, volume.grid.size))} voxels)."
-    )
-    severity = WARNING if needed >= TOO_MUCH_MEMORY else NOTE
+    message = f"Needs about {needed / 1e9:.0f} GB of memory ({' x '.join(map(str, volume.grid.size))} voxels)"
+    message += f", {free / 1e9:.0f} GB are free." if free is not None else "."
+    severity = WARNING if short or needed >= TOO_MUCH_MEMORY else NOTE
     yield Finding(
         "much-memory", severity, message, "Close other programs, or crop the volume to the abdomen."
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from iuinet import checks
 from iuinet.checks import NOTE, REFUSE, WARNING, Finding, check_volume, enforce
 from iuinet.errors import InputRefused
 from iuinet.reading import read_volume
@@ -217,12 +218,23 @@ def test_narrow_and_overlong_volumes_are_named() -> None:
 
 
 @pytest.mark.parametrize(("slices", "severity"), [(2000, NOTE), (7500, WARNING)])
-def test_the_memory_that_a_huge_volume_needs_is_named(slices: int, severity: str) -> None:
+def test_the_memory_that_a_huge_volume_needs_is_named(slices: int, severity: str, monkeypatch) -> None:
+    monkeypatch.setattr(checks, "free_memory", lambda: None)  # a system that does not tell
     little = body((24, 64, 64)).astype(np.int16)
     huge = np.broadcast_to(np.tile(little, (1, 8, 8))[:1], (slices, 512, 512))  # takes no memory itself
     (finding,) = check_volume(volume_of(huge, (0.8, 0.8, 0.3)))
     assert (finding.code, finding.severity) == ("much-memory", severity)
+
     assert f"512 x 512 x {slices}" in finding.message and "GB" in finding.message
+
+
+def test_less_free_memory_than_needed_is_a_warning_with_both_numbers(monkeypatch) -> None:
+    monkeypatch.setattr(checks, "free_memory", lambda: 3_000_000_000)
+    little = body((24, 64, 64)).astype(np.int16)
+    huge = np.broadcast_to(np.tile(little, (1, 8, 8))[:1], (900, 512, 512))
+    (finding,) = check_volume(volume_of(huge, (0.8, 0.8, 0.3)))
+    assert finding.severity == WARNING
+    assert "about 5 GB of memory" in finding.message and "3 GB are free" in finding.message
 
 
 # Who decides ---------------------------------------------------------------------------------------------
