@@ -23,7 +23,7 @@ from IUINetSegmentationLib.panel_remedies import PanelRemedies
 from IUINetSegmentationLib.panel_result import ResultSection
 from IUINetSegmentationLib.panel_run import RunSection
 from IUINetSegmentationLib.panel_status import StatusStrip, set_up_question
-from IUINetSegmentationLib.panel_trouble import TroubleSection
+from IUINetSegmentationLib.panel_trouble import TroubleSection, nothing_found
 from IUINetSegmentationLib.remedies import restore_models_folder
 from IUINetSegmentationLib.sequences import frames_of
 from IUINetSegmentationLib.state import Settings, State
@@ -176,6 +176,8 @@ class Panel:
         """What went wrong last, None where nothing did."""
         if self._said is not None:
             return self._said
+        if self.controller.state is State.DONE and self.controller.node is None:
+            return nothing_found()
         return self.controller.error if self.controller.state is State.FAILED else None
 
     def say(self, error: IUINetError) -> None:
@@ -237,7 +239,8 @@ class Panel:
             self.log.add(_("State: {name}").format(name=self._state.value))
             if self._state is State.DONE:
                 timing.remember(self.controller.report, self.controller.seconds)
-                self.result.show(self._volume)
+                if self.controller.node is not None:
+                    self.result.show(self._volume)
             elif self._state is State.FAILED:
                 self.log.add(f"{self.controller.error.message} {self.controller.error.hint}")
             if before.busy and not self._state.busy:

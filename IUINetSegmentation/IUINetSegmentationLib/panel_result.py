@@ -40,9 +40,6 @@ class ResultSection:
         self._ui.resultSection.visible = True
         self._ui.resultLabel.text = summary.headline(report, self._controller.seconds)
         self._fill(summary.rows(report))
-        there = self._controller.node is not None
-        for name in ("resultTable", "editButton", "show3DButton", "copyTableButton"):
-            getattr(self._ui, name).visible = there
         self._ui.show3DButton.setSegmentationNode(self._controller.node)
         self._ui.undoButton.visible = self._controller.replacement is not None
 

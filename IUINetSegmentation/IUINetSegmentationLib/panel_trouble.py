@@ -96,6 +96,13 @@ class TroubleSection:
         self._actions[self._offered[1]]()
 
 
+def nothing_found() -> IUINetError:
+    """A run that ended well and gave nothing: no success, so it is said as an error is."""
+    return IUINetError(
+        _("Nothing was found."), hint=_("Is this the right body region?"), code="nothing-found"
+    )
+
+
 def retry_words(error: IUINetError | None) -> str:
     """What trying again means after this error."""
     if error is not None and error.code in ("download-cut", "download-offline"):

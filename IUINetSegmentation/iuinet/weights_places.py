@@ -21,7 +21,7 @@ def is_set() -> bool:
 
 
 def user_folder() -> Path:
-    """The folder for this user's models: one chosen in this process, ``IUINET_HOME``, the platform's place."""
+    """The folder for models: one chosen in this process, ``IUINET_HOME``, or the platform's place."""
     named = _chosen or os.environ.get("IUINET_HOME")
     if named:
         return Path(named).expanduser().absolute()
