@@ -85,6 +85,7 @@ class IUINetSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
         self.panel = Panel(self.ui)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.NodeRemovedEvent, self.onNodeRemoved)
         self.initializeParameterNode()
 
     def cleanup(self):
@@ -107,6 +108,17 @@ class IUINetSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
         """The scene is about to close."""
         self.setParameterNode(None)
         self.panel.scene_closes()
+
+    def onNodeRemoved(self, caller, event):
+        """Some node left the scene."""
+        self.panel.node_removed()
+
+    def onReload(self):
+        """Called by the developer's Reload button: what the module imported is reloaded with it."""
+        from IUINetSegmentationLib.reloading import forget_library
+
+        forget_library()
+        ScriptedLoadableModuleWidget.onReload(self)
 
     def onSceneEndClose(self, caller, event):
         """There is a new, empty scene."""

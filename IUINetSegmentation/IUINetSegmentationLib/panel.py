@@ -96,6 +96,12 @@ class Panel:
         self._volume = self._said = None
         self.result.hide()
 
+    def node_removed(self) -> None:
+        """Some node left the scene: if it was the result, its buttons lead nowhere."""
+        node = self.controller.node
+        if node is not None and not slicer.mrmlScene.IsNodePresent(node):
+            self.result.hide()
+
     def close(self) -> None:
         """End the run, the worker process and the timer."""
         self._timer.stop()

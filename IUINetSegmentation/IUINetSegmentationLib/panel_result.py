@@ -31,6 +31,7 @@ class ResultSection:
         """There is no result."""
         self._volume = None
         self._ui.show3DButton.setSegmentationNode(None)
+        self._ui.undoButton.visible = False
         self._ui.resultSection.visible = False
 
     def show(self, volume: Any) -> None:

@@ -14,6 +14,6 @@ The lint of the module's files (Testing/panel) forbids what is known to differ.
 """
 
 from .application import GuiApplication, boot_gui
-from .widget_base import close_panel, open_panel
+from .widget_base import close_panel, open_panel, reload_panel
 
-__all__ = ["GuiApplication", "boot_gui", "close_panel", "open_panel"]
+__all__ = ["GuiApplication", "boot_gui", "close_panel", "open_panel", "reload_panel"]

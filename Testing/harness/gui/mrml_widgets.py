@@ -34,6 +34,13 @@ class qMRMLWidget(QtWidgets.QWidget):
             self.mrmlSceneChanged.emit(scene)
 
 
+def _forget(observers: list[tuple[slicer.vtkMRMLScene, int]]) -> None:
+    """Stop observing scenes."""
+    while observers:
+        scene, tag = observers.pop()
+        scene.RemoveObserver(tag)
+
+
 class qMRMLNodeComboBox(qMRMLWidget):
     """Lets the user choose a node of some classes."""
 
@@ -50,24 +57,23 @@ class qMRMLNodeComboBox(qMRMLWidget):
         self._none_enabled, self._none_display = False, "None"
         self._add_enabled = self._remove_enabled = self._rename_enabled = self._edit_enabled = True
         self._show_hidden = self._show_children = self._select_on_creation = True
-        self._observers: list[int] = []
+        self._observers: list[tuple[slicer.vtkMRMLScene, int]] = []
+        observers = self._observers  # not self: that is gone by then
+        self.destroyed.connect(lambda *_: _forget(observers))
         self._current: str = ""
         self._box.activated.connect(self._on_activated)
 
     def setMRMLScene(self, scene: slicer.vtkMRMLScene | None) -> None:
         """Offer the nodes of this scene, and follow its changes."""
-        old = self.mrmlScene()
-        for tag in self._observers:
-            old.RemoveObserver(tag)
-        self._observers = []
+        _forget(self._observers)
         super().setMRMLScene(scene)
         if scene is not None:
             events = slicer.vtkMRMLScene
             added = vtk.calldata_type(vtk.VTK_OBJECT)(lambda *values: self._on_added(values[-1]))
             removed = vtk.calldata_type(vtk.VTK_OBJECT)(lambda *values: self._on_removed(values[-1]))
-            self._observers = [
-                scene.AddObserver(events.NodeAddedEvent, added),
-                scene.AddObserver(events.NodeRemovedEvent, removed),
+            self._observers += [
+                (scene, scene.AddObserver(events.NodeAddedEvent, added)),
+                (scene, scene.AddObserver(events.NodeRemovedEvent, removed)),
             ]
         self._fill()
 

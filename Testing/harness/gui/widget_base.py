@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,10 @@ class ScriptedLoadableModuleWidget:
     def cleanup(self) -> None:
         """Called before the panel is destroyed."""
 
+    def onReload(self) -> None:
+        """Called by the developer's Reload button."""
+        slicer.util.reloadScriptedModule(self.moduleName)
+
     def resourcePath(self, filename: str) -> str:
         """Absolute path of a file in the module's Resources folder."""
         return str(Path(sys.modules[type(self).__module__].__file__).parent / "Resources" / filename)
@@ -56,6 +61,35 @@ def open_panel(name: str, folder: str | Path) -> Any:
     panel.parent.show()
     panel.enter()
     return panel
+
+
+def reload_panel(panel: Any) -> Any:
+    """Reload the panel's module as the developer's Reload button does; gives the new panel, entered."""
+    name = panel.moduleName
+
+    def reload_scripted_module(module_name: str) -> None:
+        # In Slicer's order: the file is read again first, then the old panel is cleaned up.
+        path = sys.modules[module_name].__file__
+        spec = importlib.util.spec_from_file_location(module_name, path)
+        sys.modules[module_name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[module_name])
+        old = getattr(slicer.modules, f"{module_name}Widget")
+        old.parent.hide()
+        old.cleanup()
+        new = getattr(sys.modules[module_name], f"{module_name}Widget")(None)
+        setattr(slicer.modules, f"{module_name}Widget", new)
+        new.setup()
+        new.parent.show()
+
+    original = slicer.util.reloadScriptedModule
+    slicer.util.reloadScriptedModule = reload_scripted_module
+    try:
+        panel.onReload()
+    finally:
+        slicer.util.reloadScriptedModule = original
+    renewed = getattr(slicer.modules, f"{name}Widget")
+    renewed.enter()
+    return renewed
 
 
 def close_panel(panel: Any) -> None:
