@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from peers.costs import measure
+from peers.costs import measure, versions
 from peers.models import default_models, find_models
 from peers.tables import Column, gib, giga, mega, print_table, write_csv
 from records.surroundings import environment
@@ -92,8 +92,8 @@ def run(options: argparse.Namespace, console: Console) -> None:
     if rows[0]["macs_aten"] is None:
         console.say("ptflops is not installed, so its columns are empty: pip install iuinet[test]")
     if options.json:
-        about = {"size": options.size, "environment": environment(device, 1) if device else None}
-        write_json(options.json, {"format": 1, **about, "notes": list(NOTES), "models": rows}, overwrite=True)
+        about = {"format": 1, "environment": environment(device), "libraries": versions()}
+        write_json(options.json, {**about, "notes": list(NOTES), "models": rows}, overwrite=True)
     if options.csv:
         write_csv(options.csv, rows, list(rows[0]))
 

@@ -13,6 +13,7 @@ import statistics
 import time
 import weakref
 from dataclasses import dataclass
+from importlib import metadata
 from typing import Any
 
 import torch
@@ -75,6 +76,15 @@ def measure(
         seconds=seconds,
         device_bytes=taken,
     )
+
+
+def versions() -> dict[str, str | None]:
+    """Of what the counts depend on; None for what is not installed."""
+    found: dict[str, str | None] = dict.fromkeys(("ptflops", "monai"))
+    for name in found:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
 
 
 def parameters(net: nn.Module) -> int:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
+from fitting.recipe import NetworkRecipe
 from torch import nn
 
 from iuinet.errors import UsageError
@@ -28,32 +29,44 @@ VARIANTS: tuple[tuple[str, str, dict[str, Any]], ...] = (
 
 @dataclass(frozen=True)
 class Model:
-    """build: makes the network. config: of IUINet, None for a peer, which takes size and classes alone."""
+    """build: makes the network. preset, changes: of IUINet; a peer takes size and classes alone."""
 
     name: str
     build: Build
-    config: IUINetConfig | None = None
+    preset: str = "paper"
+    changes: Mapping[str, Any] = field(default_factory=dict)
     peer: Peer | None = None
 
     def make(self, size: int, classes: int | None = None) -> nn.Module:
-        """The network for an input edge (voxels); classes: those of the preset, for a peer those of the paper."""
+        """The network for an input edge (voxels). classes: None for the preset's, "paper" for a peer."""
         return self.build(self.configuration(size, classes))
 
     def configuration(self, size: int, classes: int | None = None) -> IUINetConfig:
         """What ``build`` is given. Raises UsageError for a size that does not fit."""
         if self.peer:
             self.peer.check_size(size)
-        base = self.config or PRESETS["paper"]
-        return dataclasses.replace(base, size=size, classes=classes or base.classes)
+        base = PRESETS[self.preset]
+        changes = {**self.changes, "size": size, "classes": classes or base.classes}
+        return dataclasses.replace(base, **changes)
+
+    def network(self, size: int) -> NetworkRecipe:
+        """A recipe's part for it; for a peer what carries the size."""
+        return NetworkRecipe(preset=self.preset, size=size, **self.changes)
+
+    def describe(self) -> dict[str, Any]:
+        """What makes it what it is, for the records of a comparison; JSON-ready."""
+        if self.peer:
+            return {"kind": self.peer.kind, "parameters": self.peer.parameters}
+        return {"kind": "IUINet"}
 
 
 def models() -> dict[str, Model]:
     """All of them by name: ``iuinet-<preset>[-no-shift][-conv-head]`` and the peers."""
     found = {}
-    for preset, config in PRESETS.items():
+    for preset in PRESETS:
         for _, ending, changes in VARIANTS:
             name = f"{OWN}-{preset}{ending}"
-            found[name] = Model(name, IUINet, dataclasses.replace(config, **changes))
+            found[name] = Model(name, IUINet, preset, changes)
     return found | {name: Model(name, builder(peer), peer=peer) for name, peer in peers().items()}
 
 

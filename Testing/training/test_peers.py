@@ -1,0 +1,161 @@
+"""Networks of others: built as MONAI builds them, given IUINet's interface, and counted without memory."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import sys
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="torch is not installed here")
+pytest.importorskip("monai", reason="MONAI is not installed here")
+
+import complexity  # noqa: E402
+from peers.builders import builder  # noqa: E402
+from peers.catalogue import full_peers, peers  # noqa: E402
+from peers.costs import forward_bytes, measure, parameters, ptflops, training_bytes  # noqa: E402
+from peers.models import default_models, find_models  # noqa: E402
+from torch import nn  # noqa: E402
+
+from iuinet.errors import UsageError  # noqa: E402
+from iuinet.network import PRESETS  # noqa: E402
+
+TINY = {name: (64 if name.startswith("swin") else 32) for name in peers() if name.endswith("-tiny")}
+
+
+def config(size: int, classes: int = 3):
+    """What a builder is given."""
+    return dataclasses.replace(PRESETS["paper"], size=size, classes=classes)
+
+
+def outputs_of(net: nn.Module, size: int) -> list[torch.Tensor]:
+    """Its outputs for a random volume, always as a list."""
+    found = net(torch.rand(1, 1, size, size, size))
+    return [found] if isinstance(found, torch.Tensor) else found
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_every_peer_gives_logits_finest_first_and_learns_in_all_its_weights(name):
+    size = TINY[name]
+    net = builder(peers()[name])(config(size)).train()
+    outputs = outputs_of(net, size)
+    for scale, output in enumerate(outputs):
+        assert output.shape == (1, 3, *(size // 2**scale,) * 3)
+    sum(output.square().mean() for output in outputs).backward()
+    without = [key for key, value in net.named_parameters() if value.grad is None]
+    # MONAI's transformer has norms for a cross-attention that UNETR does not use.
+    assert all("norm_cross_attn" in key for key in without), without
+
+
+def test_kinds_are_all_tried_and_none_is_for_tests_alone():
+    kinds = {peers()[name].kind for name in full_peers()}
+    assert kinds == {"UNet", "SegResNet", "DynUNet", "UNETR", "SwinUNETR"}
+    assert {peers()[name].kind for name in TINY} == kinds
+    assert set(default_models()) >= {"iuinet-paper", "iuinet-tiny", *full_peers()}
+
+
+# As counted by ptflops 0.7.5 on MONAI 1.6.1's networks themselves, input 128^3, 14 classes; DynUNet by hand.
+@pytest.mark.parametrize(
+    ("name", "millions"), [("unet", 4.822), ("segresnet", 18.796), ("unetr", 93.030), ("swinunetr", 62.187)]
+)
+def test_full_peers_have_the_size_of_monais(name, millions):
+    (model,) = find_models([name])
+    assert parameters(model.make(128, 14)) / 1e6 == pytest.approx(millions, abs=6e-4)
+
+
+def test_dynunet_is_monais_with_every_layer_once():
+    from monai.networks.nets import DynUNet
+
+    torch.manual_seed(1)
+    ours = builder(peers()["dynunet-tiny"])(config(32)).eval()
+    torch.manual_seed(1)
+    strides = [1, 2, 2, 2]
+    theirs = DynUNet(
+        3, 1, 3, [3] * 4, strides, strides[1:], filters=[4, 8, 8, 16], deep_supervision=True, deep_supr_num=1
+    ).eval()
+    x = torch.rand(1, 1, 32, 32, 32)
+    with torch.no_grad():
+        finest, coarse = ours(x)
+        assert torch.equal(finest, theirs(x))
+        assert torch.equal(coarse, theirs.heads[0])
+    assert len(ours.state_dict()) == len({value.data_ptr() for value in ours.state_dict().values()})
+    assert len(theirs.state_dict()) > len(ours.state_dict())
+    (full,) = find_models(["dynunet"])
+    net = full.make(128, 14).to("meta")
+    aten = ptflops(net, 128, "aten")
+    assert ptflops(net, 128, "pytorch") == pytest.approx(aten, rel=0.01)
+    assert 475e9 < aten < 481e9
+
+
+def test_dynunet_has_no_more_levels_than_the_input_can_be_halved():
+    (model,) = find_models(["dynunet"])
+    with torch.device("meta"):
+        counts = {size: len(model.make(size).down) for size in (32, 64, 96, 128)}
+    assert counts == {32: 3, 64: 4, 96: 4, 128: 5}
+
+
+def test_what_does_not_fit_is_refused():
+    for name, size in (("swinunetr", 32), ("unetr", 40), ("unet", 24)):
+        with pytest.raises(UsageError) as refused:
+            find_models([name])[0].make(size)
+        assert refused.value.code == "peer-size" and name in refused.value.message
+    with pytest.raises(UsageError, match="swinunet'") as refused:
+        find_models(["swinunet"])
+    assert refused.value.hint == "Did you mean swinunetr?"
+
+
+def test_without_monai_the_extra_is_named(monkeypatch, capfd):
+    monkeypatch.setitem(sys.modules, "monai.networks", None)
+    with pytest.raises(UsageError) as refused:
+        builder(peers()["unet-tiny"])(config(32))
+    assert refused.value.code == "no-monai" and "iuinet[baselines]" in refused.value.hint
+    assert complexity.main(["--models", "iuinet-tiny", "--size", "32"]) == 0
+    assert complexity.main(["--models", "unet-tiny", "--size", "32"]) == 2
+    assert "error[no-monai]" in capfd.readouterr().err
+
+
+def test_living_tensors_are_counted_to_the_byte():
+    net = nn.Sequential(nn.Conv3d(1, 4, 3, padding=1), nn.ReLU(), nn.Conv3d(4, 2, 1))
+    volume = 16**3 * 4
+    for device in ("cpu", "meta"):
+        net.to(device)
+        assert forward_bytes(net, 16) == 9 * volume, "input, convolution, activation"
+        # Backward: input and activation are kept, and two gradients of the hidden layer follow.
+        assert training_bytes(net, 16) >= 13 * volume
+        assert all(value.grad is None for value in net.parameters()) and net.training
+
+
+@pytest.mark.parametrize("name", ["iuinet-tiny", "unet-tiny"])
+def test_counts_on_tensors_without_memory_are_those_on_real_ones(name):
+    (model,) = find_models([name])
+    net = model.make(32).eval()
+    real = ptflops(net, 32, "pytorch"), forward_bytes(net, 32)
+    found = measure(model, 32)
+    assert found.macs_pytorch == real[0] and found.parameters == parameters(net)
+    assert found.forward_bytes == pytest.approx(real[1], rel=0.05)
+    assert found.training_bytes > found.forward_bytes
+
+
+def test_the_papers_rows_are_among_the_costs():
+    (full,) = find_models(["iuinet-paper"])
+    found = measure(full, 128)
+    assert (found.parameters, found.macs_pytorch) == (48_995_904, 153_801_180_064)
+    assert found.macs_true > found.macs_aten > found.macs_pytorch and found.seconds is None
+
+
+def test_the_command_writes_what_it_prints(tmp_path, capfd):
+    files = ["--json", tmp_path / "c.json", "--csv", tmp_path / "c.csv"]
+    words = ["--models", "iuinet-tiny-no-shift", "unet-tiny", "--size", 32, "--classes", 5, "--device", "cpu"]
+    assert complexity.main([str(word) for word in (*words, "--repeats", 1, *files)]) == 0
+    said = capfd.readouterr().out
+    document = json.loads((tmp_path / "c.json").read_text())
+    rows = list(csv.DictReader((tmp_path / "c.csv").read_text().splitlines()))
+    assert [row["model"] for row in rows] == ["iuinet-tiny-no-shift", "unet-tiny"]
+    for row, model in zip(rows, document["models"], strict=True):
+        assert model["classes"] == 5 and model["seconds"] > 0 and f"{model['parameters'] / 1e6:.2f}" in said
+        assert int(row["parameters"]) == model["parameters"]
+    assert document["models"][1]["macs_true"] is None and rows[1]["macs_true"] == ""
+    assert set(document["libraries"]) == {"ptflops", "monai"}
+    assert complexity.main(["--size", "0"]) == 2
