@@ -23,7 +23,10 @@ from .protocol import Message
 _PACKAGE_ROOT = Path(__file__).resolve().parent.parent
 _LOG_LINES = 200
 _READ_BYTES = 1 << 16
-_KILL_S = 2.0  # for a killed process to be gone; one that hangs in a driver is left to the system
+# How long a kill waits for the process to be gone. A large one needs a while to give its memory back, and
+# one that hangs in a driver may never go: nobody's window waits for that.
+_KILL_S = 0.05
+_dying: list[subprocess.Popen] = []  # killed, not gone yet
 
 # Out of memory: the Linux kernel's kill, the same seen through a shell, and Windows' STATUS_NO_MEMORY.
 _KILLED = frozenset({-9, 137, 0xC0000017, 0xC0000017 - (1 << 32)})
@@ -64,6 +67,8 @@ class Child:
         log: Callable[[str], None] | None = None,
         idle_s: float | None = None,
     ) -> None:
+        _dying[:] = [process for process in _dying if process.poll() is None]
+        self._killed = False
         self.last_lines: deque[str] = deque(maxlen=_LOG_LINES)
         self._log = log
         self._rests = {"stdout": b"", "stderr": b""}
@@ -98,7 +103,8 @@ class Child:
     @property
     def exit_code(self) -> int | None:
         """None while it runs."""
-        return self._process.poll()
+        code = self._process.poll()
+        return -9 if code is None and self._killed else code
 
     def send(self, kind: str, **fields: object) -> None:
         """Send a request. A child that has ended is noticed by whoever looks at exit_code."""
@@ -156,17 +162,21 @@ class Child:
         self.kill()
 
     def kill(self) -> None:
-        """End it and everything that it started, at once."""
+        """End it and everything that it started, at once, and hardly wait until it is gone."""
         if os.name == "posix":
             # Its group lives on while any of its own children does, even when it has ended itself.
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)
         elif self.exit_code is None:
-            with suppress(subprocess.TimeoutExpired):
-                command = ["taskkill", "/T", "/F", "/PID", str(self.pid)]
-                subprocess.run(command, capture_output=True, check=False, timeout=_KILL_S)
-        with suppress(subprocess.TimeoutExpired):
+            command = ["taskkill", "/T", "/F", "/PID", str(self.pid)]
+            with suppress(OSError, subprocess.TimeoutExpired):
+                subprocess.run(command, capture_output=True, check=False, timeout=2.0)
+            self._process.kill()  # where taskkill could not
+        self._killed = True
+        try:
             self._process.wait(_KILL_S)
+        except subprocess.TimeoutExpired:
+            _dying.append(self._process)
         for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
             with suppress(OSError):
                 pipe.close()

@@ -140,7 +140,7 @@ class WorkerClient:
         weights: id or file of a model, None for the default. device: "auto", "cpu", "cuda", "cuda:N", "mps".
         organs: names of those wanted, None for all. islands: keep each organ's largest piece only.
         accept_warnings: go on where a person should decide. progress(stage, fraction), cancelled(): called
-        in this thread every 20 ms.
+        in this thread, at least every 40 ms.
         Gives labels (uint8, the volume's shape) and the report.
         Errors: those of ``segmentation.segment_volume``; Cancelled; WorkerStopped if the worker died;
         OutputError if the temporary folder cannot take the voxels.
@@ -174,7 +174,8 @@ def wait(run: Run, progress: Progress | None = None, cancelled: Callable[[], boo
                 return run.result()
             if cancelled is not None and cancelled():
                 run.cancel()
-            time.sleep(_POLL_S)
+            if not run.hands_over:
+                time.sleep(_POLL_S)
     except BaseException:
         run.abandon()  # does nothing to a run that has ended
         raise

@@ -185,7 +185,7 @@ def describe_volume(volume: Volume, path: Path) -> Message:
 
 
 def read_volume(document: Mapping[str, Any]) -> Volume:
-    """The volume of a request, its voxels read from the raw file.
+    """The volume of a request, its voxels in the raw file, which must stay until the volume is not used.
 
     Errors: ProtocolError for a description that cannot be read or does not fit the file.
     """
@@ -195,7 +195,9 @@ def read_volume(document: Mapping[str, Any]) -> Volume:
     except (KeyError, TypeError) as error:
         raise ProtocolError(f"the volume's description cannot be read: {error!r}") from error
     grid = grid_from_json(document["grid"])
-    return Volume(read_array(path, dtype, shape), grid, name, modality, notes)
+    # Mapped, the voxels are not copied; but Windows would not delete a mapped file.
+    voxels = read_array(path, dtype, shape, mapped=os.name == "posix")
+    return Volume(voxels, grid, name, modality, notes)
 
 
 def write_array(path: Path, array: np.ndarray) -> None:
@@ -222,13 +224,18 @@ def array_writer(path: Path, array: np.ndarray) -> Iterator[float]:
         temporary.unlink(missing_ok=True)
 
 
-def read_array(path: Path, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
-    """Read what write_array wrote. ProtocolError if the file is missing or has another length."""
+def read_array(path: Path, dtype: np.dtype, shape: tuple[int, ...], mapped: bool = False) -> np.ndarray:
+    """Read what write_array wrote. ProtocolError if the file is missing or has another length.
+
+    mapped: leave the voxels in the file until they are looked at; changes of the array stay out of it.
+    """
     dtype = _little_endian(np.dtype(dtype))
     wanted = math.prod(shape) * dtype.itemsize
     found = path.stat().st_size if path.is_file() else 0
     if found != wanted:
         raise ProtocolError(f"a voxel file has {found} bytes where {wanted} are due")
+    if mapped and wanted:  # an empty file cannot be mapped
+        return np.memmap(path, dtype=dtype, mode="c", shape=shape)
     return np.fromfile(path, dtype=dtype).reshape(shape)
 
 

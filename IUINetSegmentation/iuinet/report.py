@@ -53,11 +53,14 @@ def measure(volume: Volume, labels: np.ndarray) -> Measurements:
     step = max(1, _CHUNK // (rows * columns))
     for start in range(0, labels.shape[0], step):
         slab = labels[start : start + step].ravel()
-        place = np.flatnonzero(slab)
-        label = slab[place]
+        place = _not_zero(slab)
+        label = slab[place].astype(np.intp)  # as bincount wants it
         value = volume.array[start : start + step].ravel()[place].astype(np.float64)
-        k, place = np.divmod(place, rows * columns)
-        j, i = np.divmod(place, columns)
+        # Not divmod, which is several times as slow.
+        k = place // (rows * columns)
+        place -= k * (rows * columns)
+        j = place // columns
+        i = place - j * columns
         voxels += np.bincount(label, minlength=256)
         total += np.bincount(label, value, 256)
         squares += np.bincount(label, value * value, 256)
@@ -69,6 +72,16 @@ def measure(volume: Volume, labels: np.ndarray) -> Measurements:
         matrix = volume.grid.index_to_lps()
         centroid = indices / voxels[:, None] @ matrix[:3, :3].T + matrix[:3, 3]
     return Measurements(voxels, mean, std, centroid, touched_edges(labels, volume.grid))
+
+
+def _not_zero(flat: np.ndarray) -> np.ndarray:
+    """``np.flatnonzero`` for uint8 that is mostly 0: eight voxels are looked at in one go."""
+    whole = flat.size // 8 * 8
+    small = np.int32 if flat.size < 2**31 else np.int64
+    words = np.flatnonzero(flat[:whole].view(np.uint64)).astype(small)
+    inside = (words[:, None] * small(8) + np.arange(8, dtype=small)).ravel()
+    place = np.concatenate([inside, np.arange(whole, flat.size, dtype=small)])
+    return place[flat[place] != 0]
 
 
 def touched_edges(labels: np.ndarray, grid: Grid) -> dict[int, tuple[str, ...]]:

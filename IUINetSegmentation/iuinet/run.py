@@ -5,6 +5,7 @@ Nothing here waits, so that a window's timer can drive a run as well as a loop c
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import time
@@ -106,6 +107,11 @@ class Run:
         """Every (stage, fraction) since the last call: also the stages that were over between two polls."""
         steps, self._steps = self._steps, []
         return steps
+
+    @property
+    def hands_over(self) -> bool:
+        """Whether voxels are still to be written: then polling again at once is no waste."""
+        return not self.done and self._writing is not None
 
     def _step(self, stage: str, fraction: float) -> None:
         self.stage, self.fraction = stage, fraction
@@ -217,8 +223,13 @@ class Files:
             raise _no_place(self._folder.parent, error) from error
 
     def read_labels(self) -> np.ndarray:
-        """The labels that the worker left: uint8, the volume's shape. ProtocolError if they are not there."""
-        return protocol.read_array(self._labels, np.dtype(np.uint8), self._volume.array.shape)
+        """The labels that the worker left: uint8, the volume's shape. ProtocolError if they are not there.
+
+        Mapped where a file may be removed all the same: then they are not copied once more.
+        """
+        return protocol.read_array(
+            self._labels, np.dtype(np.uint8), self._volume.array.shape, mapped=os.name == "posix"
+        )
 
     def remove(self) -> None:
         """Delete the folder; also from Windows while a killed child still holds a file for a moment."""

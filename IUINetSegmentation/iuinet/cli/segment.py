@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from ..errors import IUINetError, OutputError, UsageError
 from ..file_headers import check_letters
 from ..labels import organs_of_model, select
+from ..memory import keep_memory
 from ..probe import require_torch
 from ..reading import read_volume
 from ..report import report_table
@@ -39,6 +40,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
         outputs.labels = Path(f"{volume.name}.seg.nrrd")
         outputs.check(Path(options.ct))
     require_torch()
+    keep_memory()
     from ..segmentation import segment_volume
 
     result = segment_volume(
