@@ -30,7 +30,7 @@ from IUINetSegmentationLib.output import Replacement, check_replacement
 from IUINetSegmentationLib.region import Box, box_of, crop, embed
 from IUINetSegmentationLib.result import Result, take_in
 from IUINetSegmentationLib.segmentation_node import check_output, make_segments
-from IUINetSegmentationLib.sequences import Job, frames_of
+from IUINetSegmentationLib.sequences import Job, frames_of, name_frame
 from IUINetSegmentationLib.source import Source
 from IUINetSegmentationLib.state import Progress, Settings, State
 from IUINetSegmentationLib.volume_node import volume_from_node
@@ -181,7 +181,7 @@ class Controller:
                 labels, report = yield from self._segment(part, model, settings)
             except IUINetError as error:
                 if len(jobs) > 1 and not isinstance(error, Cancelled):
-                    error.message = f"frame {number + 1} of {len(jobs)}: {error.message}"
+                    name_frame(error, number, len(jobs))
                 raise
             if box is not None:
                 labels = embed(labels, box, scan.array.shape)

@@ -39,7 +39,14 @@ class ResultSection:
         report = self._controller.report
         self._volume = volume
         self._ui.resultSection.visible = True
-        self._ui.resultLabel.text = summary.headline(report, self._controller.seconds)
+        text = summary.headline(report, self._controller.seconds)
+        frames = len(self._controller.reports)
+        if frames > 1:
+            frame = _("All {count} frames were segmented; this is the one that was shown.").format(
+                count=frames
+            )
+            text = f"{frame}\n{text}"
+        self._ui.resultLabel.text = text
         self._fill(summary.rows(report))
         self._ui.show3DButton.setSegmentationNode(self._controller.node)
         self._ui.undoButton.visible = self._controller.replacement is not None

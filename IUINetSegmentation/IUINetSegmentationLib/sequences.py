@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import slicer
+from slicer.i18n import tr as _
 
-from iuinet.errors import InputRefused
+from iuinet.errors import InputRefused, IUINetError
 from iuinet.volume import Volume
 from IUINetSegmentationLib.provenance import write_provenance
 from IUINetSegmentationLib.region import Box
@@ -64,13 +65,23 @@ class Frames:
         return self._sequence.GetNumberOfDataNodes()
 
     def jobs(self, source: Source) -> list[Job]:
-        """All frames, each with its own grid under the proxy's transform. source: the proxy's place."""
-        nodes = [self._sequence.GetNthDataNode(n) for n in range(len(self))]
-        return [
-            Job(node, replace(Source.of(node), node=source.node, name=source.name,
-                              transform_id=source.transform_id))
-            for node in nodes
-        ]  # fmt: skip
+        """All frames, each with its own grid under the proxy's transform. source: the proxy's place.
+
+        Errors: those of volume_from_node for a frame, which they name.
+        """
+        jobs = []
+        for number in range(len(self)):
+            node = self._sequence.GetNthDataNode(number)
+            try:
+                volume_from_node(node)
+            except IUINetError as error:
+                name_frame(error, number, len(self))
+                raise
+            place = replace(
+                Source.of(node), node=source.node, name=source.name, transform_id=source.transform_id
+            )
+            jobs.append(Job(node, place))
+        return jobs
 
     def add_results(self, source: Source, results: Sequence[Result]) -> slicer.vtkMRMLSegmentationNode | None:
         """Add a sequence of segmentations to the browser; gives the node that shows the chosen frame.
@@ -107,6 +118,13 @@ class Frames:
         # Corrections that the user makes at one frame are kept when another one is shown.
         browser.SetSaveChanges(sequence, True)
         slicer.modules.sequences.logic().UpdateProxyNodesFromSequences(browser)
+
+
+def name_frame(error: IUINetError, number: int, count: int) -> None:
+    """Let an error say which of several frames it is about."""
+    error.message = _("frame {number} of {count}: {message}").format(
+        number=number + 1, count=count, message=error.message
+    )
 
 
 def frames_of(volume: slicer.vtkMRMLScalarVolumeNode | None) -> Frames | None:

@@ -81,9 +81,7 @@ def test_a_worker_that_the_system_kills_for_memory(opened, finish) -> None:
     assert opened.controller.report["input"]["size"] == [24, 20, 16] and region is not None
 
 
-def test_a_worker_that_crashes_is_told_with_its_last_words_and_can_be_tried_on_the_cpu(
-    opened, finish
-) -> None:
+def test_a_worker_that_crashes_is_told_and_can_be_tried_on_the_cpu(opened, finish) -> None:
     before = scene_state()
     at_state(opened, State.RUNNING, lambda: kill_worker(opened, signal.SIGSEGV))
     opened.ui.segmentButton.click()
