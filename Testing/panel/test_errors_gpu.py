@@ -1,0 +1,99 @@
+"""GPUs that do not compute or whose memory is short, as the panel shows them: real worker, stand-in GPU."""
+
+from __future__ import annotations
+
+import stat
+import sys
+from pathlib import Path
+
+import pytest
+from mrml.scenes import segment_arrays
+from unit.fake_gpu import NAME
+
+from iuinet import child
+from IUINetSegmentationLib.state import State
+
+pytestmark = pytest.mark.needs_torch
+
+PROGRAM = """#!{python}
+import os, runpy, sys
+sys.path.insert(0, {testing!r})
+from unit.fake_gpu import FakeGpu
+with FakeGpu({options}):
+    runpy.run_module("iuinet.worker", run_name="__main__", alter_sys=True)
+"""
+
+
+@pytest.fixture
+def gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """gpu(options): the worker runs on an interpreter whose torch finds a GPU, in the ways of FakeGpu."""
+
+    def use(options: str = "") -> None:
+        script = tmp_path / "python-with-a-gpu"
+        testing = str(Path(__file__).resolve().parents[1])
+        script.write_text(PROGRAM.format(python=sys.executable, testing=testing, options=options))
+        script.chmod(script.stat().st_mode | stat.S_IXUSR)
+        monkeypatch.setattr(child, "find_python", lambda: str(script))
+
+    return use
+
+
+@pytest.fixture
+def opened(request, wait):
+    """opened(): the panel with a volume, when it knows this computer."""
+
+    def open_it():
+        ct, panel = request.getfixturevalue("ct"), request.getfixturevalue("panel")
+        panel.ui.inputSelector.setCurrentNode(ct)
+        wait(lambda: panel.status.devices)
+        return panel
+
+    return open_it
+
+
+def test_a_gpu_that_works_is_offered_by_name_and_memory_and_used(home, gpu, opened, wait, dialogs) -> None:
+    gpu("limit=9.8e9")
+    panel = opened()
+    assert panel.ui.statusLabel.text.startswith(f"Ready – {NAME}, 9.8 GB free")
+    box = panel.ui.deviceComboBox
+    assert [box.itemText(n) for n in range(box.count)] == ["Automatic", f"{NAME}, 9.8 GB free", "CPU"]
+    panel.ui.segmentButton.click()
+    wait(lambda: not panel.controller.state.busy)
+    assert panel.controller.state is State.DONE, panel.controller.error
+    assert panel.controller.report["device"] == NAME and panel.controller.report["fallbacks"] == []
+    assert panel.controller.node.GetAttribute("IUINet.Device") == NAME and dialogs.shown == []
+
+
+def test_a_gpu_that_computes_wrongly_is_named_and_the_cpu_is_used(home, gpu, opened, wait, dialogs) -> None:
+    import qt
+
+    gpu("wrong=True")
+    panel = opened()
+    assert "the GPU cannot be used" in panel.ui.statusLabel.text
+    assert panel.ui.segmentButton.enabled and dialogs.shown == []
+    panel.ui.diagnosticsButton.click()
+    assert f"GPU cuda:0 {NAME}: " in qt.QApplication.clipboard().text()
+    panel.ui.segmentButton.click()
+    wait(lambda: not panel.controller.state.busy)
+    assert panel.controller.state is State.DONE, panel.controller.error
+    assert panel.controller.report["device"] == "cpu"
+
+
+def test_a_gpu_whose_memory_is_short_gives_way_to_the_cpu_and_the_panel_says_so(
+    home, gpu, opened, wait, dialogs, ct
+) -> None:
+    gpu("limit=3_000_000")
+    panel = opened()
+    notes = []
+    original = panel.controller._changed
+    panel.controller._changed = lambda: (original(), notes.append(panel.ui.progressLabel.text))
+    panel.ui.segmentButton.click()
+    wait(lambda: not panel.controller.state.busy)
+    assert panel.controller.state is State.DONE, panel.controller.error
+    report = panel.controller.report
+    assert report["device"] == "cpu" and report["fallbacks"]
+    assert dialogs.shown == [], "no popup"
+    for sentence in report["fallbacks"]:
+        assert sentence in panel.ui.resultLabel.text
+    assert segment_arrays(panel.controller.node, ct)
+    assert any(report["fallbacks"][-1] in note for note in notes), "it is said while it happens"
