@@ -111,7 +111,7 @@ def test_without_monai_the_extra_is_named(monkeypatch, capfd):
     with pytest.raises(UsageError) as refused:
         builder(peers()["unet-tiny"])(config(32))
     assert refused.value.code == "no-monai" and "iuinet[baselines]" in refused.value.hint
-    assert complexity.main(["--models", "iuinet-tiny", "--size", "32"]) == 0
+    assert find_models(["iuinet-tiny"])[0].make(32).config.classes == 14
     assert complexity.main(["--models", "unet-tiny", "--size", "32"]) == 2
     assert "error[no-monai]" in capfd.readouterr().err
 
@@ -127,22 +127,14 @@ def test_living_tensors_are_counted_to_the_byte():
         assert all(value.grad is None for value in net.parameters()) and net.training
 
 
-@pytest.mark.parametrize("name", ["iuinet-tiny", "unet-tiny"])
-def test_counts_on_tensors_without_memory_are_those_on_real_ones(name):
-    (model,) = find_models([name])
+def test_counts_on_tensors_without_memory_are_those_on_real_ones():
+    (model,) = find_models(["unet-tiny"])
     net = model.make(32).eval()
     real = ptflops(net, 32, "pytorch"), forward_bytes(net, 32)
     found = measure(model, 32)
     assert found.macs_pytorch == real[0] and found.parameters == parameters(net)
     assert found.forward_bytes == pytest.approx(real[1], rel=0.05)
-    assert found.training_bytes > found.forward_bytes
-
-
-def test_the_papers_rows_are_among_the_costs():
-    (full,) = find_models(["iuinet-paper"])
-    found = measure(full, 128)
-    assert (found.parameters, found.macs_pytorch) == (48_995_904, 153_801_180_064)
-    assert found.macs_true > found.macs_aten > found.macs_pytorch and found.seconds is None
+    assert found.training_bytes > found.forward_bytes and found.seconds is None
 
 
 def test_the_command_writes_what_it_prints(tmp_path, capfd):
