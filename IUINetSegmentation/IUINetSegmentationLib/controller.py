@@ -66,7 +66,7 @@ class Controller:
         self.client = WorkerClient(python, log)
         self._changed, self._set_up = changed, set_up
         self._run: Iterator[None] | None = None
-        self._cancelled = False
+        self._cancelled = self._stepping = self._abandoned = False
         self._afterwards = State.DONE
         self._frame, self._frames = 0, 1
 
@@ -97,6 +97,9 @@ class Controller:
         """Take the run one step further; gives whether it goes on."""
         if self._run is None:
             return False
+        if self._stepping:  # a step that lets the application work, as installing packages does
+            return True
+        self._stepping = True
         try:
             if self._cancelled:
                 self._run.throw(Cancelled("the segmentation was cancelled", hint="Nothing was changed."))
@@ -110,6 +113,10 @@ class Controller:
             self.error = plain_error(error, _DETAILS)
             self.error.__cause__ = None if error is self.error else error
             self._end(State.FAILED)
+        finally:
+            self._stepping = False
+        if self._abandoned:
+            self.abandon()
         return self._run is not None
 
     def cancel(self) -> None:
@@ -124,7 +131,8 @@ class Controller:
 
     def abandon(self) -> None:
         """End a run at once and forget it: the scene that it belongs to goes away."""
-        if self._run is not None:
+        self._abandoned = self._stepping  # a step under way ends first
+        if self._run is not None and not self._stepping:
             self._run.close()
             self._run = None
         self.report = self.node = self.replacement = None

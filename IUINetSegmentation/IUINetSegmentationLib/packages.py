@@ -7,13 +7,17 @@ write there. PyTorch itself is never imported here: whether it works is the work
 from __future__ import annotations
 
 import importlib.metadata
+import io
 import re
 import shutil
 import subprocess
+import sys
 import sysconfig
 import tempfile
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from iuinet.errors import Cancelled, IUINetError
 from iuinet.probe import OLDEST_TORCH
@@ -59,6 +63,27 @@ _CAUSES = (
 )
 
 
+class Tee(io.TextIOBase):
+    """Passes on what is printed and keeps its end. text: the last characters."""
+
+    KEPT = 20_000  # characters
+
+    def __init__(self, target: Any) -> None:
+        self._target, self.text = target, ""
+
+    def write(self, text: str) -> int:
+        """Pass on and keep."""
+        self.text = (self.text + text)[-self.KEPT :]
+        if self._target is not None:  # a program without a console has none
+            self._target.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Pass on."""
+        if self._target is not None:
+            self._target.flush()
+
+
 @dataclass(frozen=True)
 class Plan:
     """What a set-up would do. torch: whether PyTorch is missing or too old. packages: other requirements.
@@ -83,7 +108,9 @@ def make_plan() -> Plan:
     """What is missing now. Starts nothing and uses no network."""
     from slicer.packaging import load_requirements, pip_check
 
-    packages = tuple(line for line in load_requirements(str(REQUIREMENTS)) if not pip_check(line))
+    # Slicer gives its own objects for requirements, no texts.
+    wanted = map(str, load_requirements(str(REQUIREMENTS)))
+    packages = tuple(name for name in wanted if not pip_check(name))
     torch = not _torch_is_new_enough()
     folder = Path(sysconfig.get_paths()["purelib"])
     return Plan(
@@ -129,15 +156,21 @@ def set_up(plan: Plan) -> None:
     Errors: Cancelled if the user declines; IUINetError with the cause that pip's last words tell.
     """
     check_plan(plan)
+    told = Tee(sys.stdout)
     try:
-        if plan.torch:
-            _install_torch()
-        if plan.packages:
-            from slicer.packaging import pip_ensure
+        # pip's words reach the error only by way of the console, where Slicer prints them.
+        with redirect_stdout(told):
+            if plan.torch:
+                _install_torch()
+            if plan.packages:
+                from slicer.packaging import pip_ensure
 
-            pip_ensure(list(plan.packages), requester="IUINet", skip_in_testing=False)
+                # Our own dialog has asked already, with sizes.
+                pip_ensure(
+                    list(plan.packages), requester="IUINet", prompt_install=False, skip_in_testing=False
+                )
     except subprocess.CalledProcessError as error:
-        raise _failed(error) from error
+        raise _failed(error, told.text) from error
     except RuntimeError as error:  # slicer.packaging's way to say that the user declined
         raise declined() from error
     if make_plan().needed:
@@ -183,9 +216,9 @@ def declined() -> Cancelled:
     return Cancelled("the set-up was declined", hint="Nothing was installed.", code="declined")
 
 
-def _failed(error: subprocess.CalledProcessError) -> IUINetError:
+def _failed(error: subprocess.CalledProcessError, printed: str) -> IUINetError:
     """The error for a pip that failed: its last words, and what they mean."""
-    words = "\n".join(str(part) for part in (error.output, error.stderr) if part)
+    words = "\n".join(str(part) for part in (printed, error.output, error.stderr) if part)
     for code, pattern, meaning, hint in _CAUSES:
         if re.search(pattern, words, re.IGNORECASE):
             return IUINetError(f"the packages could not be installed: {meaning}", code=code, hint=hint)

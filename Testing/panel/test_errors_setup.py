@@ -9,7 +9,6 @@ import slicer
 from clicking import buttons, click, failed, shown
 from mrml.scenes import scene_state
 
-from harness.gui.packages import pip_failure
 from IUINetSegmentationLib import packages
 from IUINetSegmentationLib.state import State
 
@@ -89,7 +88,7 @@ def test_the_extension_that_brings_pytorch_can_be_installed_from_here(
 def test_an_installation_that_fails_names_the_cause(
     ready, panel, finish, missing, words: str, code: str, said: str
 ) -> None:
-    missing.failure = pip_failure(f"Collecting torch\n{words}")
+    missing.failure = f"Collecting torch\n{words}"
     ready()
     finish()
     text = failed(panel, code)
@@ -101,7 +100,7 @@ def test_an_installation_that_fails_names_the_cause(
 
 
 def test_after_a_failed_installation_the_next_try_goes_through(ready, panel, finish, missing, wait) -> None:
-    missing.failure = pip_failure("NewConnectionError")
+    missing.failure = "NewConnectionError"
     panel.ui.setUpButton.click()  # declined: no answer is laid ready
     assert shown(panel) == ""
     ready()

@@ -231,6 +231,6 @@ def test_a_hidden_package_is_missing_here_and_in_a_new_process(gui, scene) -> No
     with pytest.raises(importlib.metadata.PackageNotFoundError):
         importlib.metadata.version("safetensors")
     assert subprocess.run(program, capture_output=True, check=False).returncode == 1
-    pip_ensure(["safetensors>=0.4"], requester="test")
+    pip_ensure(["safetensors>=0.4"], requester="test", prompt_install=False)
     assert pip_check("safetensors>=0.4")
     assert subprocess.run(program, capture_output=True, check=False).returncode == 0

@@ -10,17 +10,19 @@ import importlib.util
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import slicer
+from packaging.requirements import Requirement
 
 FOLDER = Path(__file__).parent / "hidden_packages"
 
 
 class Packages:
-    """calls: what was asked for. failure: raised by the next installation. declined: the user says no.
+    """calls: what was asked for. failure: pip's last words in the next one. declined: the user says no.
 
     extension: whether the PyTorch extension is installed. in_progress: another installation is under way.
     needs_restart: what is installed is not seen before Slicer starts again.
@@ -33,7 +35,7 @@ class Packages:
     def reset(self) -> None:
         """Everything is installed and works."""
         self.calls: list[tuple[str, Any]] = []
-        self.failure: Exception | None = None
+        self.failure: str | None = None
         self.declined = False
         self.in_progress = False
         self.extension = True
@@ -51,9 +53,15 @@ class Packages:
     def install(self, kind: str, names: list[str]) -> None:
         """What an installation comes down to."""
         self.calls.append((kind, names))
+        # Slicer shows pip's output in a window, and lets the application work meanwhile.
+        for _ in range(5):
+            slicer.app.processEvents()
+            time.sleep(0.01)
         if self.failure is not None:
             failure, self.failure = self.failure, None
-            raise failure
+            print(failure)
+            slicer.util.errorDisplay("Package installation failed.", detailedText=failure)
+            raise subprocess.CalledProcessError(1, "pip install")
         if self.needs_restart:
             return
         still = [n for n in os.environ.get("HARNESS_HIDDEN", "").split() if n not in names]
@@ -71,31 +79,34 @@ class Packages:
         sys.modules["PyTorchUtils"] = _pytorch_utils(self)
 
 
-def plain_name(requirement: str) -> str:
+def plain_name(requirement: str | Requirement) -> str:
     """The package's name in a requirement such as ``safetensors>=0.4``."""
-    for sign in "<>=!~;[ ":
-        requirement = requirement.partition(sign)[0]
-    return requirement.strip()
+    return Requirement(requirement).name if isinstance(requirement, str) else requirement.name
 
 
 def _packaging(packages: Packages) -> ModuleType:
     """``slicer.packaging`` as documented for Slicer 5.12."""
     module = ModuleType("slicer.packaging")
 
-    def load_requirements(path: str | Path) -> list[str]:
+    def load_requirements(path: str | Path) -> list[Requirement]:
         lines = (line.partition("#")[0].strip() for line in Path(path).read_text().splitlines())
-        return [line for line in lines if line and not line.startswith("-")]
+        return [Requirement(line) for line in lines if line and not line.startswith("-")]
 
-    def pip_check(requirements: str | list[str]) -> bool:
-        names = [requirements] if isinstance(requirements, str) else requirements
+    def pip_check(requirements: str | Requirement | list[str | Requirement]) -> bool:
+        names = requirements if isinstance(requirements, list) else [requirements]
         return all(packages.installed(plain_name(name)) for name in names)
 
     def pip_ensure(
-        requirements: list[str], requester: str = "", skip_in_testing: bool = True, **_: Any
+        requirements: list[str | Requirement],
+        requester: str = "",
+        prompt_install: bool = True,
+        skip_in_testing: bool = True,
+        **_: Any,
     ) -> None:
         if pip_check(requirements) or (skip_in_testing and slicer.app.testingEnabled()):
             return
-        if packages.declined:
+        no = prompt_install and not slicer.util.confirmOkCancelDisplay("Packages need to be installed.")
+        if packages.declined or no:
             raise RuntimeError("the user declined")
         packages.install("pip_ensure", [plain_name(name) for name in requirements])
 
@@ -129,8 +140,3 @@ def _pytorch_utils(packages: Packages) -> ModuleType:
             raise ImportError("the PyTorch extension is not installed", name="PyTorchUtils")
 
     return Module("PyTorchUtils")
-
-
-def pip_failure(text: str) -> subprocess.CalledProcessError:
-    """How slicer.packaging reports that pip failed, with pip's last words."""
-    return subprocess.CalledProcessError(1, ["pip", "install"], output=text, stderr=text)
