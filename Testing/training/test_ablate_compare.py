@@ -216,7 +216,7 @@ def test_one_network_that_fails_does_not_end_the_others(training_data, tmp_path)
 
 def test_the_dsc_are_those_of_the_validation(training_data, tmp_path):
     budget = Budget(steps=1)
-    own = job(tmp_path, "segresnet-tiny", budget)
+    own = job(tmp_path, "unet-tiny", budget)
     (result,) = run_all([own], setting(training_data, tmp_path, budget))
     task = make_task(own.recipe, training_data)
     path = tmp_path / own.name / "best.safetensors"
