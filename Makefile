@@ -24,7 +24,7 @@ setup: ## Make .venv with everything (quick when it is there)
 	@Testing/tools/setup.sh
 
 segment: setup ## Segment a CT through the module: CT=file-or-DICOM-folder OUT=folder WEIGHTS=id-or-file DEVICE=auto
-	@PYTHONPATH=Testing:Training:IUINetSegmentation $(PYTHON) -m harness.segment
+	@PYTHONPATH=Testing:IUINetSegmentation $(PYTHON) -m harness.segment
 
 test: setup ## Everything a change must pass
 	@Testing/tools/run_tests.sh

@@ -21,24 +21,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-
-from dataset.prepared import PreparedData, open_prepared
-from fitting.loop import train
-from fitting.processes import leave
-from fitting.recipe import Recipe
-from fitting.recipe_file import read_recipe
-from fitting.recorder import clear_run
-from fitting.task import make_task
-from records.run_folder import CURVES
-from synthesis import Anatomy, data_folder, load
+from typing import TYPE_CHECKING
 
 from iuinet.cli.console import Console
 from iuinet.cli.frame import run_command
 from iuinet.errors import Cancelled, UsageError
 
+if TYPE_CHECKING:
+    from dataset.prepared import PreparedData
+    from fitting.recipe import Recipe
+    from synthesis import Anatomy
+
 
 def main(arguments: list[str] | None = None) -> int:
     """The command; returns the exit status."""
+    # Threads that wait for each other in a loop make a busy computer ten times slower. OpenMP reads this when
+    # torch is loaded, so torch is imported below.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     return run_command(lambda: _parse(arguments), run)
 
 
@@ -66,6 +65,13 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
 
 def run(options: argparse.Namespace, console: Console) -> None:
     """Read, check, train."""
+    from dataset.prepared import open_prepared
+    from fitting.loop import train
+    from fitting.processes import leave
+    from fitting.recipe_file import read_recipe
+    from fitting.recorder import clear_run
+    from records.run_folder import CURVES
+
     if options.limit_steps is not None and options.limit_steps < 1:
         raise UsageError(f"--limit-steps is {options.limit_steps}", hint="Give a number above 0.")
     recipe = read_recipe(options.config, options.set)
@@ -108,6 +114,8 @@ def _first() -> bool:
 
 
 def _anatomies(recipe: Recipe, cache: Path | None) -> tuple[Anatomy, ...]:
+    from synthesis import data_folder, load
+
     if not recipe.synthetic:
         return ()
     if cache is None:
@@ -134,6 +142,8 @@ def _tell(
     console: Console,
 ) -> None:
     """Say what is trained on what."""
+    from fitting.task import make_task
+
     task = make_task(recipe, data, anatomies, options.start, options.partial)
     console.say(f"network   {recipe.network.preset}, input {task.config.size}^3, {len(task.names)} organs")
     console.say(f"organs    {', '.join(task.names)}")
