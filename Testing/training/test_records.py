@@ -95,7 +95,7 @@ def test_resuming_says_what_has_changed_and_only_that(tmp_path):
     sentences = run.resumed(20, longer, surroundings=other)
     threads = torch.get_num_threads()
     assert sentences[0] == f"the number of threads was {threads} and is now 97"
-    assert sentences[1:] == ['recipe.phases was [{"epochs": 5}] and is now [{"epochs": 9}]']
+    assert sentences[1:] == ["recipe.phases.0.epochs was 5 and is now 9"]
     assert run.resumed(30, longer, surroundings=other) == []  # compared with the last time, not the first
     run.ended(40, "the validation loss did not fall for 100 epochs")
     document = RunFolder.open(tmp_path).document
