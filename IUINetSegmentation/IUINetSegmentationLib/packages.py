@@ -198,8 +198,20 @@ def _install_torch() -> None:
             code="extension-missing",
             hint="Install the extension PyTorch in the Extensions Manager, and restart Slicer.",
         ) from error
-    # Our own dialog has asked already, with sizes.
-    done = PyTorchUtilsLogic().installTorch(askConfirmation=False, torchVersionRequirement=TORCH_REQUIREMENT)
+    try:
+        # Our own dialog has asked already, with sizes.
+        done = PyTorchUtilsLogic().installTorch(
+            askConfirmation=False, torchVersionRequirement=TORCH_REQUIREMENT
+        )
+    except (ImportError, OSError) as error:
+        # The extension ends by importing PyTorch into Slicer. Whether it works is the worker's answer.
+        if _torch_is_new_enough():
+            return
+        raise IUINetError(
+            f"PyTorch could not be installed: {error}",
+            code="set-up-failed",
+            hint="The log in Slicer's Python console says more.",
+        ) from error
     if done is None:
         raise declined()
 

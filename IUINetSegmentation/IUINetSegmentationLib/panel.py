@@ -248,7 +248,7 @@ class Panel:
                 if self.controller.node is not None:
                     self.result.show(self._volume)
             elif self._state is State.FAILED:
-                self.log.add(f"{self.controller.error.message} {self.controller.error.hint}")
+                self.log.add_error(self.controller.error)
             if before.busy and not self._state.busy:
                 self.models.refresh()
                 self.status.begin()

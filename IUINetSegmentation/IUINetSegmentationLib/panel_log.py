@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import traceback
 from pathlib import Path
 from typing import Any
 
 import qt
 import slicer
 from slicer.i18n import tr as _
+
+from iuinet.errors import IUINetError
 
 LONGEST = 2000  # lines
 
@@ -29,6 +32,13 @@ class LogSection:
     def add(self, line: str) -> None:
         """Add a line; plain text, so that nothing in it can act as markup."""
         self._ui.logText.appendPlainText(line)
+
+    def add_error(self, error: IUINetError) -> None:
+        """Add what went wrong; of something that nobody foresaw also where in the program it happened."""
+        self.add(f"{error.message} {error.hint}")
+        if error.code == "failed" and error.__cause__ is not None:
+            for line in traceback.format_exception(error.__cause__):
+                self.add(line.rstrip())
 
     def _on_copy(self) -> None:
         qt.QApplication.clipboard().setText(self.text)

@@ -30,7 +30,7 @@ def click(ui: Any, text: str) -> None:
 def failed(panel: Any, code: str) -> str:
     """The run failed with this code; gives what the panel says of it."""
     assert panel.controller.state is State.FAILED, (panel.controller.state, panel.controller.error)
-    assert panel.controller.error.code == code, panel.controller.error
+    assert panel.controller.error.code == code, panel.log.text
     return shown(panel)
 
 

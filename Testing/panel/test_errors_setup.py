@@ -119,6 +119,20 @@ def test_after_a_failed_installation_the_next_try_goes_through(ready, panel, fin
     remove_node(panel.controller.node)
 
 
+def test_a_pytorch_that_slicer_cannot_import_is_the_workers_to_judge(
+    ready, panel, missing, monkeypatch, wait
+) -> None:
+    """The extension imports what it installed; that this fails in Slicer does not mean that it fails."""
+    missing.import_fails = True
+    monkeypatch.setattr(panel.controller, "_bring_weights", lambda weights: iter(()))
+    ready()
+    wait(lambda: panel.controller.state is State.EXPORTING)
+    panel.ui.cancelButton.click()
+    wait(lambda: not panel.controller.state.busy)
+    assert panel.controller.state is State.CANCELLED
+    assert [call for call, _ in missing.calls] == ["installTorch", "pip_ensure"]
+
+
 def test_a_restart_is_offered_where_slicer_needs_one(ready, panel, finish, missing, gui, monkeypatch) -> None:
     missing.needs_restart = True
     ready()

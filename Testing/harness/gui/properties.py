@@ -47,7 +47,9 @@ def adapt_class(cls: type) -> None:
     for index in range(meta.propertyOffset(), meta.propertyCount()):
         name = meta.property(index).name()
         if name not in STAY_METHODS and not isinstance(cls.__dict__.get(name), QtCore.Property):
-            setattr(cls, name, _attribute(name))
+            # A property of a timer, and a function of its class: qt.QTimer.singleShot(0, function).
+            static = _single_shot if name == "singleShot" else None
+            setattr(cls, name, _attribute(name, static))
     _strict.add(cls)
     # PySide6 gives each class a __setattr__ of its own, so each has to be changed.
     cls.__setattr__ = _set_attribute
@@ -70,7 +72,18 @@ def adapt_objects() -> None:
     sys.excepthook = _record
 
 
-def _attribute(name: str) -> property:
+class _Attribute(property):
+    """A property; asked of the class it gives the static function of the same name, if there is one."""
+
+    static: Any = None
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        if instance is None and self.static is not None:
+            return self.static
+        return super().__get__(instance, owner)
+
+
+def _attribute(name: str, static: Any = None) -> property:
     def get(self: QtCore.QObject) -> Any:
         return self.property(name)
 
@@ -81,7 +94,18 @@ def _attribute(name: str) -> property:
         if not self.setProperty(name, _plain(value)):
             raise ValueError(f"property {name!r} of {meta.className()} does not take {value!r}")
 
-    return property(get, set_)
+    attribute = _Attribute(get, set_)
+    attribute.static = static
+    return attribute
+
+
+def _single_shot(milliseconds: int, receiver: Callable) -> None:
+    """Call a function later, once."""
+    timer = QtCore.QTimer(QtCore.QCoreApplication.instance())
+    timer.setSingleShot(True)
+    timer.timeout.connect(_slot(receiver))
+    timer.timeout.connect(timer.deleteLater)
+    timer.start(milliseconds)
 
 
 def _plain(value: Any) -> Any:

@@ -20,7 +20,7 @@ class ScriptedLoadableModuleWidget:
     def __init__(self, parent: Any = None) -> None:
         self.moduleName = type(self).__name__.removesuffix("Widget")
         self.developerMode = False
-        self.parent = parent if parent is not None else _parent()
+        self.parent = parent if parent is not None else make_parent()
         self.layout = self.parent.layout()
         self.logic = None
 
@@ -45,7 +45,8 @@ class ScriptedLoadableModuleWidget:
         return str(Path(sys.modules[type(self).__module__].__file__).parent / "Resources" / filename)
 
 
-def _parent() -> Any:
+def make_parent() -> Any:
+    """The widget that Slicer makes for a panel to live in."""
     widget = mrml_widgets.qSlicerWidget()
     QtWidgets.QVBoxLayout(widget)
     widget.setMRMLScene(slicer.mrmlScene)
@@ -55,7 +56,7 @@ def _parent() -> Any:
 def open_panel(name: str, folder: str | Path) -> Any:
     """Load a module, make its panel and enter it, as a user does who chooses the module; gives the panel."""
     python_module = load_module(name, folder)
-    panel = getattr(python_module, f"{name}Widget")(None)
+    panel = getattr(python_module, f"{name}Widget")(make_parent())
     setattr(slicer.modules, f"{name}Widget", panel)
     panel.setup()
     panel.parent.show()
@@ -76,7 +77,7 @@ def reload_panel(panel: Any) -> Any:
         old = getattr(slicer.modules, f"{module_name}Widget")
         old.parent.hide()
         old.cleanup()
-        new = getattr(sys.modules[module_name], f"{module_name}Widget")(None)
+        new = getattr(sys.modules[module_name], f"{module_name}Widget")(make_parent())
         setattr(slicer.modules, f"{module_name}Widget", new)
         new.setup()
         new.parent.show()

@@ -66,11 +66,11 @@ def _setter(name: str, hint: Any) -> Callable:
     def set_(self: Wrapper, value: Any) -> None:
         if _is_node(hint):
             if value is not None and not isinstance(value, hint):
-                raise ValueError(f"{name} takes a {hint.__name__}, not {value!r}")
+                raise TypeError(f"{name} takes a {hint.__name__}, not {value!r}")
             self.parameterNode.SetNodeReferenceID(name, value.GetID() if value is not None else None)
             return
         if not isinstance(value, _plain_type(hint)):
-            raise ValueError(f"{name} takes {hint}, not {value!r}")
+            raise TypeError(f"{name} takes {hint}, not {value!r}")
         self.parameterNode.SetParameter(name, _to_text(value))
 
     return set_

@@ -1,0 +1,102 @@
+"""The module on Slicer's own Python files: with SLICER_BASE_PYTHON=<a checkout of Slicer>/Base/Python.
+
+All panel tests run on them then. Here is what needs them: that they are the real ones, and that packages are
+installed through the real ``slicer.packaging``, with a stand-in for pip alone.
+"""
+
+from __future__ import annotations
+
+import gc
+import inspect
+import os
+import stat
+import sys
+from pathlib import Path
+
+import pytest
+import slicer
+from clicking import failed
+
+from harness.gui import base_python
+from IUINetSegmentationLib import packages
+from IUINetSegmentationLib.state import State
+
+pytestmark = [
+    pytest.mark.needs_torch,
+    # Slicer's own reader of a process leaves a pipe open.
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.skipif(
+        not os.environ.get(base_python.VARIABLE), reason="needs Slicer's sources: set SLICER_BASE_PYTHON"
+    ),
+]
+
+PIP = """#!{python}
+import sys, time
+print("Collecting safetensors", flush=True)
+time.sleep(0.3)
+print({words!r}, flush=True)
+sys.exit({status})
+"""
+
+
+@pytest.fixture
+def real_packaging(gui, scene, tmp_path: Path, monkeypatch):
+    """real_packaging(words, status): slicer.packaging is Slicer's own, and pip says this and ends so."""
+    gui.packages.hide("safetensors")
+    before = sys.modules["slicer.packaging"]
+    base_python.load(base_python.folder(), "packaging")
+    monkeypatch.setattr(gui.app, "thread", gui.qt.thread, raising=False)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+
+    def use(words: str, status: int) -> None:
+        pip = tmp_path / "PythonSlicer"
+        pip.write_text(PIP.format(python=sys.executable, words=words, status=status))
+        pip.chmod(pip.stat().st_mode | stat.S_IXUSR)
+
+    yield use
+    sys.modules["slicer.packaging"] = slicer.packaging = before
+    gc.collect()
+
+
+def test_the_base_classes_are_slicers_own(panel, widget) -> None:
+    folder = str(base_python.folder())
+    for cls in (type(widget).__mro__[1], type(widget.logic).__mro__[1]):
+        assert inspect.getsourcefile(cls).startswith(folder)
+    assert inspect.getsourcefile(slicer.i18n.tr).startswith(folder)
+
+
+def test_requirements_are_read_and_named_in_the_one_dialog(
+    real_packaging, panel, ct, dialogs, finish
+) -> None:
+    assert packages.make_plan().packages[0].startswith("safetensors")
+    panel.ui.inputSelector.setCurrentNode(ct)
+    panel.ui.segmentButton.click()
+    finish()
+    assert len(dialogs.shown) == 1 and "safetensors" in dialogs.shown[0]
+
+
+def test_a_pip_that_fails_is_explained_by_what_it_said(real_packaging, panel, ct, dialogs, finish) -> None:
+    real_packaging("NewConnectionError: getaddrinfo failed", 1)
+    panel.ui.inputSelector.setCurrentNode(ct)
+    dialogs.answers.append("Ok")
+    panel.ui.segmentButton.click()
+    finish()
+    assert "no connection to the package index" in failed(panel, "no-connection")
+
+
+def test_a_pip_that_succeeds_lets_the_run_go_on(real_packaging, panel, ct, dialogs, finish, gui) -> None:
+    real_packaging("Successfully installed safetensors", 0)
+    original = slicer.packaging.pip_install
+
+    def install(*arguments, **options):
+        done = original(*arguments, **options)
+        gui.packages.hide()  # what the real pip would have brought
+        return done
+
+    slicer.packaging.pip_install = install
+    panel.ui.inputSelector.setCurrentNode(ct)
+    dialogs.answers.append("Ok")
+    panel.ui.segmentButton.click()
+    finish()
+    assert panel.controller.state is State.DONE, panel.controller.error
+    assert len(dialogs.shown) == 1
