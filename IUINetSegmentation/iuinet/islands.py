@@ -66,6 +66,8 @@ class _Runs:
 def _find_runs(labels: np.ndarray, wanted: np.ndarray) -> _Runs:
     firsts, lengths = [], []
     for k, plane in enumerate(labels):  # plane by plane, so that no second volume is needed
+        if not plane.any():
+            continue
         change = np.ones(plane.shape, dtype=bool)
         np.not_equal(plane[:, 1:], plane[:, :-1], out=change[:, 1:])
         first = np.flatnonzero(change)

@@ -10,7 +10,7 @@ number changes, should another process hold the other end) or when nothing was a
   the network's blocks; whoever cannot wait kills the process.
 * One core is left free where there are more than two, and the priority is lowered a little (``nice`` 5):
   the person at the screen goes on working in Slicer, and on an idle machine it costs nothing.
-* Memory is kept during a run, which saves much time (``memory.py``), and given back after it.
+* Memory is kept during a run, which saves much time (``memory.py``), and given back a moment after it.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ _DETAILS = "The log has the details."
 _NICENESS = 5
 _GRACE_S = 2.0  # for a run to end by itself after its parent is gone
 _PROGRESS_INTERVAL_S = 0.05
+_MOMENT_S = 3.0  # after a run; who segments one volume after the other has them faster
 _PARENT_INTERVAL_S = 1.0  # between two looks at whether the parent is still there
 
 
@@ -80,15 +81,20 @@ class Worker:
         self._say("hello", protocol=protocol.VERSION, pid=os.getpid(), versions=own_versions())
         threading.Thread(target=self._read_requests, name="requests", daemon=True).start()
         _warm_up()
-        give_back_memory()
         while True:
-            try:
-                run = self._waiting.get(timeout=self._idle_s)
-            except queue.Empty:
-                os._exit(0)  # the client starts another one, also for a request that crosses with this
+            run = self._next()
             self._answer(run)
             del self._runs[run.number]
-            give_back_memory()
+
+    def _next(self) -> Run:
+        """Wait for the next request; give the memory back after a moment, and end the process at last."""
+        moment = min(_MOMENT_S, self._idle_s)
+        with suppress(queue.Empty):
+            return self._waiting.get(timeout=moment)
+        give_back_memory()
+        with suppress(queue.Empty):
+            return self._waiting.get(timeout=self._idle_s - moment)
+        os._exit(0)  # the client starts another one, also for a request that crosses with this
 
     # Reading, in its own thread
 
