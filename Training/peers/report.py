@@ -99,7 +99,11 @@ def remarks(results: Sequence[dict[str, Any]], about: dict[str, Any]) -> list[st
     if unselected:
         said.append(f"Measured with their last weights, as no validation chose any: {', '.join(unselected)}.")
     if budget["seconds"] is not None:
-        said.append(f"Budget: {budget['seconds'] / 60:g} minutes of steps each, validation not counted.")
+        minutes = f"{budget['seconds'] / 60:g} minutes"
+        said.append(
+            f"Budget: {minutes} of steps each, validation not counted. How many steps that makes was measured "
+            "beforehand, so that a learning rate falls in time; a training may thus end somewhat earlier."
+        )
     elif budget["steps"] is not None:
         said.append(f"Budget: {budget['steps']} steps each, whatever time they take.")
     if len({result["seed"] for result in results}) == 1:
