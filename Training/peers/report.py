@@ -101,7 +101,7 @@ def remarks(results: Sequence[dict[str, Any]], about: dict[str, Any]) -> list[st
     if budget["seconds"] is not None:
         minutes = f"{budget['seconds'] / 60:g} minutes"
         said.append(
-            f"Budget: {minutes} of steps each, validation not counted. How many steps that makes was measured "
+            f"Budget: {minutes} of steps each, validation not counted. How many steps that is was measured "
             "beforehand, so that a learning rate falls in time; a training may thus end somewhat earlier."
         )
     elif budget["steps"] is not None:
