@@ -17,8 +17,8 @@ from iuinet.atomic import atomic
 from iuinet.weights_places import user_folder
 
 KEPT_RUNS = 5
-# Seconds per million voxels for the rest of the work, where no run has told yet.
-FIRST_RATE = 0.06
+# Seconds per million voxels for the rest of the work, where no run has told yet: measured on two slow cores.
+FIRST_RATE = 0.02
 
 
 def _file() -> Path:
@@ -28,7 +28,8 @@ def _file() -> Path:
 def expected_seconds(device: str, weights: str, voxels: int, network_seconds: float | None) -> float | None:
     """Seconds that a run will probably take; None where nothing is known.
 
-    device: as reports name it. weights: SHA-256 of the model. network_seconds: what the calibration measured.
+    device: as reports name it. weights: SHA-256 of the model. network_seconds: what the probe measured of
+    this model on this device (``iuinet.self_check``), None if it could not.
     """
     runs = _read().get(_key(device, weights), [])
     if runs:
