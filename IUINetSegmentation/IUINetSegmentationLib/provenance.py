@@ -29,6 +29,8 @@ def write_provenance(node: slicer.vtkMRMLNode, report: Mapping[str, Any]) -> Non
         "Date": datetime.now(UTC).isoformat(timespec="seconds"),
         # A warning that is in the report of a finished run was accepted: without that there is no run.
         "AcceptedWarnings": ", ".join(accepted),
+        # What had to be changed because a GPU was short of memory or failed.
+        "Fallbacks": " ".join(report["fallbacks"]),
     }
     for name, value in facts.items():
         node.SetAttribute(PREFIX + name, str(value))
