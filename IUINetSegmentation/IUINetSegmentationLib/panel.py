@@ -264,7 +264,10 @@ class Panel:
         busy = self.controller.state.busy
         # What the strip says of this computer has its remedies, too.
         trouble = self.trouble or self.status._error
-        self.trouble_section.show(None if busy else trouble, blocked=bool(reason))
+        unusable = any(not gpu["usable"] for gpu in self.status.devices.get("gpus", []))
+        self.trouble_section.show(
+            None if busy else trouble, blocked=bool(reason), details=unusable and not busy
+        )
         self._show_status()
 
     def _show_status(self) -> None:

@@ -74,8 +74,12 @@ class TroubleSection:
         ui.firstRemedyButton.connect("clicked(bool)", self._on_first)
         ui.secondRemedyButton.connect("clicked(bool)", self._on_second)
 
-    def show(self, error: IUINetError | None, blocked: bool) -> None:
-        """Bring the buttons into agreement. blocked: whether trying again is impossible now."""
+    def show(self, error: IUINetError | None, blocked: bool, details: bool) -> None:
+        """Bring the buttons into agreement.
+
+        blocked: whether trying again is impossible now. details: whether there is something to tell without
+        an error, as of a GPU that cannot be used.
+        """
         ui = self._ui
         self._offered = remedies_for(error) if error is not None else ()
         words = titles()
@@ -87,7 +91,7 @@ class TroubleSection:
         ui.retryButton.visible = real and not blocked and error.code != "restart-needed"
         ui.retryButton.text = retry_words(error)
         ui.useCpuButton.visible = real and not blocked and error.code in CPU_HELPS
-        ui.detailsButton.visible = real
+        ui.detailsButton.visible = real or details
 
     def _on_first(self) -> None:
         self._actions[self._offered[0]]()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 import re
@@ -148,6 +149,18 @@ def test_slicer_packages_every_file_of_the_module(kind):
 def test_slicer_sees_one_module():
     # Slicer takes every Python file that lies directly in the folder for a module.
     assert [path.name for path in MODULE.glob("*.py")] == ["IUINetSegmentation.py"]
+
+
+def test_a_build_of_slicer_runs_the_modules_own_test_and_the_generic_ones():
+    text = read("IUINetSegmentation/CMakeLists.txt")
+    macro = re.search(r"slicerMacroBuildScriptedModule\((.*?)\)", text, re.DOTALL)
+    assert macro and "WITH_GENERIC_TESTS" in macro[1].split(), "name, category, contributors and panel"
+    unit_test = r"if\(BUILD_TESTING\)\s+slicer_add_python_unittest\(SCRIPT \$\{MODULE_NAME\}\.py\)"
+    assert re.search(unit_test, text)
+    tree = ast.parse(read("IUINetSegmentation/IUINetSegmentation.py"))
+    (test,) = [node for node in tree.body if getattr(node, "name", "") == "IUINetSegmentationTest"]
+    methods = [node.name for node in test.body if isinstance(node, ast.FunctionDef)]
+    assert "runTest" in methods and any(name.startswith("test_") for name in methods)
 
 
 def test_what_the_module_installs_in_slicer_is_what_the_library_needs():
