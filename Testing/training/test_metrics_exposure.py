@@ -54,7 +54,7 @@ def test_the_warnings_name_the_cases():
     assert found[0].startswith("m was TRAINED on 1 of 4 evaluated cases (0005): ")
     assert found[1].startswith("m was SELECTED by its scores on 2 of 4 evaluated cases (0001, 0002): ")
     assert warnings("m", {"0001": "", "0002": ""}) == []
-    assert "all 2 evaluated cases:" in warnings("m", {"1": "pre-training", "2": "pre-training"})[0]
+    assert "all 2 evaluated cases" in warnings("m", {"1": "pre-training", "2": "pre-training"})[0]
 
 
 def test_ids_of_other_data_are_doubted():
