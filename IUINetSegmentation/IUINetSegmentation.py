@@ -91,8 +91,9 @@ class IUINetSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
     def cleanup(self):
         """Called before the panel is destroyed: at the application's end, and when the module is reloaded."""
         self.removeObservers()
-        self.setParameterNode(None)
-        self.panel.close()
+        if self.panel is not None:  # else the set-up of the panel failed
+            self.setParameterNode(None)
+            self.panel.close()
 
     def enter(self):
         """Called when the user comes to the module."""

@@ -171,6 +171,7 @@ class Panel:
         if not slicer.util.confirmOkCancelDisplay(set_up_question(plan, size), _("IUINet: set up")):
             raise declined()
         set_up(plan)
+        self.status.stop()
         self.controller.client.close()  # a worker that started without the packages does not see them
         self.status.begin()
 

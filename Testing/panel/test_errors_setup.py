@@ -119,6 +119,17 @@ def test_after_a_failed_installation_the_next_try_goes_through(ready, panel, fin
     remove_node(panel.controller.node)
 
 
+def test_the_set_up_can_be_done_by_itself_and_tried_again(missing, panel, dialogs, wait) -> None:
+    missing.failure = "ProxyError"
+    dialogs.answers += ["Ok", "Ok", "Ok"]  # the question, Slicer's own message of the failure, the question
+    panel.ui.setUpButton.click()
+    assert "the proxy does not let it through" in shown(panel) and panel.controller.state is State.IDLE
+    assert buttons(panel.ui) == ["How to install by hand", "Copy details"], "without a volume"
+    panel.ui.setUpButton.click()
+    assert shown(panel) == "" and not panel.ui.setUpButton.visible
+    wait(lambda: panel.ui.statusLabel.text.startswith("Ready"))
+
+
 def test_a_pytorch_that_slicer_cannot_import_is_the_workers_to_judge(
     ready, panel, missing, monkeypatch, wait
 ) -> None:

@@ -87,6 +87,23 @@ def test_after_a_closed_scene_the_next_run_is_as_any_other(opened, gui, wait, fi
     assert opened.controller.report["input"]["size"] == [32, 32, 24]
 
 
+def test_closing_the_scene_while_packages_are_installed_waits_for_them(
+    opened, gui, wait, dialogs, temporary
+) -> None:
+    """Slicer lets the application work while pip runs: no run is stepped or closed inside itself."""
+    import qt
+
+    gui.packages.hide("safetensors")
+    dialogs.answers.append("Ok")
+    at_state(opened, State.SETTING_UP, lambda: qt.QTimer.singleShot(0, gui.headless.clear_scene))
+    opened.ui.segmentButton.click()
+    wait(lambda: gui.packages.calls and not opened.controller.state.busy)
+    settle(gui)
+    assert opened.controller.state is State.IDLE
+    assert list(temporary.iterdir()) == [] and gui.packages.installed("safetensors")
+    assert slicer.util.getNodesByClass("vtkMRMLSegmentationNode") == []
+
+
 # Nodes --------------------------------------------------------------------------------------------------
 
 
