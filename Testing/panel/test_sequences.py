@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -99,6 +100,48 @@ def test_all_frames_become_a_sequence_of_segmentations(opened, movie, frames, fi
         show_frame(browser, number)
         assert same(segment_arrays(node, proxy), wanted[number]), number
     assert "all 3 frames" in ui.resultLabel.text.lower()
+
+
+@pytest.fixture
+def reading(scene, tmp_path: Path) -> Iterator[None]:
+    """What the application gives the scene, so that it can unpack a file."""
+    cache, manager = slicer.vtkCacheManager(), slicer.vtkDataIOManager()
+    cache.SetRemoteCacheDirectory(str(tmp_path / "cache"))
+    cache.SetMRMLScene(scene)
+    manager.SetCacheManager(cache)
+    scene.SetCacheManager(cache)
+    scene.SetDataIOManager(manager)
+    yield
+    scene.SetDataIOManager(None)
+    scene.SetCacheManager(None)
+
+
+def test_a_sequence_of_segmentations_is_saved_and_read_again(
+    opened, movie, finish, reading, tmp_path, scene
+) -> None:
+    opened.ui.allFramesCheckBox.click()
+    opened.ui.segmentButton.click()
+    finish()
+    sequence = movie[1].GetSequenceNode(opened.controller.node)
+    storage = sequence.CreateDefaultStorageNode()
+    scene.AddNode(storage)
+    storage.SetFileName(str(tmp_path / "result.seq.mrb"))
+    assert storage.WriteData(sequence)
+    again = scene.AddNewNodeByClass("vtkMRMLSequenceNode", "again")
+    assert storage.ReadData(again) and again.GetNumberOfDataNodes() == COUNT
+    for number in range(COUNT):
+        one, other = (node.GetNthDataNode(number) for node in (sequence, again))
+        names = [segment_names(node) for node in (one, other)]
+        assert names[0] == names[1] and names[0]
+        assert (
+            other.GetAttribute("IUINet.WeightsId") == one.GetAttribute("IUINet.WeightsId") == "small-random"
+        )
+
+
+def segment_names(node) -> list[str]:
+    """Names of a segmentation's segments."""
+    segmentation = node.GetSegmentation()
+    return [segmentation.GetNthSegment(n).GetName() for n in range(segmentation.GetNumberOfSegments())]
 
 
 def test_only_the_shown_frame_is_segmented_unless_it_is_asked_for(
