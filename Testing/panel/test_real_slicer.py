@@ -65,6 +65,12 @@ def test_the_base_classes_are_slicers_own(panel, widget) -> None:
     assert inspect.getsourcefile(slicer.i18n.tr).startswith(folder)
 
 
+def test_the_modules_own_test_passes_on_slicers_test_class(widget, small_model, monkeypatch) -> None:
+    module = sys.modules["IUINetSegmentation"]
+    monkeypatch.setattr(module.IUINetSegmentationTest, "weights", str(small_model))
+    slicer.selfTests["IUINetSegmentation"](msec=10)
+
+
 def test_requirements_are_read_and_named_in_the_one_dialog(
     real_packaging, panel, ct, dialogs, finish
 ) -> None:
