@@ -10,6 +10,7 @@ import gc
 import inspect
 import os
 import stat
+import subprocess
 import sys
 from pathlib import Path
 
@@ -106,3 +107,34 @@ def test_a_pip_that_succeeds_lets_the_run_go_on(real_packaging, panel, ct, dialo
     finish()
     assert panel.controller.state is State.DONE, panel.controller.error
     assert len(dialogs.shown) == 1
+
+
+OWN_TESTS = """
+import importlib.util, sys, unittest
+from harness.gui import boot_gui
+gui = boot_gui()
+spec = importlib.util.spec_from_file_location("own", sys.argv[1])
+sys.modules["own"] = module = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(module)
+found = unittest.defaultTestLoader.loadTestsFromModule(module)
+result = unittest.TextTestRunner(verbosity=2).run(found)
+sys.exit(0 if result.testsRun and result.wasSuccessful() else 1)
+"""
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["parameter_node_wrapper", "parameter_pack", "util_childWidgetVariables", "util_VTKObservationMixin"],
+)
+def test_the_harness_passes_slicers_own_tests(name: str) -> None:
+    """They were written for Slicer alone; what they need of Qt, CTK and MRML the harness has to give."""
+    path = base_python.folder() / "tests" / f"test_slicer_{name}.py"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONWARNINGS": "default"}
+    done = subprocess.run(
+        [sys.executable, "-c", OWN_TESTS, str(path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+    )
+    assert done.returncode == 0, done.stderr
