@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 from iuinet.cli.console import Console
 from iuinet.cli.frame import run_command
 from iuinet.errors import Cancelled, UsageError
+from iuinet.memory import keep_memory
 
 if TYPE_CHECKING:
     from dataset.prepared import PreparedData
@@ -38,6 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
     # Threads that wait for each other in a loop make a busy computer ten times slower. OpenMP reads this when
     # torch is loaded, so torch is imported below.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    keep_memory()
     return run_command(lambda: _parse(arguments), run)
 
 
