@@ -25,12 +25,12 @@ def mix(
     donors: Sequence[Anatomy],
     chance: Chance,
 ) -> None:
-    """Exchange organs in place, in half of all scans one to three groups.
+    """Exchange organs in place, in two of three scans one to three groups.
 
     tissue int64 (S, S, S), distance (3, S, S, S): as seen in ``anatomy`` at positions (3, S, S, S) in mm.
     """
     others = [donor for donor in donors if donor.name != anatomy.name]
-    if not others or not chance.happens(0.5):
+    if not others or not chance.happens(0.67):
         return
     gives_way = torch.zeros(256, dtype=torch.bool)
     gives_way[[NUMBER[name] for name in GIVES_WAY]] = True

@@ -17,13 +17,13 @@ NOISE = ((3, 10.0), (5, 8.0), (9, 4.5), (16, 2.0))
 
 # Organs that move and grow on their own: deviation of log size, deviation of the shift in mm.
 MOVING = {
-    "liver": (0.12, 5.0),
-    "spleen": (0.28, 8.0),
-    "stomach": (0.30, 9.0),
-    "right kidney": (0.18, 9.0),
-    "left kidney": (0.18, 9.0),
-    "gallbladder": (0.35, 7.0),
-    "pancreas": (0.18, 6.0),
+    "liver": (0.14, 6.0),
+    "spleen": (0.32, 9.0),
+    "stomach": (0.32, 10.0),
+    "right kidney": (0.20, 11.0),
+    "left kidney": (0.20, 11.0),
+    "gallbladder": (0.35, 8.0),
+    "pancreas": (0.22, 8.0),
     "aorta": (0.0, 4.0),
 }
 
@@ -87,7 +87,7 @@ def sampling_positions(anatomy: Anatomy, view: View, size: int, chance: Chance) 
     middle = torch.tensor([(a + b) / 2 for a, b in zip(view.low, view.high, strict=True)]).view(3, 1, 1, 1)
     moved = _affine(base - middle, chance) + middle
     for nodes, deviation in NOISE:
-        strength = deviation * chance.uniform(0.3, 1.3)
+        strength = deviation * chance.uniform(0.3, 1.6)
         moved = moved + strength * chance.noise((nodes,) * 3, (LATTICE,) * 3, 3)
     moved = moved + _organ_moves(anatomy, moved, chance)
     axes = [_centres(low, high, size) for low, high in zip(view.low, view.high, strict=True)]
