@@ -22,6 +22,8 @@ class ResultSection:
         ui.resultTable.columnCount = summary.COLUMNS
         ui.resultTable.horizontalHeader().stretchLastSection = True
         ui.resultTable.verticalHeader().visible = False
+        # The last column takes what the panel leaves it; its text then wraps anew.
+        ui.resultTable.horizontalHeader().connect("sectionResized(int,int,int)", self._on_column)
         ui.editButton.connect("clicked(bool)", self._on_edit)
         ui.copyTableButton.connect("clicked(bool)", self._on_copy)
         ui.undoButton.connect("clicked(bool)", self._on_undo)
@@ -57,11 +59,22 @@ class ResultSection:
         table.rowCount = len(rows)
         for row, cells in enumerate(rows):
             for column, text in enumerate(cells):
-                table.setItem(row, column, qt.QTableWidgetItem(text))
+                item = qt.QTableWidgetItem(text)
+                item.setToolTip(text)  # where a narrow panel wraps or cuts it
+                table.setItem(row, column, item)
         table.resizeColumnsToContents()
+        self._fit()
+
+    def _on_column(self, column: int, before: int, now: int) -> None:
+        if column == summary.COLUMNS - 1:
+            self._fit()
+
+    def _fit(self) -> None:
+        """Rows as high as their text, and the table as high as its rows, within reason."""
+        table = self._ui.resultTable
         table.resizeRowsToContents()
-        height = table.horizontalHeader().height + sum(table.rowHeight(row) for row in range(len(rows)))
-        table.minimumHeight = min(height + 4, 400)
+        rows = sum(table.rowHeight(row) for row in range(table.rowCount))
+        table.minimumHeight = min(table.horizontalHeader().height + rows + 4, 400)
 
     def _on_edit(self) -> None:
         """Open Segment Editor with segmentation and volume chosen."""

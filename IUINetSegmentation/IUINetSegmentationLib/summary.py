@@ -23,9 +23,10 @@ def headline(report: Mapping[str, Any], seconds: float) -> str:
     missing = [organ["name"] for organ in organs if not organ["found"]]
     if len(missing) == len(organs):
         return _("Nothing was found. Is this the right body region?")
+    device = _("the CPU") if report["device"] == "cpu" else report["device"]
     lines = [
         _("{found} of {all} structures found in {seconds:.0f} s on {device}.").format(
-            found=len(organs) - len(missing), all=len(organs), seconds=seconds, device=report["device"]
+            found=len(organs) - len(missing), all=len(organs), seconds=seconds, device=device
         )
     ]
     if missing:
