@@ -70,12 +70,3 @@ def test_the_segmentation_lies_on_its_scan(chain):
     assert found.GetSize() == scan.GetSize()
     assert np.allclose(found.GetOrigin(), scan.GetOrigin(), atol=1e-3)
     assert np.allclose(found.GetDirection(), scan.GetDirection(), atol=1e-6)
-
-
-def test_what_is_done_is_not_done_again(chain):
-    folder, _ = chain
-    before = {path: path.stat().st_mtime_ns for path in (folder / "training").glob("*.safetensors")}
-    done = demo(folder)
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr
-    assert "This training is finished" in done.stdout and "already there" in done.stdout
-    assert before == {path: path.stat().st_mtime_ns for path in before}
