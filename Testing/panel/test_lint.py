@@ -98,7 +98,7 @@ def test_signals_are_connected_by_texts_that_both_versions_of_qt_know() -> None:
     """currentIndexChanged(QString) is gone in Qt 6; the bare text is all that Qt 5 and 6 share."""
     known = {
         "clicked(bool)", "toggled(bool)", "timeout()", "currentIndexChanged(int)",
-        "currentNodeChanged(vtkMRMLNode*)", "itemChanged(QListWidgetItem*)",
+        "currentNodeChanged(vtkMRMLNode*)", "itemChanged(QListWidgetItem*)", "sectionResized(int,int,int)",
     }  # fmt: skip
     used = {
         node.args[0].value
