@@ -13,11 +13,11 @@ import torch
 from augmentation import Augmentation, augment
 from augmentation.intensity import bend, blur, coarsen
 from augmentation.seeds import seed_of
-from augmentation.spatial import Motion, draw_matrix, resample
+from augmentation.spatial import Motion, draw_matrix, draw_motion, resample, steepness
 from dataset.label_resize import resize_labels
 
 from iuinet.errors import UsageError
-from iuinet.preprocessing import LOWEST_HU, resize
+from iuinet.preprocessing import HIGHEST_HU, LOWEST_HU, resize
 
 SIZE = 40
 OFF = Augmentation.off()
@@ -65,9 +65,69 @@ def test_image_and_labels_move_together(seed):
         assert inside.numel() > 50 and (inside - value).abs().median() < 1
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_a_point_of_the_body_is_at_one_place_in_both(seed):
+    at = torch.stack(torch.meshgrid(*[torch.arange(SIZE).float()] * 3, indexing="ij"))
+    distance = (at - torch.tensor([18.0, 21.0, 17.0]).view(3, 1, 1, 1)).norm(dim=0)
+    labels = (distance < 5).to(torch.uint8)
+    moved, found = augment(labels * 1000.0 + LOWEST_HU, labels, SIZE, SPATIAL, seed)
+    light = moved - LOWEST_HU
+    seen = (at * light).sum((1, 2, 3)) / light.sum()
+    assert (seen - centre(found == 1)).abs().max() < 0.2
+    assert (seen - centre(labels == 1)).abs().max() > 0.5
+
+
+def test_samples_are_finite_of_one_kind_and_a_function_of_the_arguments():
+    image, labels = body(24)
+    kept = image.clone(), labels.clone()
+    for seed in range(12):
+        torch.manual_seed(seed)
+        before = torch.random.get_rng_state()
+        changed, found = augment(image.half(), labels, 16, Augmentation(), seed)
+        assert torch.equal(torch.random.get_rng_state(), before), "other draws stay as they would have been"
+        assert changed.shape == found.shape == (16, 16, 16) and torch.isfinite(changed).all()
+        assert (changed.dtype, found.dtype) == (torch.float32, torch.uint8)
+        assert changed.min() >= LOWEST_HU and changed.max() <= HIGHEST_HU
+        again = augment(image, labels, 16, Augmentation(), seed)
+        assert torch.equal(changed, again[0]) and torch.equal(found, again[1]), "float16 says the same"
+    assert torch.equal(image, kept[0]) and torch.equal(labels, kept[1])
+
+
+def test_draws_keep_to_their_ranges_and_use_them():
+    chance = torch.Generator().manual_seed(0)
+    turns = dataclasses.replace(SPATIAL, scale=(1.0, 1.0), stretch=(1.0, 1.0))
+    scales = dataclasses.replace(SPATIAL, rotation_degrees=0.0, stretch=(1.0, 1.0))
+    angles, factors, shares = [], [], []
+    for _ in range(300):
+        matrix = draw_matrix(turns, chance)
+        assert torch.allclose(matrix @ matrix.T, torch.eye(3), atol=1e-5)
+        angles.append(float(torch.rad2deg(torch.asin(matrix[0, 2]))))  # the second of the three turns
+        factors.append(1 / float(draw_matrix(scales, chance)[0, 0]))
+        box = draw_motion(SPATIAL, (100.0, 100.0, 100.0), chance)
+        shares.append(box.extent)
+        assert all(low >= 0 and low + part <= 100.001 for low, part in zip(box.low, box.extent, strict=True))
+    assert -12.01 <= min(angles) < -11 and 11 < max(angles) <= 12.01 and abs(np.mean(angles)) < 1.5
+    assert 0.85 <= min(factors) < 0.87 and 1.18 < max(factors) <= 1.2
+    assert np.median(factors) == pytest.approx(np.sqrt(0.85 * 1.2), abs=0.03)
+    lows, highs = np.min(shares, 0), np.max(shares, 0)
+    assert (lows >= [49.99, 79.99, 79.99]).all() and (lows < [52, 82, 82]).all() and (highs > 98).all()
+
+
+@pytest.mark.parametrize("head_mm", [40.0, 300.0])
+def test_elastic_fields_never_fold(head_mm):
+    """A fold mirrors a small part of the body. At risk are thin scans, whose nodes lie close."""
+    for seed in range(20):
+        extent = (head_mm, 300.0, 300.0)
+        motion = draw_motion(SPATIAL, extent, torch.Generator().manual_seed(seed))
+        assert 0.1 < steepness(motion.nodes, motion.extent) < 0.91
+        at = motion.places(24, torch.device("cpu"))
+        steps = [at.diff(dim=axis + 1)[:, :23, :23, :23] for axis in range(3)]
+        assert (torch.linalg.det(torch.stack(steps).permute(2, 3, 4, 1, 0)) > 0).all()
+
+
 def test_nothing_is_mirrored():
     chance = torch.Generator().manual_seed(0)
-    wild = dataclasses.replace(SPATIAL, rotation_degrees=30.0, scale=(0.5, 2.0), stretch=(0.7, 1.4))
+    wild = dataclasses.replace(SPATIAL, rotation_degrees=45.0, scale=(0.5, 2.0), stretch=(0.7, 1.4))
     for _ in range(200):
         matrix = draw_matrix(wild, chance)
         assert torch.linalg.det(matrix) > 0 and (torch.diagonal(matrix) > 0).all()
@@ -112,7 +172,29 @@ def test_another_size_is_the_preparation_at_that_size():
     small_image, small_labels = augment(image, labels, 16, OFF, 1)
     assert torch.allclose(small_image, resize(image.numpy(), (16, 16, 16)), atol=0.01)
     assert (small_labels == resize_labels(np.asarray(labels), (16, 16, 16))).float().mean() > 0.99
-    assert augment(image, labels, 48, OFF, 1)[1].shape == (48, 48, 48)
+    finer_image, finer_labels = augment(image, labels, 48, OFF, 1)
+    assert torch.allclose(finer_image, resize(image.numpy(), (48, 48, 48)), atol=0.01), "to the outer faces"
+    assert (finer_labels == resize_labels(np.asarray(labels), (48, 48, 48))).float().mean() > 0.99
+
+
+def test_neighbours_of_what_nobody_knows_leave_no_seam():
+    """Between an organ and 255, or two organs, lies neither background nor a third label."""
+    labels = torch.full((24, 24, 24), 255, dtype=torch.uint8)
+    labels[:, :, 8:16], labels[:, :, 16:] = 2, 9
+    turn = draw_matrix(SPATIAL, torch.Generator().manual_seed(1))
+    within = Motion((4.0,) * 3, (16.0,) * 3, turn)
+    for size in (9, 16, 40):
+        found = resample(torch.zeros(24, 24, 24), labels, size, within, (24.0,) * 3)[1]
+        assert set(found.unique().tolist()) == {2, 9, 255}
+
+
+def test_many_labels_move_as_each_does_alone():
+    labels = torch.arange(24).repeat(24, 24, 1).div(2, rounding_mode="floor").to(torch.uint8)
+    motion = draw_motion(SPATIAL, (24.0,) * 3, torch.Generator().manual_seed(2))
+    whole = resample(torch.zeros(24, 24, 24), labels, 20, motion, (24.0,) * 3)[1]
+    values = resample(labels.float(), labels, 20, motion, (24.0,) * 3)[0]
+    known = values > LOWEST_HU
+    assert whole.max() > 9 and (whole[known] - values[known]).abs().max() <= 0.51
 
 
 def test_intensities_do_what_their_names_say():
@@ -157,7 +239,18 @@ def test_seeds_of_neighbours_have_nothing_in_common():
 
 
 @pytest.mark.parametrize(
-    "change", [{"scale": (1.2, 0.8)}, {"crop_shares_head": (0.5, 1.5)}, {"noise_hu": (0.0, 5.0)}]
+    "change",
+    [
+        {"scale": (1.2, 0.8)},
+        {"scale": 1.1},
+        {"stretch": (0.9, 1.0, 1.1)},
+        {"crop_shares_head": (0.5, 1.5)},
+        {"noise_hu": (0.0, 5.0)},
+        {"noise_hu": (3.0, float("inf"))},
+        {"rotation_degrees": 90.0},
+        {"elastic_mm": float("nan")},
+        {"blur_probability": "often"},
+    ],
 )
 def test_settings_that_make_no_sense_are_refused(change):
     with pytest.raises(UsageError, match=next(iter(change))):

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 
 from iuinet.errors import UsageError
 
 Range = tuple[float, float]
+
+# Up to 45 degrees about each axis, right stays right of left and head above feet.
+_HIGHEST = {"rotation_degrees": 45.0}
 
 
 @dataclass(frozen=True)
@@ -16,8 +20,9 @@ class Augmentation:
 
     crop_shares_head, crop_shares_plane: smallest and largest share of the field of view that is kept along
     the body's axis, and along each axis of the slice. rotation_degrees: largest angle about each of the axes
-    to head, back and left. scale, stretch: factor of the whole, and of single axes. elastic_mm: standard
-    deviation of the displacement, smooth between nodes ``elastic_nodes_mm`` apart.
+    to head, back and left, at most 45. scale, stretch: factor of the whole, and of single axes. elastic_mm:
+    standard deviation of the displacement at nodes ``elastic_nodes_mm`` apart, linear between them; less
+    where it would fold the body.
     brightness_hu: largest shift. contrast: factor about 40 HU. gamma: exponent on -160 to 240 HU.
     noise_hu: standard deviation. blur_voxels: standard deviation of a Gaussian. low_resolution: factor by
     which one axis is made coarser and fine again, as thick slices are.
@@ -49,19 +54,10 @@ class Augmentation:
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            good = (
-                0 <= value <= 1
-                if field.name.endswith("_probability")
-                else (isinstance(value, tuple) and 0 < value[0] <= value[1])
-                or (isinstance(value, float | int) and value >= 0)
-            )
-            if field.name.startswith("crop_shares"):
-                good = good and value[1] <= 1
-            if not good:
+            problem = _problem(field.name, value, isinstance(field.default, tuple))
+            if problem:
                 raise UsageError(
-                    f"the recipe's augmentation.{field.name} is {value!r}",
-                    hint="Give probabilities and shares up to 1, ranges with the smaller number first.",
-                    code="recipe",
+                    f"the recipe's augmentation.{field.name} is {value!r}", hint=problem, code="recipe"
                 )
 
     @classmethod
@@ -69,3 +65,22 @@ class Augmentation:
         """No change at all."""
         names = [field.name for field in dataclasses.fields(cls) if field.name.endswith("_probability")]
         return cls(**dict.fromkeys(names, 0.0))
+
+
+def _problem(name: str, value: object, is_range: bool) -> str | None:
+    """What to give instead of a value that makes no sense, None for one that does."""
+    if is_range:
+        highest = 1.0 if name.startswith("crop_shares") else math.inf
+        good = isinstance(value, tuple) and len(value) == 2 and all(map(_is_number, value))
+        if good and 0 < value[0] <= value[1] <= highest:
+            return None
+        limit = " up to 1" if highest == 1 else ""
+        return f"Give two numbers above 0{limit}, the smaller one first."
+    highest = _HIGHEST.get(name, 1.0 if name.endswith("_probability") else math.inf)
+    if _is_number(value) and 0 <= value <= highest:
+        return None
+    return f"Give a number from 0 up to {highest:g}." if highest < math.inf else "Give a number from 0 on."
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, float | int) and not isinstance(value, bool) and math.isfinite(value)

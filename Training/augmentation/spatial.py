@@ -16,6 +16,8 @@ from .settings import Augmentation
 Extent = tuple[float, float, float]
 _TIE = 1e-5  # shares closer than this are equal
 _COARSER = 1.2  # from so many voxels per new voxel on, averages are taken first
+_STEEPEST = 0.9  # bound on an elastic field's derivative (Frobenius norm); from 1 on it could fold
+_TOGETHER = 4  # masks that share one look-up of places: nearly twice as fast as one by one, in little memory
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class Motion:
     """From the new field of view to places in the old one, axes (k, j, i), mm.
 
     low, extent: the box that the new field of view shows, before it is turned. matrix: 3 x 3, about the box's
-    centre. nodes: displacements (3, K, J, I) at nodes that span the box, None without.
+    centre. nodes: displacements (3, K, J, I) at nodes that span the box, before it is turned; None without.
     """
 
     low: Extent
@@ -40,13 +42,12 @@ class Motion:
         at = torch.stack(torch.meshgrid(*axes, indexing="ij"))
         centre = torch.tensor(self.low) + torch.tensor(self.extent) / 2
         centre = centre.to(device).view(3, 1, 1, 1)
-        at = torch.einsum("ab,bkji->akji", self.matrix.to(device), at - centre) + centre
         if self.nodes is not None:
             field = interpolate(
                 self.nodes.to(device)[None], size=(size,) * 3, mode="trilinear", align_corners=True
             )
             at = at + field[0]
-        return at
+        return torch.einsum("ab,bkji->akji", self.matrix.to(device), at - centre) + centre
 
 
 def identity_motion(extent: Extent) -> Motion:
@@ -94,7 +95,22 @@ def draw_matrix(settings: Augmentation, chance: torch.Generator) -> torch.Tensor
 
 def _draw_nodes(settings: Augmentation, shown: Extent, chance: torch.Generator) -> torch.Tensor:
     counts = [max(3, 1 + round(part / max(settings.elastic_nodes_mm, 1.0))) for part in shown]
-    return settings.elastic_mm * torch.randn(3, *counts, generator=chance)
+    nodes = settings.elastic_mm * torch.randn(3, *counts, generator=chance)
+    return nodes * min(1.0, _STEEPEST / max(steepness(nodes, shown), 1e-6))
+
+
+def steepness(nodes: torch.Tensor, shown: Extent) -> float:
+    """Upper bound on the Frobenius norm of the derivative of displacements at nodes that span this extent.
+
+    Below 1 no two places swap: between nodes a derivative is a mean of differences of neighbours. Where
+    nodes lie close, as in a thin scan, the bound is what keeps the field from folding: a mirror in small.
+    """
+    squares = 0.0
+    for axis, part in enumerate(shown):
+        step = part / (nodes.shape[axis + 1] - 1)
+        steepest = (nodes.diff(dim=axis + 1).abs() / step).amax(dim=(1, 2, 3))
+        squares += float(steepest.square().sum())
+    return math.sqrt(squares)
 
 
 def resample(
@@ -102,20 +118,24 @@ def resample(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Image float32 HU and labels uint8 (size,)*3 of float32 HU and uint8 (S, S, S).
 
-    extent: of the old field of view, mm. Outside of it is air and background. The image is interpolated
-    linearly; each label's mask too, and a voxel gets the label with the largest share.
+    extent: of the old field of view, mm. Outside of its outer faces is air and background; up to them its
+    last voxels reach, as in the preparation. The image is interpolated linearly; each label's mask too, and a
+    voxel gets the label with the largest share: the nearest label would lose what is finer than a new voxel.
     """
     at = motion.places(size, image.device)
     lengths = torch.tensor(extent, device=image.device).view(3, 1, 1, 1)
     # grid_sample counts axes from the last, and from -1 to 1 between the outer faces.
     grid = (2 * at / lengths - 1).flip(0).permute(1, 2, 3, 0)[None]
+    inside = (grid[0].abs() <= 1).all(-1)
     shrunk = _shrinking(image.shape, size, motion, extent)
-    moved = _sample(_shrink(image - LOWEST_HU, shrunk), grid) + LOWEST_HU
+    moved = _sample(_shrink(image, shrunk)[None], grid)[0].where(inside, LOWEST_HU)
     total, best = torch.zeros_like(moved), torch.zeros_like(moved)
     winner = torch.zeros_like(moved, dtype=torch.uint8)
-    for label in torch.unique(labels).tolist():
-        if label:
-            share = _sample(_shrink((labels == label).float(), shrunk), grid)
+    present = [label for label in torch.unique(labels).tolist() if label]
+    for start in range(0, len(present), _TOGETHER):
+        some = present[start : start + _TOGETHER]
+        masks = torch.stack([_shrink((labels == label).float(), shrunk) for label in some])
+        for label, share in zip(some, _sample(masks, grid) * inside, strict=True):
             total += share
             wins = share > best + _TIE
             winner[wins] = label
@@ -124,10 +144,9 @@ def resample(
     return moved, winner
 
 
-def _sample(array: torch.Tensor, grid: torch.Tensor) -> torch.Tensor:
-    return grid_sample(array[None, None], grid, mode="bilinear", padding_mode="zeros", align_corners=False)[
-        0, 0
-    ]
+def _sample(arrays: torch.Tensor, grid: torch.Tensor) -> torch.Tensor:
+    """Arrays (C, K, J, I) at the grid's places (1, S, S, S, 3): (C, S, S, S)."""
+    return grid_sample(arrays[None], grid, mode="bilinear", padding_mode="border", align_corners=False)[0]
 
 
 def _shrinking(shape: torch.Size, size: int, motion: Motion, extent: Extent) -> tuple[int, ...]:
