@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 
 import pytest
@@ -37,6 +38,21 @@ def test_outputs_and_gradients_are_the_same():
     twin = dict(twice.named_parameters())
     assert all(torch.equal(p.grad, twin[name].grad) for name, p in plain.named_parameters())
     assert plain.state_dict().keys() == twice.state_dict().keys()
+
+
+def test_a_copy_and_a_second_call_are_safe():
+    net = nets()[1]
+    x = torch.rand(1, 1, 32, 32, 32)
+    kept = saved_bytes(net, x)
+    checkpoint_activations(net)
+    assert saved_bytes(net, x) == kept
+    twin = copy.deepcopy(net)
+    with torch.no_grad():
+        for parameter in twin.parameters():
+            parameter.zero_()
+    assert twin(x)[0].abs().max() == 0, "the copy computes with weights of its own"
+    twin(x)[0].sum().backward()
+    assert all(parameter.grad is None for parameter in net.parameters())
 
 
 def test_it_keeps_far_less():

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
+from types import MethodType
 from typing import Any
 
 import torch
@@ -25,7 +26,8 @@ def checkpoint_activations(net: nn.Module) -> None:
             code="checkpoint-activations",
         )
     for block in blocks_of(net):
-        block.forward = _twice(block.forward)
+        # A bound method: in a copy of the network it belongs to the copy's block.
+        block.forward = MethodType(_computed_again, block)
 
 
 def blocks_of(net: IUINet) -> list[nn.Module]:
@@ -34,11 +36,9 @@ def blocks_of(net: IUINet) -> list[nn.Module]:
     return [block for stage in streams for block in stage.blocks] + [*net.fusion, *net.decoder]
 
 
-def _twice(forward: Callable[..., Any]) -> Callable[..., Any]:
-    def computed_again(*arguments: Any) -> Any:
-        if not torch.is_grad_enabled():
-            return forward(*arguments)
-        # Nothing in the network is random, so that no state of random numbers has to be kept.
-        return checkpoint(forward, *arguments, use_reentrant=False, preserve_rng_state=False)
-
-    return computed_again
+def _computed_again(block: nn.Module, *arguments: Any) -> Any:
+    forward = partial(type(block).forward, block)
+    if not torch.is_grad_enabled():
+        return forward(*arguments)
+    # Nothing in the network is random, so that no state of random numbers has to be kept.
+    return checkpoint(forward, *arguments, use_reentrant=False, preserve_rng_state=False)
