@@ -3,8 +3,9 @@
 
     PYTHONPATH=Testing:Training:IUINetSegmentation python Testing/bench/bench_augmentation.py [--size 128]
 
-Processor time on a CPU, the median of some runs in turn, so that a busy machine misleads little; wall time
-on a GPU. MONAI moves labels by nearest neighbour, and resamples once for the crop and once for the rest.
+On a CPU processor time of one thread, the median of some runs in turn, so that a busy machine misleads
+little; wall time on a GPU. MONAI moves labels by nearest neighbour, and resamples once for the crop and once
+for the rest.
 """
 
 from __future__ import annotations
@@ -110,6 +111,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--runs", type=int, default=5)
     options = parser.parse_args()
+    torch.set_num_threads(1)
     sample = body(options.size, torch.device(options.device))
     settings = {f"{name} alone": with_all([name]) for name in CHANGES} | {"all of them": with_all(CHANGES)}
     rows: dict[str, Change] = {name: functools.partial(ours, each) for name, each in settings.items()}
@@ -122,9 +124,7 @@ def main() -> None:
             taken[name].append(seconds(change, sample, run))
     medians = {name: statistics.median(each[1:]) for name, each in taken.items()}
     kind = "wall" if sample[0].is_cuda else "processor"
-    print(
-        f"{options.size}^3, {ORGANS} organs, {options.device}, {torch.get_num_threads()} threads, {kind} time"
-    )
+    print(f"{options.size}^3, {ORGANS} organs, {options.device}, {kind} time")
     for name, median in medians.items():
         print(f"  {name:<24}{1000 * median:>9.0f} ms")
     often = [taken_by_default(sample, seed) for seed in range(4 * options.runs)]

@@ -17,7 +17,7 @@ Extent = tuple[float, float, float]
 _TIE = 1e-5  # shares closer than this are equal
 _COARSER = 1.2  # from so many voxels per new voxel on, averages are taken first
 _STEEPEST = 0.9  # bound on an elastic field's derivative (Frobenius norm); from 1 on it could fold
-_TOGETHER = 4  # masks that share one look-up of places: nearly twice as fast as one by one, in little memory
+_TOGETHER = 4  # masks that share one look-up of places: a sixth less time for a sample, in little memory
 
 
 @dataclass(frozen=True)
@@ -128,19 +128,18 @@ def resample(
     grid = (2 * at / lengths - 1).flip(0).permute(1, 2, 3, 0)[None]
     inside = (grid[0].abs() <= 1).all(-1)
     shrunk = _shrinking(image.shape, size, motion, extent)
-    moved = _sample(_shrink(image, shrunk)[None], grid)[0].where(inside, LOWEST_HU)
+    moved = _sample(_shrink(image[None], shrunk), grid)[0].where(inside, LOWEST_HU)
     total, best = torch.zeros_like(moved), torch.zeros_like(moved)
     winner = torch.zeros_like(moved, dtype=torch.uint8)
-    present = [label for label in torch.unique(labels).tolist() if label]
-    for start in range(0, len(present), _TOGETHER):
-        some = present[start : start + _TOGETHER]
-        masks = torch.stack([_shrink((labels == label).float(), shrunk) for label in some])
-        for label, share in zip(some, _sample(masks, grid) * inside, strict=True):
+    present = torch.unique(labels)
+    for some in present[present > 0].split(_TOGETHER):
+        masks = (labels == some.view(-1, 1, 1, 1)).float()
+        for label, share in zip(some.tolist(), _sample(_shrink(masks, shrunk), grid), strict=True):
             total += share
             wins = share > best + _TIE
             winner[wins] = label
             best = torch.maximum(best, share)
-    winner[1 - total >= best - _TIE] = 0
+    winner[(1 - total >= best - _TIE) | ~inside] = 0
     return moved, winner
 
 
@@ -160,9 +159,9 @@ def _shrinking(shape: torch.Size, size: int, motion: Motion, extent: Extent) -> 
     return tuple(sizes)
 
 
-def _shrink(array: torch.Tensor, sizes: tuple[int, ...]) -> torch.Tensor:
-    for axis, target in enumerate(sizes):
-        if target != array.shape[axis]:
-            weights = resize_weights(array.shape[axis], target).to(array)
-            array = torch.movedim(torch.tensordot(weights, array, dims=([1], [axis])), 0, axis)
-    return array
+def _shrink(arrays: torch.Tensor, sizes: tuple[int, ...]) -> torch.Tensor:
+    for axis, target in enumerate(sizes, start=1):
+        if target != arrays.shape[axis]:
+            weights = resize_weights(arrays.shape[axis], target).to(arrays)
+            arrays = torch.movedim(torch.tensordot(weights, arrays, dims=([1], [axis])), 0, axis)
+    return arrays
