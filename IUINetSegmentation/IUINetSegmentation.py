@@ -164,7 +164,7 @@ class IUINetSegmentationLogic(ScriptedLoadableModuleLogic):
             to the voxels; the result gets the same one.
         segmentationNode: empty vtkMRMLSegmentationNode for the result; None makes one beside the volume.
         weights: id of an installed model or a model file; None takes the default model.
-        device: "auto", "cpu", "cuda" or "cuda:N".
+        device: "auto", "cpu", "cuda", "cuda:N" or "mps".
         organs: names of the organs wanted; None for all that the model knows.
         acceptWarnings: go on where a person should decide, such as values that do not look like CT.
         progressCallback(stage, fraction): called in this thread, fraction runs from 0 to 1 in each stage.

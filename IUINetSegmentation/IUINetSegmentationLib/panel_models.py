@@ -35,7 +35,7 @@ class ModelSection:
 
     @property
     def device(self) -> str:
-        """ "auto", "cpu" or "cuda:N"."""
+        """ "auto", "cpu", "cuda:N" or "mps"."""
         return self._ui.deviceComboBox.itemData(self._ui.deviceComboBox.currentIndex) or AUTOMATIC
 
     @property

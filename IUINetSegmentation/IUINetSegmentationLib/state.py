@@ -31,7 +31,7 @@ class State(Enum):
 class Settings:
     """What the user chose.
 
-    weights: id of a model or a file, None for the default. device: "auto", "cpu", "cuda", "cuda:N".
+    weights: id of a model or a file, None for the default. device: "auto", "cpu", "cuda", "cuda:N", "mps".
     organs: names, None for all. islands: keep each organ's largest piece only.
     accept_warnings: go on where a person should decide. replace: take the place of this module's own
     segments in a segmentation that is not empty; without it such an output is refused.

@@ -47,7 +47,7 @@ def parse(arguments: list[str] | None, environment: Mapping[str, str]) -> argpar
     parser.add_argument("--ct", default=given["ct"], help="file or DICOM folder; without it a sample is made")
     parser.add_argument("--out", default=given["out"] or "out", help="folder for the results")
     parser.add_argument("--weights", default=given["weights"], help="id of a model, or a model file")
-    parser.add_argument("--device", default=given["device"] or "auto", help="auto, cpu, cuda or cuda:N")
+    parser.add_argument("--device", default=given["device"] or "auto", help="auto, cpu, cuda, cuda:N or mps")
     parser.add_argument("--accept-warnings", action="store_true", help="go on where a person should decide")
     parser.add_argument("--debug", action="store_true", help="show tracebacks and the libraries' warnings")
     return parser.parse_args(arguments)
