@@ -56,8 +56,9 @@ def train(
     processes, chosen = join(chosen)
     if recipe.run.threads:
         torch.set_num_threads(recipe.run.threads)
-    recipe_batch = recipe.optimiser
-    processes.check_batch(recipe_batch.batch, recipe_batch.micro_batch)
+    if chosen.type == "cuda":
+        torch.backends.cudnn.benchmark = True  # one shape per phase: the search for kernels pays
+    processes.check_batch(recipe.optimiser.batch, recipe.optimiser.micro_batch)
     task = make_task(recipe, data, anatomies, start, partial)
     screen = (console or Silent()) if processes.first else Silent()
     training = Training(task, folder, chosen, processes, screen, build, resume)
