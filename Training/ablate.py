@@ -21,6 +21,7 @@ from typing import Any
 from fitting.recipe import Recipe
 from peers.budget import Budget, alike
 from peers.costs import parameters, ptflops, versions
+from peers.jobs import Job
 from peers.models import VARIANTS
 from peers.options import add_training_options, recipe_of, setting_of
 from peers.published import published_rows
@@ -34,7 +35,7 @@ from peers.report import (
     remarks,
     summarise,
 )
-from peers.runs import Job, run_all
+from peers.runs import run_all
 from peers.tables import Column, giga, mega
 from train import stop_on_signal
 

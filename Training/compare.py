@@ -20,6 +20,7 @@ import sys
 
 from peers.budget import alike
 from peers.catalogue import full_peers
+from peers.jobs import Job
 from peers.models import OWN, find_models
 from peers.options import add_training_options, budget_of, recipe_of, setting_of
 from peers.report import (
@@ -32,7 +33,7 @@ from peers.report import (
     remarks,
     summarise,
 )
-from peers.runs import Job, run_all
+from peers.runs import run_all
 from peers.tables import Column, decimals, gib, mega
 from train import stop_on_signal
 
@@ -46,7 +47,12 @@ COLUMNS: tuple[Column, ...] = (
     ("steps", "steps", decimals(0)),
     ("seconds", "seconds", decimals(0)),
     ("s/step", "seconds_per_step", decimals(3)),
+    ("counted GiB", "training_bytes", gib),
     ("peak GiB", "peak_bytes", gib),
+)
+MEMORY_NOTE = (
+    "Counted GiB: what lives at most while one volume passes forward and backward in fp32, without the "
+    "weights, on any machine. Peak GiB: all that a GPU gave for the training."
 )
 
 
@@ -77,6 +83,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
     about = describe(setting, recipe_of(options), size)
     notes = [
         *remarks(results, about),
+        MEMORY_NOTE,
         "One recipe for all, tuned for none of the peers: no statement on what they reach at their best.",
         *failures(results),
     ]

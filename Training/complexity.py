@@ -13,9 +13,11 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from peers.costs import measure, versions
 from peers.models import default_models, find_models
 from peers.tables import Column, gib, giga, mega, print_table, write_csv
@@ -23,12 +25,13 @@ from records.surroundings import environment
 
 from iuinet.cli.console import Console
 from iuinet.cli.frame import run_command
-from iuinet.devices import choose_device
+from iuinet.devices import choose_device, device_name
 from iuinet.errors import UsageError
 from iuinet.writing import write_json
 
 COLUMNS: tuple[Column, ...] = (
     ("model", "model", str),
+    ("classes", "classes", str),
     ("params M", "parameters", mega),
     ("GMAC ptflops", "macs_pytorch", giga),
     ("GMAC aten", "macs_aten", giga),
@@ -85,17 +88,44 @@ def run(options: argparse.Namespace, console: Console) -> None:
         console.status(f"{model.name} ({len(rows) + 1} of {len(chosen)})")
         costs = measure(model, options.size, options.classes, device, options.repeats)
         rows.append(dataclasses.asdict(costs))
+    about, libraries = environment(device), versions()
     console.say(f"One volume of {options.size}^3 voxels")
     print_table(rows, COLUMNS + (TIMED if device else ()), console.say)
-    for note in NOTES:
+    notes = [*NOTES, *where_measured(about, libraries, device, options.repeats), *untimed(rows)]
+    for note in notes:
         console.say(note)
     if rows[0]["macs_aten"] is None:
         console.say("ptflops is not installed, so its columns are empty: pip install iuinet[test]")
     if options.json:
-        about = {"format": 1, "environment": environment(device), "libraries": versions()}
-        write_json(options.json, {**about, "notes": list(NOTES), "models": rows}, overwrite=True)
+        document = {"format": 1, "environment": about, "libraries": libraries, "notes": notes, "models": rows}
+        write_json(options.json, document, overwrite=True)
     if options.csv:
         write_csv(options.csv, rows, list(rows[0]))
+
+
+def where_measured(
+    about: dict[str, Any], libraries: dict[str, str | None], device: torch.device | None, repeats: int
+) -> list[str]:
+    """Sentences on what was counted with what, and what was timed on which machine."""
+    used = [f"{name} {version}" for name, version in libraries.items() if version]
+    said = [
+        f"Counted with {', '.join([*used, 'torch ' + about['torch']])}, on tensors without memory: "
+        "the same on every machine."
+    ]
+    if device is not None:
+        name = device_name(device)
+        if device.type == "cpu":
+            name = f"{about['processor']} ({about['threads']} thread{'s' * (about['threads'] > 1)})"
+        said.append(
+            f"Seconds: median of {repeats} passes after one that warms up, fp32 by torch's own settings, on "
+            f"{name}, {about['platform']}."
+        )
+    return said
+
+
+def untimed(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """A sentence per network that has no time although one was asked for."""
+    return [f"{row['model']} {row['untimed']}." for row in rows if row["untimed"]]
 
 
 if __name__ == "__main__":

@@ -25,8 +25,9 @@ from fitting.samples import PreparedSamples  # noqa: E402
 from fitting.task import make_task  # noqa: E402
 from fitting.validation import validate  # noqa: E402
 from peers.budget import Budget, alike, cut  # noqa: E402
+from peers.jobs import Job, Setting  # noqa: E402
 from peers.models import VARIANTS, find_models  # noqa: E402
-from peers.runs import Job, Setting, run_all  # noqa: E402
+from peers.runs import run_all  # noqa: E402
 from peers.scores import score  # noqa: E402
 from torch import nn  # noqa: E402
 from training.training_runs import losses, recipe_file, small_recipe, steps  # noqa: E402
@@ -120,6 +121,7 @@ def test_a_comparison_trains_alike_once_and_tells_what_it_found(training_data, t
         )
         assert f"{result['dsc']:.4f}" in said and len(result["cases"]) == 7
         assert result["peak_bytes"] is None and row["peak_bytes"] == ""
+        assert int(row["training_bytes"]) == result["training_bytes"] > 4 * 32**3
     assert "selected on cases that are tested on" in said and "2 steps each" in said
     assert document["data"]["test"] == [f"c{n}" for n in range(1, 8)]
     assert (run / "compare.md").read_text().startswith("| model | params M |")
@@ -130,7 +132,8 @@ def test_a_comparison_trains_alike_once_and_tells_what_it_found(training_data, t
     assert before == {path: path.stat().st_mtime_ns for path in run.glob("*/*")}
     other = words(tmp_path, training_data.folder, "--steps", 3, "--models", "unet-tiny")
     assert compare.main(other) == 2
-    assert "error[comparison-other]" in capfd.readouterr().err
+    refusal = capfd.readouterr().err
+    assert "error[comparison-other]" in refusal and "budget.steps was 2 and is now 3" in refusal
 
 
 def test_what_cannot_be_compared_is_refused_before_any_training(training_data, tmp_path, capfd):
@@ -147,6 +150,12 @@ def test_what_cannot_be_compared_is_refused_before_any_training(training_data, t
             "phases.second.schedule=constant",
         ),
         "budget": ("--steps", 0),
+        # IUINet would have been trained by then.
+        "checkpoint-activations": (
+            *("--models", "iuinet", "unet-tiny", "--steps", 1),
+            *("--set", "run.checkpoint_activations=true"),
+        ),
+        "precision": ("--models", "unet-tiny", "--steps", 1, "--set", "run.precision='bf16'"),
         "usage": ("--steps", 1, "--minutes", 1),
     }
     for code, more in cases.items():
@@ -162,7 +171,7 @@ def test_a_stopped_training_goes_on_and_ends_as_if_it_had_not_been(training_data
         calls.append(1)
         return len(calls) > 2
 
-    own = job(tmp_path, "unetr-tiny", budget)
+    own = job(tmp_path, "dynunet-tiny", budget)
     with pytest.raises(Cancelled):
         run_all([own], setting(training_data, tmp_path / "parts", budget, asked))
     part = tmp_path / "parts" / own.name
@@ -196,14 +205,25 @@ class Broken(nn.Module):
         return self.last(x) * float("nan")
 
 
+class Hungry(Broken):
+    """A network that wants more memory than there is."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Allocates 2^60 bytes on the way."""
+        torch.empty(2**60, dtype=torch.uint8)
+        return self.last(x)
+
+
 def test_one_network_that_fails_does_not_end_the_others(training_data, tmp_path):
     budget = Budget(steps=1)
     jobs = [
         job(tmp_path, "unet-tiny", budget, model="broken", build=Broken),
+        job(tmp_path, "unet-tiny", budget, model="hungry", build=Hungry),
         job(tmp_path, "unet-tiny", budget),
     ]
-    failed, done = run_all(jobs, setting(training_data, tmp_path, budget))
+    failed, hungry, done = run_all(jobs, setting(training_data, tmp_path, budget))
     assert "loss of step 1 is nan" in failed["failed"] and done["steps"] == 1
+    assert hungry["failed"] == "out of memory"
     assert not (tmp_path / "broken-seed1" / "result.json").exists(), "it is tried again next time"
 
     from peers.report import check_failures, summarise
@@ -212,6 +232,15 @@ def test_one_network_that_fails_does_not_end_the_others(training_data, tmp_path)
     assert rows[0]["failed"] == 1 and "dsc" not in rows[0] and rows[1]["dsc"] == done["dsc"]
     with pytest.raises(Exception, match="1 of 2 trainings failed"):
         check_failures([failed, done])
+
+    # Nothing was kept of the failed training, so that a corrected recipe may take its place.
+    again = job(tmp_path, "unet-tiny", budget, "optimiser.clip=1.0", model="broken")
+    (mended,) = run_all([again], setting(training_data, tmp_path, budget))
+    assert mended["steps"] == 1 and len(losses(tmp_path / "broken-seed1")) == 1
+    # Of the one that was done, all is kept.
+    again = job(tmp_path, "unet-tiny", budget, "optimiser.clip=1.0")
+    with pytest.raises(UsageError, match=r"optimiser\.clip was"):
+        run_all([again], setting(training_data, tmp_path, budget))
 
 
 def test_the_dsc_are_those_of_the_validation(training_data, tmp_path):

@@ -16,7 +16,7 @@ import complexity  # noqa: E402
 from peers.builders import builder  # noqa: E402
 from peers.catalogue import full_peers, peers  # noqa: E402
 from peers.costs import forward_bytes, measure, parameters, ptflops, training_bytes  # noqa: E402
-from peers.models import default_models, find_models  # noqa: E402
+from peers.models import Model, default_models, find_models  # noqa: E402
 from torch import nn  # noqa: E402
 
 from iuinet.errors import UsageError  # noqa: E402
@@ -116,6 +116,35 @@ def test_without_monai_the_extra_is_named(monkeypatch, capfd):
     assert "error[no-monai]" in capfd.readouterr().err
 
 
+@pytest.mark.parametrize(("name", "size"), [("unetr-tiny", 32), ("swinunetr-tiny", 64)])
+def test_without_what_monai_does_not_ask_for_the_extra_is_named_too(name, size, monkeypatch):
+    monkeypatch.setitem(sys.modules, "einops", None)
+    with pytest.raises(UsageError, match="einops is not installed") as refused:
+        builder(peers()[name])(config(size))
+    assert refused.value.code == "no-monai" and "iuinet[baselines]" in refused.value.hint
+    assert builder(peers()["unet-tiny"])(config(32)) is not None
+
+
+class Hungry(nn.Module):
+    """A network that wants more memory than there is."""
+
+    def __init__(self, config) -> None:
+        super().__init__()
+        self.last = nn.Conv3d(1, config.classes, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Allocates 2^60 bytes on the way."""
+        torch.empty(2**60, dtype=torch.uint8, device=x.device)
+        return self.last(x)
+
+
+def test_a_network_too_large_for_the_device_is_counted_all_the_same():
+    found = measure(Model("hungry", Hungry), 32, device=torch.device("cpu"))
+    assert found.seconds is None and found.untimed == "does not fit into the memory of cpu"
+    assert found.parameters == 8 and found.forward_bytes > 2**60
+    assert complexity.untimed([dataclasses.asdict(found)]) == ["hungry does not fit into the memory of cpu."]
+
+
 def test_living_tensors_are_counted_to_the_byte():
     net = nn.Sequential(nn.Conv3d(1, 4, 3, padding=1), nn.ReLU(), nn.Conv3d(4, 2, 1))
     volume = 16**3 * 4
@@ -150,4 +179,8 @@ def test_the_command_writes_what_it_prints(tmp_path, capfd):
         assert int(row["parameters"]) == model["parameters"]
     assert document["models"][1]["macs_true"] is None and rows[1]["macs_true"] == ""
     assert set(document["libraries"]) == {"ptflops", "monai"}
+    # What was counted with what, and what was timed where.
+    about = document["environment"]
+    assert f"torch {about['torch']}" in said and f"on {about['processor']} (" in said
+    assert said.splitlines()[2].split()[1] == "5" and all(note in said for note in document["notes"])
     assert complexity.main(["--size", "0"]) == 2

@@ -1,7 +1,7 @@
 """MONAI's networks with IUINet's interface: made from its configuration, giving logits, finest first.
 
 Each gets one input channel, the configuration's classes and its input edge, and otherwise the parameters of
-``peers.toml``. MONAI is needed only here, and only when a network is built.
+``peers.toml``. MONAI, with einops for two of them, is needed only here, and only when a network is built.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from iuinet.network import IUINetConfig
 from .catalogue import Peer
 
 Build = Callable[[IUINetConfig], nn.Module]
+# MONAI does not ask for einops: without it these fail when they are built or first used.
+_WITH_EINOPS = ("UNETR", "SwinUNETR")
 _COARSEST_EDGE = 4  # voxels; nnU-Net halves no further
 
 
@@ -30,18 +32,22 @@ def builder(peer: Peer) -> Build:
 
     def build(config: IUINetConfig) -> nn.Module:
         peer.check_size(config.size)
-        return _MAKERS[peer.kind](_monai(), config, dict(peer.parameters))
+        return _MAKERS[peer.kind](_monai(peer.kind), config, dict(peer.parameters))
 
     return build
 
 
-def _monai() -> Any:
-    """The module with MONAI's networks. Raises UsageError "no-monai"."""
+def _monai(kind: str) -> Any:
+    """The module with MONAI's networks. Raises UsageError "no-monai" if it or what it needs is absent."""
     try:
         from monai.networks import nets
+
+        if kind in _WITH_EINOPS:
+            import einops  # noqa: F401 - MONAI imports it itself
     except ImportError as error:
+        missing = (error.name or "monai").partition(".")[0]
         raise UsageError(
-            "MONAI, which the networks of others come from, is not installed",
+            f"the package {missing} is not installed, and the network {kind} needs it",
             hint="Install it with 'pip install iuinet[baselines]', or name IUINet's own models alone.",
             code="no-monai",
         ) from error

@@ -21,6 +21,8 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from iuinet.devices import device_name
+from iuinet.ladder import free_cache, is_out_of_memory
 from iuinet.network import IUINet
 from iuinet.network.complexity import count
 
@@ -37,6 +39,7 @@ class Costs:
     forward_bytes: most that lives at one time in a pass for use. training_bytes: the same for forward and
     backward pass, gradients included. Both without the weights and what libraries take to work in.
     seconds, device_bytes: of a pass for use on a real device, its median and all that it took; else None.
+    untimed: why a pass that was asked for has no time.
     """
 
     model: str
@@ -50,6 +53,7 @@ class Costs:
     training_bytes: int
     seconds: float | None = None
     device_bytes: int | None = None
+    untimed: str | None = None
 
 
 def measure(
@@ -60,7 +64,7 @@ def measure(
     Raises UsageError for a size that does not fit or where MONAI is absent.
     """
     net = model.make(size, classes).eval()
-    seconds, taken = timed(net, size, device, repeats) if device else (None, None)
+    taken = _time(net, size, device, repeats) if device else {}
     # Moved and not made there: some networks look at numbers while they are made.
     shadow = net.to("meta")
     return Costs(
@@ -73,8 +77,7 @@ def measure(
         macs_true=count(shadow, size)[1].total if isinstance(shadow, IUINet) else None,
         forward_bytes=forward_bytes(shadow, size),
         training_bytes=training_bytes(shadow, size),
-        seconds=seconds,
-        device_bytes=taken,
+        **taken,
     )
 
 
@@ -178,11 +181,24 @@ def training_bytes(net: nn.Module, size: int) -> int:
 # Time ---------------------------------------------------------------------------------------------------
 
 
+def _time(net: nn.Module, size: int, device: torch.device, repeats: int) -> dict[str, Any]:
+    """Fields of Costs. A network that is too large for the device does not end the table."""
+    try:
+        seconds, taken = timed(net, size, device, repeats)
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        free_cache(device)
+        return {"untimed": f"does not fit into the memory of {device_name(device)}"}
+    return {"seconds": seconds, "device_bytes": taken}
+
+
 @torch.inference_mode()
 def timed(net: nn.Module, size: int, device: torch.device, repeats: int) -> tuple[float, int | None]:
     """Median seconds of a pass on a device, after one that warms up, and the bytes a GPU gave for it."""
     net.to(device)
-    x = torch.zeros(1, 1, size, size, size, device=device)
+    # Not zeros: with them a GPU takes less power, and may run faster than it does on images.
+    x = torch.rand(1, 1, size, size, size, device=device)
     cuda = device.type == "cuda"
     if cuda:
         torch.cuda.reset_peak_memory_stats(device)

@@ -15,7 +15,7 @@ from fitting.recorder import Screen
 from iuinet.errors import UsageError
 
 from .budget import Budget
-from .runs import Setting
+from .jobs import Setting
 
 
 def add_training_options(parser: argparse.ArgumentParser, required: bool) -> None:

@@ -13,7 +13,7 @@ from fitting.recipe import Recipe
 from iuinet.errors import IUINetError
 from iuinet.writing import write_json
 
-from .runs import Setting
+from .jobs import Setting
 from .scores import mean
 from .tables import Column, decimals, markdown, print_table, write_csv, write_text
 
@@ -32,6 +32,7 @@ def summarise(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
             row["parameters"] = done[0]["parameters"]
             for key in ("steps", "seconds", "seconds_per_step", "dsc"):
                 row[key] = mean([result[key] for result in done])
+            row["training_bytes"] = done[0].get("training_bytes")  # results of before have none
             row["peak_bytes"] = max((r["peak_bytes"] for r in done if r["peak_bytes"]), default=None)
             row["dsc_sd"] = statistics.stdev(scores) if len(scores) > 1 else None
             for organ in done[0]["organs"]:

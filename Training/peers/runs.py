@@ -1,41 +1,35 @@
 """One training of a comparison: trained within its budget, measured on the test cases, and never done twice.
 
-Its folder is a run folder of ``train.py`` with ``plan.json`` (what was asked for, and the steps that the time
-was found to be good for) and, once it is done, ``result.json``.
+Its folder is a run folder of ``train.py`` with ``plan.json`` and, once it is done, ``result.json``.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import json
-import shutil
-import statistics
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from dataset.prepared import PreparedData
+from fitting.activations import checkpoint_activations
 from fitting.checkpoint import read_checkpoint
 from fitting.loop import train
-from fitting.recipe import Recipe
-from fitting.recorder import Screen
+from fitting.precision import Precision
 from fitting.task import Task, make_task
-from records.run_folder import BEST, LAST, STEPS
+from records.run_folder import BEST, LAST
 from records.surroundings import environment
 
 from iuinet.devices import choose_device
-from iuinet.errors import Cancelled, IUINetError, UsageError
+from iuinet.errors import IUINetError
+from iuinet.ladder import free_cache, is_out_of_memory
 from iuinet.writing import write_json
 
-from .budget import Budget, cut
-from .builders import Build
-from .costs import parameters, versions
+from .budget import cut
+from .costs import parameters, training_bytes, versions
+from .jobs import Job, Setting, StatusOnly
+from .plans import RESULT, check_asked, make_plan, read_document, read_plan, seconds_per_step
 from .scores import check_test_cases, score
 
-PLAN, RESULT = "plan.json", "result.json"
-_WARM_UP_STEPS, _MEASURED_STEPS = 2, 6
 # What ends one network's training, and is no reason to end the others'.
 _OWN_FAILURES = ("loss-not-finite", "gradient-not-finite")
 
@@ -44,24 +38,38 @@ def run_all(jobs: Sequence[Job], setting: Setting) -> list[dict[str, Any]]:
     """The results of all jobs, of which those that are done are not run again.
 
     A job that ran out of memory or diverged gives {"model", "seed", "failed": why}; it is tried again next
-    time. Raises UsageError before any training for what cannot work; Cancelled.
+    time. Raises IUINetError before any training for what cannot work; Cancelled.
     """
     tasks = [make_task(job.recipe, setting.data, (), None, setting.partial) for job in jobs]
     for job, task in zip(jobs, tasks, strict=True):
         check_test_cases(task)
-        _plan(job, setting)
-    for job, task in {job.model: (job, task) for job, task in zip(jobs, tasks, strict=True)}.values():
-        job.build(task.config)  # a size that does not fit, or MONAI that is absent, is told now
+        read_plan(job, setting)
+    waiting = {
+        job.model: (job, task) for job, task in zip(jobs, tasks, strict=True) if not _done(job, setting)
+    }
+    for job, task in waiting.values():
+        _check(job, task, choose_device(setting.device))
     results = []
     for job, task in zip(jobs, tasks, strict=True):
-        done = setting.folder / job.name / RESULT
-        if done.is_file():
+        if _done(job, setting):
             setting.screen.say(f"{job.name} is done already")
-            results.append(_read(done))
+            results.append(read_document(setting.folder / job.name / RESULT))
             continue
         results.append(_attempt(job, task, setting))
         setting.screen.say(f"{job.name}: {_in_short(results[-1])}")
     return results
+
+
+def _done(job: Job, setting: Setting) -> bool:
+    return (setting.folder / job.name / RESULT).is_file()
+
+
+def _check(job: Job, task: Task, device: torch.device) -> None:
+    """Raise IUINetError now for what would end a comparison when it is this network's turn."""
+    Precision(job.recipe.run.precision, device)
+    net = job.build(task.config)
+    if job.recipe.run.checkpoint_activations:
+        checkpoint_activations(net)
 
 
 def _in_short(result: dict[str, Any]) -> str:
@@ -72,61 +80,79 @@ def _in_short(result: dict[str, Any]) -> str:
 
 
 def _attempt(job: Job, task: Task, setting: Setting) -> dict[str, Any]:
+    device = choose_device(setting.device)
     try:
-        return _run(job, task, setting)
-    except torch.OutOfMemoryError:
+        return _run(job, task, setting, device)
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
         reason = "out of memory"
     except IUINetError as error:
         if error.code not in _OWN_FAILURES:
             raise
         reason = error.message
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+    free_cache(device)
     return {"model": job.model, "seed": job.seed, "failed": reason}
 
 
-def _run(job: Job, task: Task, setting: Setting) -> dict[str, Any]:
+def _run(job: Job, task: Task, setting: Setting, device: torch.device) -> dict[str, Any]:
     folder = setting.folder / job.name
     folder.mkdir(parents=True, exist_ok=True)
-    plan = _plan(job, setting) or _make_plan(job, task, setting)
+    plan = read_plan(job, setting) or make_plan(job, setting)
     recipe = job.recipe
     if plan["steps"]:
         recipe = cut(recipe, plan["steps"], [task.steps_per_epoch(phase) for phase in recipe.phases])
-    device = choose_device(setting.device)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
+    begun_at: list[int] = []
+
+    def stop(seconds: float, steps: int) -> bool:
+        if not begun_at:
+            begun_at.append(steps)
+        return setting.asked() or setting.budget.spent(seconds, steps)
+
     path = train(
         recipe,
         setting.data,
         folder,
         build=job.build,
         device=setting.device,
-        stop=lambda seconds, steps: setting.asked() or setting.budget.spent(seconds, steps),
+        stop=stop,
         console=StatusOnly(setting.screen, job.name),
         partial=setting.partial,
     )
-    _check_asked(setting)
-    peak = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
-    result = _result(job, dataclasses.replace(task, recipe=recipe), path, device, peak)
+    check_asked(setting)
+    progress = read_checkpoint(folder / LAST)[1]["progress"]
+    # After a kill between the last step and the result there is nothing left to train, and no peak to tell.
+    trained = bool(begun_at) and progress["step"] > begun_at[0]
+    peak = torch.cuda.max_memory_allocated(device) if device.type == "cuda" and trained else None
+    known = {"peak_bytes": peak} | _facts(job, task, folder, progress)
+    result = known | _scores(job, dataclasses.replace(task, recipe=recipe), path, device)
     write_json(folder / RESULT, result, overwrite=True)
     return result
 
 
-def _result(job: Job, task: Task, path: Path, device: torch.device, peak: int | None) -> dict[str, Any]:
-    progress = read_checkpoint(path.parent / LAST)[1]["progress"]
+def _facts(job: Job, task: Task, folder: Path, progress: dict[str, Any]) -> dict[str, Any]:
+    """What the training was and took."""
+    net = job.build(task.config)
     return {
         "model": job.model,
         "seed": job.seed,
         "network": job.described,
-        "parameters": parameters(job.build(task.config)),
+        "parameters": parameters(net),
         "steps": progress["step"],
         "seconds": progress["seconds"],
-        "seconds_per_step": seconds_per_step(path.parent),
-        "peak_bytes": peak,
-        # Which weights were measured, and on what they were chosen.
+        "seconds_per_step": seconds_per_step(folder),
+        "training_bytes": training_bytes(net.to("meta"), task.config.size),
+        "recipe_finished": progress["finished"],
+    }
+
+
+def _scores(job: Job, task: Task, path: Path, device: torch.device) -> dict[str, Any]:
+    """What it reached, with which weights, and on what these were chosen."""
+    return {
         "weights": "best" if path.name == BEST else "last",
         "selection": read_checkpoint(path)[1]["selection"],
-        "recipe_finished": progress["finished"],
         "environment": environment(device) | versions(),
         **score(task, job.build, path, device),
     }
