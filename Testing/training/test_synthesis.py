@@ -12,9 +12,10 @@ pytest.importorskip("torch", reason="torch is not installed here")
 
 import torch
 from synthesis import HELD_OUT, IGNORE, ORGANS, TRAINING, Anatomy, generate
+from synthesis.chance import Chance
 from synthesis.sources import read_tissues
 from synthesis.tissues import NAMES, NUMBER, table
-from synthesis.view import View
+from synthesis.view import View, draw_arrangement
 from training.small_anatomy import small_anatomy
 
 SIZE = 48
@@ -101,6 +102,20 @@ def test_there_is_air_around_the_body_and_soft_tissue_in_it(anatomy, whole):
     image = generate(anatomy, 2, SIZE, view=whole).image[0, 0]
     assert float(image[:, 0, 0].median()) < -800
     assert -150 < float(image[24, 20:28, 16:32].median()) < 250
+
+
+def test_organs_are_arranged_part_of_the_way_to_another_body(anatomy):
+    """The donor's spleen lies 20 mm lower and is larger."""
+    low, high = anatomy.boxes["spleen"]
+    lower = tuple((k - 20 - grow, j - grow, i - grow) for (k, j, i), grow in ((low, 6), (high, -6)))
+    donor = Anatomy("donor", anatomy.tissue, anatomy.distance, {**anatomy.boxes, "spleen": lower})
+    drawn = [draw_arrangement(anatomy, (anatomy, donor), Chance(seed)) for seed in range(60)]
+    moved = [moves["spleen"] for moves in drawn if moves]
+    assert 15 < len(moved) < 45 and all("aorta" not in moves for moves in drawn)
+    for growth, (k, j, i) in moved:
+        assert j == i == pytest.approx(0, abs=1e-3)
+        assert -20 < k < 7 and (growth > 0) == (k < 0), "down and larger, or up and smaller"
+    assert draw_arrangement(anatomy, (), Chance(1)) == {} == draw_arrangement(anatomy, (anatomy,), Chance(1))
 
 
 def test_a_donor_lends_organs(anatomy, whole):

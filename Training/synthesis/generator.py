@@ -48,7 +48,7 @@ def generate(
     chance = Chance(seed)
     drawn = draw_view(anatomy, chance)
     view = view or drawn
-    positions = sampling_positions(anatomy, view, size, chance)
+    positions = sampling_positions(anatomy, view, size, chance, donors)
     tissue, distance = anatomy.at(positions)
     mix(tissue, distance, positions, anatomy, donors, chance)
     for name, probability in REMOVAL.items():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -26,6 +28,10 @@ MOVING = {
     "pancreas": (0.22, 8.0),
     "aorta": (0.0, 4.0),
 }
+
+
+# Per organ: logarithm of its growth, and how far it goes along (k, j, i) in mm.
+Arrangement = dict[str, tuple[float, tuple[float, float, float]]]
 
 
 @dataclass(frozen=True)
@@ -71,17 +77,27 @@ def draw_view(anatomy: Anatomy, chance: Chance) -> View:
 
 def _in_plane(anatomy: Anatomy, chance: Chance) -> tuple[tuple[float, float], float]:
     """Centre (j, i) and half the edge, in mm, of the square that the scanner reconstructs."""
-    k = int((anatomy.boxes["liver"][0][0] + anatomy.boxes["liver"][1][0]) / 4)
-    body = anatomy.distance[1, min(k, len(anatomy.tissue) - 1)] < 15
-    rows, columns = torch.where(body)
-    j, i = (int(rows.min()) + int(rows.max())), (int(columns.min()) + int(columns.max()))
-    width = 2.0 * (int(columns.max()) - int(columns.min()))
+    (j, i), width = _body(anatomy)
     half = width / 2 * chance.uniform(1.0, 1.65)
     return (j + chance.normal(12), i + chance.normal(8)), half
 
 
-def sampling_positions(anatomy: Anatomy, view: View, size: int, chance: Chance) -> torch.Tensor:
-    """(3, S, S, S): for every voxel of the scan the position (k, j, i) in mm in the anatomy's grid."""
+def _body(anatomy: Anatomy) -> tuple[tuple[float, float], float]:
+    """Middle (j, i) and width of the body at the liver, mm."""
+    k = int((anatomy.boxes["liver"][0][0] + anatomy.boxes["liver"][1][0]) / 4)
+    body = anatomy.distance[1, min(k, len(anatomy.tissue) - 1)] < 15
+    rows, columns = torch.where(body)
+    middle = float(int(rows.min()) + int(rows.max())), float(int(columns.min()) + int(columns.max()))
+    return middle, 2.0 * (int(columns.max()) - int(columns.min()))
+
+
+def sampling_positions(
+    anatomy: Anatomy, view: View, size: int, chance: Chance, donors: Sequence[Anatomy] = ()
+) -> torch.Tensor:
+    """(3, S, S, S): for every voxel of the scan the position (k, j, i) in mm in the anatomy's grid.
+
+    donors: anatomies towards whose arrangement of organs this one may be moved.
+    """
     axes = [_centres(low, high, LATTICE) for low, high in zip(view.low, view.high, strict=True)]
     base = torch.stack(torch.meshgrid(*axes, indexing="ij"))
     middle = torch.tensor([(a + b) / 2 for a, b in zip(view.low, view.high, strict=True)]).view(3, 1, 1, 1)
@@ -89,7 +105,7 @@ def sampling_positions(anatomy: Anatomy, view: View, size: int, chance: Chance) 
     for nodes, deviation in NOISE:
         strength = deviation * chance.uniform(0.3, 1.6)
         moved = moved + strength * chance.noise((nodes,) * 3, (LATTICE,) * 3, 3)
-    moved = moved + _organ_moves(anatomy, moved, chance)
+    moved = moved + _organ_moves(anatomy, moved, chance, draw_arrangement(anatomy, donors, chance))
     axes = [_centres(low, high, size) for low, high in zip(view.low, view.high, strict=True)]
     fine = torch.stack(torch.meshgrid(*axes, indexing="ij"))
     displacement = moved - base
@@ -113,12 +129,16 @@ def _affine(position: torch.Tensor, chance: Chance) -> torch.Tensor:
     return torch.einsum("ab,bkji->akji", matrix * scale, position)
 
 
-def _organ_moves(anatomy: Anatomy, position: torch.Tensor, chance: Chance) -> torch.Tensor:
+def _organ_moves(
+    anatomy: Anatomy, position: torch.Tensor, chance: Chance, arrangement: Arrangement
+) -> torch.Tensor:
     """Every moving organ scaled about its centre and shifted, fading out around it."""
     move = torch.zeros_like(position)
     for name, (log_size, shift) in MOVING.items():
-        factor = 2.718281828 ** chance.normal(log_size) if log_size else 1.0
-        offset = torch.tensor([chance.normal(shift) for _ in range(3)]).view(3, 1, 1, 1)
+        usual_size, usual_shift = arrangement.get(name, (0.0, (0.0, 0.0, 0.0)))
+        factor = math.exp(usual_size + (chance.normal(log_size) if log_size else 0.0))
+        # Positions are looked up, so that what shall go to the left is taken from the right.
+        offset = torch.tensor([chance.normal(shift) - part for part in usual_shift]).view(3, 1, 1, 1)
         if name not in anatomy.boxes:
             continue
         low, high = (torch.tensor(corner).view(3, 1, 1, 1) for corner in anatomy.boxes[name])
@@ -127,3 +147,35 @@ def _organ_moves(anatomy: Anatomy, position: torch.Tensor, chance: Chance) -> to
         weight = torch.exp(-(((away / radius) ** 2).sum(0, keepdim=True) ** 2) / 2)
         move = move + weight * ((1 / factor - 1) * away + offset)
     return move
+
+
+def draw_arrangement(anatomy: Anatomy, donors: Sequence[Anatomy], chance: Chance) -> Arrangement:
+    """In half of all scans: how organs move, and grow, part of the way to where they lie in another body.
+
+    Three bodies give three arrangements; this gives what lies between them, and a little beyond.
+    """
+    others = [donor for donor in donors if donor.name != anatomy.name]
+    if not others or not chance.happens(0.5):
+        return {}
+    other = others[chance.choose([1.0] * len(others))]
+    part = chance.uniform(-0.3, 0.9)
+    here, there = _places(anatomy), _places(other)
+    moves: Arrangement = {}
+    for name in MOVING:
+        if name in here and name in there:
+            (centre, size), (other_centre, other_size) = here[name], there[name]
+            shift = tuple(float(x) for x in (part * (other_centre - centre)).clamp(-30, 30))
+            growth = part * float(torch.log(other_size / size).mean())
+            moves[name] = (max(-0.4, min(0.4, growth)), shift)
+    return moves
+
+
+def _places(anatomy: Anatomy) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+    """Centre and size (k, j, i) of each moving organ in mm, from the liver's dome and the body's middle."""
+    (j, i), _ = _body(anatomy)
+    origin = torch.tensor([anatomy.boxes["liver"][1][0], j, i])
+    # How much of the aorta a label map holds says nothing about where it lies.
+    boxes = {
+        name: torch.tensor(box) for name, box in anatomy.boxes.items() if name in MOVING and name != "aorta"
+    }
+    return {name: (box.mean(0) - origin, box[1] - box[0]) for name, box in boxes.items()}
