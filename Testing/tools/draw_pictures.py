@@ -182,7 +182,7 @@ def draw_views(application: Any, panel: Any, path: Path) -> None:
     picture = np.vstack([np.hstack(views[:2]), np.hstack(views[2:])])
     image = Image.fromarray(picture)
     ImageDraw.Draw(image).text((6, picture.shape[0] - 14), CAPTION, fill=(200, 200, 200))
-    # In full colour the file would have 350 kB. The default method would give rare colours up, thus small organs.
+    # Full colour would take 350 kB. The default method gives up rare colours, which are the small organs.
     image.quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(path, optimize=True)
     print(path)
 
