@@ -14,6 +14,7 @@ from torch import nn
 
 from iuinet.devices import choose_device
 from iuinet.errors import IUINetError
+from iuinet.memory import give_back_memory
 from iuinet.network import IUINet, IUINetConfig
 
 from .engine import MOST_SKIPPED, Engine
@@ -267,6 +268,7 @@ class Training:
         self.recorder.save(name, tensors, self.progress, phase, self.engine.precision.to_json())
         if name == LAST:
             self._last_saved = self.progress.step
+            give_back_memory()  # what ``keep_memory`` keeps falls into pieces with time
 
     def _result(self) -> Path:
         best = self.folder / BEST
