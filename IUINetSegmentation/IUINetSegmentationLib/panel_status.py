@@ -93,7 +93,7 @@ def chosen_gpu(devices: dict[str, Any], device: str) -> dict[str, Any] | None:
 
 def set_up_text(plan: Plan) -> str:
     """What is missing, in one line."""
-    return _("Setup needed (about {size:.1f} GB to download)").format(size=max(plan.download, 1e8) / 1e9)
+    return _("Set-up needed (about {size:.1f} GB to download)").format(size=max(plan.download, 1e8) / 1e9)
 
 
 def set_up_question(plan: Plan, model_bytes: int) -> str:

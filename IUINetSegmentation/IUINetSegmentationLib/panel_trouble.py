@@ -121,4 +121,4 @@ def sentence(error: IUINetError) -> str:
     if isinstance(error, Cancelled):
         return ""
     sign = "ℹ" if error.code in ("restart-needed", "nothing-found") else "✕"
-    return f"{sign} {error.message}\n{error.hint}"
+    return f"{sign} {error.message[:1].upper()}{error.message[1:]}\n{error.hint}"

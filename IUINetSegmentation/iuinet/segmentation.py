@@ -43,9 +43,12 @@ _kept: dict[tuple[str, str, str], Segmenter] = {}
 
 
 def loaded_segmenter(weights: Weights, device: str) -> Segmenter:
-    """The model on the device; the last one used stays loaded, so that a second volume starts at once."""
+    """The model on the device; the last one used stays loaded, so that a second volume starts at once.
+
+    Not so where a device had to be given up while the model was loaded: it may have recovered.
+    """
     key = (str(weights.path), weights.sha256, device)
-    if key not in _kept:
+    if key not in _kept or _kept[key].ladder.notes:
         _kept.clear()
         _kept[key] = Segmenter(weights, device)
     return _kept[key]

@@ -56,7 +56,8 @@ class Run:
         if self.request["kind"] == "segment":
             paths = [Path(self.request["volume"]["path"]), Path(self.request["output"])]
             for path in paths:
-                path.unlink(missing_ok=True)
+                with suppress(OSError):  # Windows keeps what somebody still reads
+                    path.unlink()
             with suppress(OSError):  # the folder is the client's own and now empty; else it is left alone
                 paths[0].parent.rmdir()
 
@@ -75,6 +76,7 @@ class Worker:
         self._writing = threading.Lock()
         self._waiting: queue.SimpleQueue[Run] = queue.SimpleQueue()
         self._runs: dict[int, Run] = {}
+        self._last: Run | None = None  # the last one that was done, whose voxels may not have been taken
 
     def serve(self) -> NoReturn:
         """Say hello, then work off the requests; the reading thread ends the process."""
@@ -84,6 +86,7 @@ class Worker:
         while True:
             run = self._next()
             self._answer(run)
+            self._last = run
             del self._runs[run.number]
 
     def _next(self) -> Run:
@@ -128,7 +131,7 @@ class Worker:
         end = time.monotonic() + _GRACE_S
         while self._runs and time.monotonic() < end:
             time.sleep(0.02)
-        for run in unfinished:
+        for run in (*unfinished, *([self._last] if self._last else ())):
             run.remove_files()
         # Not sys.exit: this is not the main thread, taking torch down costs time, and nothing is to be saved.
         os._exit(0)

@@ -127,6 +127,44 @@ def test_a_worker_notices_that_its_parent_is_gone_even_while_another_process_hol
         parent.stdout.close()
 
 
+# Does not look at its run any more when the labels are written.
+UNREADING_PARENT = """
+import sys, time
+from pathlib import Path
+from end_to_end.worker_tools import make_volume
+from iuinet.client import WorkerClient
+client = WorkerClient()
+run = client.start(make_volume(), weights=Path(sys.argv[1]), device="cpu")
+folder = Path(sys.argv[2])
+while run.stage != "segmenting":
+    run.poll()
+    time.sleep(0.002)
+while not list(folder.glob("iuinet-*/*labels*")):
+    time.sleep(0.01)
+time.sleep(0.5)
+print(client.pid, flush=True)
+time.sleep(100)
+"""
+
+
+def test_voxels_that_nobody_has_taken_go_with_the_parent(exchange: Path, model: Path) -> None:
+    path = os.pathsep.join([str(TESTING), *(path for path in sys.path if path)])
+    parent = subprocess.Popen(
+        [sys.executable, "-c", UNREADING_PARENT, str(model), str(exchange)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": path},
+    )
+    try:
+        pid = int(parent.stdout.readline())
+        assert list(exchange.glob("iuinet-*/*"))
+    finally:
+        parent.kill()
+        parent.wait()
+        parent.stdout.close()
+    wait_for_end(pid, 6.0)
+
+
 OWN_CHILD = """
 import pathlib, subprocess, sys
 child = subprocess.Popen(["sleep", "100"])

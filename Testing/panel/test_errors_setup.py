@@ -39,7 +39,7 @@ def ready(missing, ct, panel):
 
 
 def test_one_dialog_names_what_how_much_and_where_to(ready, panel, finish, dialogs) -> None:
-    assert panel.ui.statusLabel.text.startswith("Setup needed") and panel.ui.setUpButton.visible
+    assert panel.ui.statusLabel.text.startswith("Set-up needed") and panel.ui.setUpButton.visible
     ready("Cancel")
     finish()
     (text,) = dialogs.shown
@@ -52,7 +52,7 @@ def test_a_set_up_that_is_declined_leaves_the_strip_as_it_was(ready, panel, fini
     ready("Cancel")
     finish()
     assert panel.controller.state is State.CANCELLED
-    assert panel.ui.statusLabel.text.startswith("Setup needed") and shown(panel) == ""
+    assert panel.ui.statusLabel.text.startswith("Set-up needed") and shown(panel) == ""
     assert missing.calls == [] and len(dialogs.shown) == 1 and buttons(panel.ui) == []
 
 

@@ -71,7 +71,7 @@ def test_from_no_torch_and_no_model_to_segment_editor(
     panel, ui = widget.panel, widget.ui
     try:
         assert ui.inputSelector.currentNode() is ct and ui.segmentButton.enabled
-        assert ui.statusLabel.text.startswith("Setup needed") and ui.setUpButton.visible
+        assert ui.statusLabel.text.startswith("Set-up needed") and ui.setUpButton.visible
         assert panel.controller.client.pid is None and dialogs.shown == [] and connections == []
         # Click 3: Segment, and its one dialog.
         texts, states = [], []

@@ -188,7 +188,7 @@ def test_a_frame_that_cannot_be_segmented_is_named(opened, movie, finish) -> Non
     opened.ui.allFramesCheckBox.click()
     opened.ui.segmentButton.click()
     finish()
-    assert "frame 2 of 3: the volume has no image data" in failed(opened, "no-image-data")
+    assert "Frame 2 of 3: the volume has no image data" in failed(opened, "no-image-data")
     assert scene_state() == before
 
 

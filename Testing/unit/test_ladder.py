@@ -220,6 +220,16 @@ def test_a_gpu_that_cannot_convolve_is_told_and_the_cpu_is_used(
     assert NAME in result.report["fallbacks"][0] and reason in result.report["fallbacks"][0]
 
 
+def test_a_gpu_that_had_no_room_for_the_model_is_tried_again(small_model, scan, expected):
+    with FakeGpu(limit=1e6) as gpu:
+        short = segment_volume(scan, small_model, accept_warnings=True).report
+        gpu.limit = 1e12
+        recovered = segment_volume(scan, small_model, accept_warnings=True)
+    assert short["device"] == "cpu" and len(short["fallbacks"]) == 1
+    assert recovered.report["device"] == NAME and recovered.report["fallbacks"] == []
+    assert np.array_equal(recovered.labels, expected)
+
+
 def test_apples_gpu_must_give_the_cpus_numbers(small_model, scan, expected):
     with FakeGpu(kind="mps"):
         assert choose_device("auto") == choose_device("mps") == torch.device("mps")
