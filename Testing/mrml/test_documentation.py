@@ -15,6 +15,8 @@ from iuinet.sample import make_sample
 from iuinet.writing import image_on_grid
 from IUINetSegmentationLib.volume_node import add_volume_node
 
+pytestmark = pytest.mark.needs_torch
+
 PAGE = Path(__file__).resolve().parents[2] / "Documentation" / "slicer.md"
 SIZE = (64, 64, 40)
 
