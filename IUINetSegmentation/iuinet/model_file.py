@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -177,13 +178,17 @@ def _check_document(document: dict[str, Any]) -> None:
 
 
 _hashes: dict[tuple[str, int, int], str] = {}
+_SETTLED_S = 3.0  # file systems count time in steps of up to two seconds: before, a change may not show
 
 
 def file_sha256(path: Path) -> str:
     """SHA-256 of a file, hexadecimal; remembered in this process while its size and time stay the same."""
     status = os.stat(path)
     key = (str(path), status.st_size, status.st_mtime_ns)
-    if key not in _hashes:
-        with open(path, "rb") as file:
-            _hashes[key] = hashlib.file_digest(file, "sha256").hexdigest()
-    return _hashes[key]
+    if key in _hashes:
+        return _hashes[key]
+    with open(path, "rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if abs(time.time() - status.st_mtime) > _SETTLED_S:
+        _hashes[key] = found
+    return found

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import struct
+import time
 import zipfile
 from pathlib import Path
 
@@ -62,6 +65,18 @@ def test_a_header_whose_length_begins_like_a_pickle_or_zip_is_read(lowest: bytes
     path.write_bytes(struct.pack("<Q", wanted) + whole[8 : 8 + length] + padding + whole[8 + length :])
     assert path.read_bytes().startswith(lowest)
     assert model_file.read_document(path)["format"] == model_file.FORMAT
+
+
+def test_a_file_that_was_changed_just_now_is_looked_at_again(tmp_path: Path) -> None:
+    """The same size and, on a coarse clock, the same time: the content decides."""
+    path = tmp_path / "model"
+    hashes = []
+    for content in (b"one", b"two"):
+        path.write_bytes(content)
+        second = int(time.time()) * 10**9
+        os.utime(path, ns=(second, second))
+        hashes.append(model_file.file_sha256(path))
+    assert hashes == [hashlib.sha256(content).hexdigest() for content in (b"one", b"two")]
 
 
 def test_a_safetensors_file_of_somebody_else_is_refused(tmp_path: Path) -> None:
