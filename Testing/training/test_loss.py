@@ -84,3 +84,12 @@ def test_class_weights_are_by_name():
     settings = LossRecipe(scales=(1.0,), dice=0.0, class_weights={"background": 0.5, "spleen": 3.0})
     expected = cross_entropy(outputs[0], labels, torch.tensor([0.5, 1.0, 3.0]))
     assert Loss(settings, ORGANS)(outputs, labels).item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_a_phase_can_take_the_class_weights_by_halves():
+    loss = Loss(LossRecipe(class_weights={"background": 0.25, "liver": 4.0}), ["liver", "spleen"])
+    assert loss.class_weights.tolist() == [0.25, 4.0, 1.0]
+    loss.set_weight_power(0.5)
+    assert loss.class_weights.tolist() == [0.5, 2.0, 1.0]
+    loss.set_weight_power(1.0)
+    assert loss.class_weights.tolist() == [0.25, 4.0, 1.0]

@@ -145,6 +145,7 @@ class Training:
         progress, per_epoch = self.progress, self.task.steps_per_epoch(phase)
         if progress.phase_step == 0 and progress.phase and not phase.keep_optimiser:
             self.engine.new_optimiser()
+        self.engine.loss.set_weight_power(phase.class_weight_power)
         self.samples = self.task.samples(progress.phase, self.device)
         while progress.epoch < phase.epochs:
             while progress.phase_step < (progress.epoch + 1) * per_epoch:

@@ -24,7 +24,12 @@ class Loss:
     ) -> None:
         self.settings = settings
         weights = [settings.class_weights.get(name, 1.0) for name in ("background", *organs)]
-        self.class_weights = torch.tensor(weights, device=device)
+        self._given_weights = torch.tensor(weights, device=device)
+        self.set_weight_power(1.0)
+
+    def set_weight_power(self, power: float) -> None:
+        """Use this power of the recipe's class weights: 1 as they stand, 0 for none."""
+        self.class_weights = self._given_weights**power
 
     def __call__(self, outputs: torch.Tensor | Sequence[torch.Tensor], labels: torch.Tensor) -> torch.Tensor:
         """The loss of every sample, (B,).

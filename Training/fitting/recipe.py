@@ -73,6 +73,7 @@ class Phase:
     ``plateau_factor`` after ``plateau_patience`` epochs without a better mean DSC on the validation cases);
     "cosine" or "linear" to zero, from ``decay_from`` of the phase's steps on.
     stop_patience: the phase ends after so many epochs without a lower validation loss; 0 for never.
+    class_weight_power: of loss.class_weights; large weights find small organs soon, but draw them too large.
     augment: whether [augmentation] is used. keep_optimiser: go on with the moments of the phase before.
     """
 
@@ -88,6 +89,7 @@ class Phase:
     plateau_patience: int = 20
     plateau_factor: float = 0.2
     stop_patience: int = 0
+    class_weight_power: float = 1.0
     augment: bool = False
     keep_optimiser: bool = False
 
@@ -100,6 +102,8 @@ class Phase:
             raise wrong(f"{here}.steps_per_epoch", 0, "Synthetic scans have no end: give a number of steps.")
         if not 0 <= self.decay_from < 1:
             raise wrong(f"{here}.decay_from", self.decay_from, "Give a share of the steps, 0 to below 1.")
+        if not 0 <= self.class_weight_power <= 2:
+            raise wrong(f"{here}.class_weight_power", self.class_weight_power, "Give a number from 0 to 2.")
 
     @property
     def needs_validation(self) -> bool:

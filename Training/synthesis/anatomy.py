@@ -23,7 +23,7 @@ from .completion import add_spine, complete
 from .sources import SPACING_MM, read_tissues
 from .tissues import NAMES, NUMBER, ORGANS
 
-FORMAT = 4
+FORMAT = 5
 MARGIN_MM = 60.0
 FAR_MM = 60.0
 ORGANS_TO_RIBS_MM = 12.0  # a label map of organs alone: ribs and wall lie this far outside their hull
@@ -71,7 +71,7 @@ def prepare(name: str, tissue: np.ndarray) -> Anatomy:
     drawn = len(tissue)
     tissue = extend_chest(tissue)
     organs_only = add_spine(tissue)
-    hull = hull_distance(tissue, drawn) - (ORGANS_TO_RIBS_MM if organs_only else 0)
+    hull = hull_distance(tissue, drawn, organs_only) - (ORGANS_TO_RIBS_MM if organs_only else 0)
     tissue = complete(tissue, hull)
     bone = tissue == NUMBER["bone"]
     to_bone = np.full(bone.shape, FAR_MM)
@@ -111,11 +111,12 @@ def _cached(name: str, cache: Path) -> Path:
     return cache / f"{name}-v{FORMAT}.safetensors"
 
 
-def hull_distance(tissue: np.ndarray, drawn: int) -> np.ndarray:
+def hull_distance(tissue: np.ndarray, drawn: int, organs_only: bool = False) -> np.ndarray:
     """Distance in mm to the convex hull of what is labelled, slice by slice, negative inside.
 
     The hull is kept as its support function at 72 angles, smoothed along the body, so that slices with few
     labels take their shape from their neighbours; slices from number ``drawn`` on take the last one's.
+    organs_only: the torso is no narrower than 0.9 of what it is where the organs need most room.
     """
     labelled = tissue != NUMBER["fat"]
     angles = np.linspace(0, 2 * np.pi, 72, endpoint=False)
@@ -129,6 +130,10 @@ def hull_distance(tissue: np.ndarray, drawn: int) -> np.ndarray:
     known = np.flatnonzero(~np.isnan(support[:, 0]))
     support = np.stack([np.interp(np.arange(len(tissue)), known, column[known]) for column in support.T], 1)
     support = ndimage.gaussian_filter1d(ndimage.maximum_filter1d(support, 9, axis=0), 6, axis=0)
+    if organs_only:
+        middle = (support[:, :36] - support[:, 36:]).mean(0) / 2
+        middle = np.concatenate([middle, -middle])
+        support = np.maximum(support, middle + 0.9 * (support.max(0) - middle))
     rows, columns = np.mgrid[:height, :width].astype(np.float32)
     distance = np.full(tissue.shape, -np.inf, np.float32)
     for angle in range(72):

@@ -100,13 +100,15 @@ def paint_bowel(canvas: Canvas) -> None:
     if oral:
         density = chance.uniform(110, 550)
         filled = lumen & (segment > chance.uniform(-1.2, 0.5))
-        canvas.paint(filled, density * (1 + 0.15 * canvas.noise(12)))
+        canvas.paint(filled, density * (1 + chance.uniform(0.05, 0.4) * canvas.noise(chance.uniform(7, 14))))
     gas = lumen & (segment < chance.uniform(-2.0, -0.9))
     canvas.paint(gas, -900)
     colon = canvas.mask("colon")
     lumen = colon & (canvas.inside > chance.uniform(2, 4))
-    stool = chance.uniform(-60, 60) + chance.uniform(20, 140) * canvas.noise(6)
-    canvas.paint(lumen, stool)
+    stool = chance.uniform(-60, 60)
+    if chance.happens(0.5 if oral else 0.08):  # contrast from a day before, mixed with stool and gas
+        stool = chance.uniform(60, 350)
+    canvas.paint(lumen, stool + chance.uniform(20, 160) * canvas.noise(chance.uniform(5, 9)))
     segment = canvas.noise(60)
     if chance.happens(0.35 if oral else 0.12):
         canvas.paint(lumen & (segment < chance.uniform(-0.6, 1)), chance.uniform(120, 600))

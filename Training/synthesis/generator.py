@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import torch
 
+from iuinet.preprocessing import LOWEST_HU
+
 from . import contents, surroundings
 from .anatomy import Anatomy
 from .chance import Chance
@@ -60,8 +62,10 @@ def generate(
     means = draw_means(phase, chance)
     canvas = Canvas(tissue, distance, means[tissue], means, view.extent_mm, chance)
     _paint(canvas, drawn_wall=anatomy.name == "spl")
-    image = scan(canvas.hu, view.extent_mm, chance)
-    return Sample(image[None, None], organ_labels(tissue), view, phase)
+    image = scan(canvas.hu, view.extent_mm, chance, circle=not view.box)
+    labels = organ_labels(tissue)
+    labels[image <= LOWEST_HU] = 0  # beyond the reconstruction circle nothing is to be seen
+    return Sample(image[None, None], labels, view, phase)
 
 
 def draw_means(phase: str, chance: Chance) -> torch.Tensor:
@@ -105,5 +109,6 @@ def _paint(canvas: Canvas, drawn_wall: bool) -> None:
     surroundings.paint_chest(canvas)
     surroundings.paint_bone(canvas)
     body = surroundings.paint_body_wall(canvas, drawn_wall)
+    surroundings.paint_loops(canvas, body)
     surroundings.paint_fat_space(canvas, body)
     surroundings.paint_outside(canvas, body)

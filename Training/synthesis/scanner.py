@@ -9,8 +9,11 @@ from iuinet.preprocessing import LOWEST_HU, resize_weights
 from .chance import Chance
 
 
-def scan(hu: torch.Tensor, extent_mm: tuple[float, ...], chance: Chance) -> torch.Tensor:
-    """HU of the tissues (S, S, S) -> HU as the network's resized input shows them."""
+def scan(hu: torch.Tensor, extent_mm: tuple[float, ...], chance: Chance, circle: bool) -> torch.Tensor:
+    """HU of the tissues (S, S, S) -> HU as the network's resized input shows them.
+
+    circle: the field of view is a scanner's own, which in half of all scans is round.
+    """
     size = hu.shape[0]
     hu = hu.clamp(LOWEST_HU, 1500)
     thickness = (1.0, 1.25, 2.0, 2.5, 3.0, 5.0, 7.5)[chance.choose((0.1, 0.1, 0.1, 0.15, 0.15, 0.32, 0.08))]
@@ -25,7 +28,7 @@ def scan(hu: torch.Tensor, extent_mm: tuple[float, ...], chance: Chance) -> torc
     else:
         hu = _blur(hu, 0.1, 0)
     hu = hu + noise
-    if chance.happens(0.5):
+    if chance.happens(0.5) and circle:
         hu = _circle(hu, chance)
     return hu
 

@@ -50,6 +50,25 @@ def paint_fat_space(canvas: Canvas, body: torch.Tensor) -> None:
         canvas.paint(ascites, chance.uniform(0, 22))
 
 
+def paint_loops(canvas: Canvas, body: torch.Tensor) -> None:
+    """Bowel that nobody drew: winding tubes through the unlabelled space, with wall and contents."""
+    chance = canvas.chance
+    if not chance.happens(0.55):
+        return
+    free = (canvas.tissue == FAT) & body & (canvas.hull < -8) & (canvas.inside > 2)
+    wavelength = chance.uniform(45, 80)
+    # Two smooth fields are zero together along curves, and grow away from them by about 1.2 per wavelength.
+    away = torch.hypot(canvas.noise(wavelength), canvas.noise(wavelength)) * wavelength / 1.2
+    radius = chance.uniform(8, 20)
+    canvas.paint(free & (away < radius), canvas.means[NUMBER["small bowel"]] + 5 * canvas.noise(8))
+    lumen = free & (away < radius - chance.uniform(1.5, 4))
+    kind = chance.choose((0.35, 0.35, 0.3))
+    level = chance.uniform(*((0, 40), (90, 500), (-60, 250))[kind])
+    mottled = chance.uniform(*((3, 15), (5, 60), (30, 160))[kind])
+    canvas.paint(lumen, level + mottled * canvas.noise(chance.uniform(6, 12)))
+    canvas.paint(lumen & (canvas.noise(50) > chance.uniform(0.6, 2)), chance.uniform(-980, -850))
+
+
 def paint_liver_and_spleen(canvas: Canvas) -> None:
     """Fatty liver, vessels in the liver, lesions in both, the spleen's arterial stripes."""
     chance = canvas.chance

@@ -12,6 +12,9 @@ from torch.nn.functional import interpolate
 from .anatomy import Anatomy
 from .chance import Chance
 
+# Whose box a second pass looks at (``iuinet.refine``); the other organs lie between them.
+LARGE = ("liver", "spleen", "stomach", "right kidney", "left kidney")
+
 LATTICE = 24  # nodes per axis on which the deformation is computed
 
 # Wavelength as nodes over the field of view, and deviation in mm.
@@ -36,10 +39,14 @@ Arrangement = dict[str, tuple[float, tuple[float, float, float]]]
 
 @dataclass(frozen=True)
 class View:
-    """A field of view: lowest and highest position (k, j, i) in mm of the anatomy's grid."""
+    """A field of view: lowest and highest position (k, j, i) in mm of the anatomy's grid.
+
+    box: it was cut out of a scan around the organs, and is no scanner's own.
+    """
 
     low: tuple[float, float, float]
     high: tuple[float, float, float]
+    box: bool = False
 
     @property
     def extent_mm(self) -> tuple[float, ...]:
@@ -48,14 +55,17 @@ class View:
 
 
 def draw_view(anatomy: Anatomy, chance: Chance) -> View:
-    """A field of view as abdominal CT has them: dome to liver's end, kidneys or pelvis, sometimes a slab."""
+    """A field of view as abdominal CT has them: from the chest, the dome or below it to the liver's end, the
+    kidneys or the pelvis; sometimes a slab; in three of ten scans the organs' box."""
+    if chance.happens(0.3):
+        return _organ_box(anatomy, chance)
     boxes, length = anatomy.boxes, anatomy.extent_mm[0]
     dome, liver_end = boxes["liver"][1][0], boxes["liver"][0][0]
     kidneys = [boxes[name] for name in ("right kidney", "left kidney") if name in boxes]
     kidneys_end = min((low[0] for low, _ in kidneys), default=0)
-    top = dome + chance.uniform(0, 75)
-    if chance.happens(0.3):
-        top = dome - chance.uniform(0, 70)
+    above = chance.choose((0.60, 0.28, 0.12))
+    low, high = ((0, 75), (-70, 0), (75, 260))[above]
+    top = dome + chance.uniform(low, high)
     kind = chance.choose((0.34, 0.25, 0.23, 0.18))
     if kind == 0:
         bottom = liver_end + chance.uniform(-30, 20)
@@ -73,6 +83,15 @@ def draw_view(anatomy: Anatomy, chance: Chance) -> View:
         bottom, top = max(0.0, top - 60), top
     centre, half = _in_plane(anatomy, chance)
     return View((bottom, centre[0] - half, centre[1] - half), (top, centre[0] + half, centre[1] + half))
+
+
+def _organ_box(anatomy: Anatomy, chance: Chance) -> View:
+    """The box of the large organs with a margin of its own on every side: what a second pass looks at."""
+    boxes = torch.tensor([anatomy.boxes[name] for name in LARGE if name in anatomy.boxes])
+    low = [float(edge) - chance.uniform(-8, 45) for edge in boxes[:, 0].min(0).values]
+    high = [float(edge) + chance.uniform(-8, 45) for edge in boxes[:, 1].max(0).values]
+    low[0], high[0] = max(low[0], -6.0), min(high[0], anatomy.extent_mm[0] + 6.0)
+    return View(tuple(low), tuple(high), box=True)
 
 
 def _in_plane(anatomy: Anatomy, chance: Chance) -> tuple[tuple[float, float], float]:
