@@ -50,7 +50,8 @@ class IUINetSegmentationParameterNode:
     """What the scene remembers of the panel.
 
     volume: the CT. segmentation: for the result, None for a new one. replace: the organs that are in it.
-    islands: keep only the largest piece of each organ. region: box to segment in, None for all.
+    islands: keep only the largest piece of each organ. fast: one pass of the network. region: box to segment
+    in, None for all.
     allFrames: of a volume that belongs to a sequence.
     """
 
@@ -59,6 +60,7 @@ class IUINetSegmentationParameterNode:
     region: slicer.vtkMRMLMarkupsROINode
     replace: bool = False
     islands: bool = True
+    fast: bool = False
     allFrames: bool = False
 
 
@@ -155,6 +157,7 @@ class IUINetSegmentationLogic(ScriptedLoadableModuleLogic):
         device="auto",
         organs=None,
         acceptWarnings=False,
+        fast=False,
         progressCallback=None,
         cancelledCallback=None,
     ):
@@ -166,6 +169,7 @@ class IUINetSegmentationLogic(ScriptedLoadableModuleLogic):
         weights: id of an installed model or a model file; None takes the default model.
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
         organs: names of the organs wanted; None for all that the model knows.
+        fast: one pass of the network, also with a model that was trained for a second, closer one.
         acceptWarnings: go on where a person should decide, such as values that do not look like CT.
         progressCallback(stage, fraction): called in this thread, fraction runs from 0 to 1 in each stage.
         cancelledCallback(): called in this thread many times a second; true stops the work.
@@ -182,6 +186,7 @@ class IUINetSegmentationLogic(ScriptedLoadableModuleLogic):
             device=device,
             organs=organs,
             accept_warnings=acceptWarnings,
+            fast=fast,
             progress=progressCallback,
             cancelled=cancelledCallback,
         )

@@ -66,6 +66,20 @@ def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def two_pass_model(tmp_path_factory: pytest.TempPathFactory, small_model: Path) -> Path:
+    """The same model under another name, made for a second, closer look."""
+    from iuinet.model import load_model, save_model
+
+    net, document = load_model(small_model)
+    document["id"] = "two-passes"
+    organs = ["spleen", "left kidney", "portal and splenic veins"]
+    document["preprocessing"]["second_pass"] = {"organs": organs, "margin_mm": 4.0}
+    path = tmp_path_factory.mktemp("two-pass-model") / "two-passes.safetensors"
+    save_model(path, net, document)
+    return path
+
+
 # A missing torch and missing data -----------------------------------------------------------------------
 
 

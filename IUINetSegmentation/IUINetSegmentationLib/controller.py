@@ -251,6 +251,7 @@ class Controller:
             device=settings.device,
             organs=settings.organs,
             islands=settings.islands,
+            fast=settings.fast,
             accept_warnings=settings.accept_warnings,
         )
         try:

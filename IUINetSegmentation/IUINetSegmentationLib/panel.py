@@ -132,6 +132,7 @@ class Panel:
             device=self.models.device,
             organs=self.models.organs,
             islands=self.ui.islandsCheckBox.checked,
+            fast=self.ui.fastCheckBox.checked,
             accept_warnings=self.input.accepted,
             replace=self.ui.replaceCheckBox.checked,
             region=self.ui.regionSelector.currentNode(),
@@ -274,7 +275,8 @@ class Panel:
     def _show_status(self) -> None:
         entry, volume = self.models.entry, self.input.volume
         voxels = volume.array.size if volume is not None else 0
-        self.status.show(self.models.device, entry.sha256 if entry else "", voxels)
+        passes = 1 if self.ui.fastCheckBox.checked else self.models.passes
+        self.status.show(self.models.device, entry.sha256 if entry else "", voxels, passes)
 
     def _why_not(self) -> str:
         """Why Segment cannot be clicked now, "" if it can."""

@@ -11,6 +11,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from iuinet.errors import IUINetError
+from iuinet.model_file import read_document
 from iuinet.weights import Entry, list_models, models_folder, resolve
 from iuinet.weights_folder import import_file, remove
 
@@ -50,6 +51,16 @@ class ModelSection:
         items = [self._ui.organsList.item(row) for row in range(self._ui.organsList.count)]
         chosen = tuple(item.text() for item in items if item.checkState() == qt.Qt.Checked)
         return None if len(chosen) == len(items) else chosen
+
+    @property
+    def passes(self) -> int:
+        """How often the chosen model's network runs; 1 where that is not known."""
+        if self.entry is None or self.entry.path is None:
+            return 1
+        try:
+            return 2 if read_document(self.entry.path)["preprocessing"].get("second_pass") else 1
+        except IUINetError:
+            return 1  # the model's card says what is wrong with it
 
     def choose(self, model: str, device: str) -> None:
         """Restore a choice that a scene remembers, as far as it is still possible."""

@@ -56,8 +56,11 @@ class StatusStrip:
             self._probe.drop()
             self._probe = None
 
-    def show(self, device: str, weights: str, voxels: int) -> None:
-        """Say how things stand. weights: SHA-256 of the chosen model; voxels: of the chosen volume, or 0."""
+    def show(self, device: str, weights: str, voxels: int, passes: int) -> None:
+        """Say how things stand.
+
+        weights: SHA-256 of the chosen model. voxels: of the chosen volume, or 0. passes: of the network.
+        """
         self._button.visible = self.plan is not None and self.plan.needed
         if self._button.visible:
             self._label.text = set_up_text(self.plan)
@@ -66,9 +69,9 @@ class StatusStrip:
         elif not self.devices:
             self._label.text = _("Looking at this computer…")
         else:
-            self._label.text = self._ready(device, weights, voxels)
+            self._label.text = self._ready(device, weights, voxels, passes)
 
-    def _ready(self, device: str, weights: str, voxels: int) -> str:
+    def _ready(self, device: str, weights: str, voxels: int, passes: int) -> str:
         gpu = chosen_gpu(self.devices, device)
         if gpu is not None:
             text = _("Ready – {name}, {free:.1f} GB free").format(name=gpu["name"], free=gpu["free"] / 1e9)
@@ -79,7 +82,9 @@ class StatusStrip:
             text = _("Ready – CPU") if device == "cpu" else _("Ready – no GPU, the CPU will be used")
         name = gpu["name"] if gpu is not None else "cpu"
         calibrated = self.devices.get("network_seconds", {}).get(gpu["device"] if gpu else "cpu", {})
-        seconds = timing.expected_seconds(name, weights, voxels, calibrated.get(weights)) if voxels else None
+        if not voxels:
+            return text
+        seconds = timing.expected_seconds(name, weights, voxels, calibrated.get(weights), passes)
         return f"{text}, {timing.in_words(seconds)}" if seconds is not None else text
 
 

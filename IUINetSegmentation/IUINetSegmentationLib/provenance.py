@@ -26,6 +26,7 @@ def write_provenance(node: slicer.vtkMRMLNode, report: Mapping[str, Any]) -> Non
         "WeightsVersion": weights["version"],
         "WeightsSha256": weights["sha256"],
         "Device": report["device"],
+        "Passes": report["passes"],
         "Date": datetime.now(UTC).isoformat(timespec="seconds"),
         # A warning that is in the report of a finished run was accepted: without that there is no run.
         "AcceptedWarnings": ", ".join(accepted),

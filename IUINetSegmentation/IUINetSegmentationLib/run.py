@@ -23,6 +23,7 @@ def segment_volume_node(
     device: str = "auto",
     organs: Sequence[str] | None = None,
     accept_warnings: bool = False,
+    fast: bool = False,
     progress: Callable[[str, float], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> tuple[slicer.vtkMRMLSegmentationNode, dict[str, Any]]:
@@ -32,6 +33,7 @@ def segment_volume_node(
         device=device,
         organs=None if organs is None else tuple(organs),
         accept_warnings=accept_warnings,
+        fast=fast,
     )
 
     steps: list[Progress] = []

@@ -32,7 +32,8 @@ class Settings:
     """What the user chose.
 
     weights: id of a model or a file, None for the default. device: "auto", "cpu", "cuda", "cuda:N", "mps".
-    organs: names, None for all. islands: keep each organ's largest piece only.
+    organs: names, None for all. islands: keep each organ's largest piece only. fast: one pass of the
+    network, also with a model that was trained for a second, closer one.
     accept_warnings: go on where a person should decide. replace: take the place of this module's own
     segments in a segmentation that is not empty; without it such an output is refused.
     region: a vtkMRMLMarkupsROINode to segment inside of, None for the whole volume. all_frames: of a volume
@@ -43,6 +44,7 @@ class Settings:
     device: str = "auto"
     organs: tuple[str, ...] | None = None
     islands: bool = True
+    fast: bool = False
     accept_warnings: bool = False
     replace: bool = False
     region: Any = None

@@ -1,7 +1,7 @@
 """How long a run will take on this computer: from runs of the past, before the first one from a calibration.
 
-A run costs the network's time, which depends on model and device alone, and the time for the voxels, which
-grows with their number. Both are remembered in the user's folder; no name, path or image is.
+A run costs the network's time, which depends on model, device and passes alone, and the time for the voxels,
+which grows with their number. Both are remembered in the user's folder; no name, path or image is.
 """
 
 from __future__ import annotations
@@ -25,11 +25,13 @@ def _file() -> Path:
     return user_folder() / "timing.json"
 
 
-def expected_seconds(device: str, weights: str, voxels: int, network_seconds: float | None) -> float | None:
+def expected_seconds(
+    device: str, weights: str, voxels: int, network_seconds: float | None, passes: int = 1
+) -> float | None:
     """Seconds that a run will probably take; None where nothing is known.
 
     device: as reports name it. weights: SHA-256 of the model. network_seconds: what the probe measured of
-    this model on this device (``iuinet.self_check``), None if it could not.
+    this model on this device (``iuinet.self_check``), None if it could not. passes: of the network.
     """
     runs = _read().get(_key(device, weights), [])
     if runs:
@@ -39,7 +41,7 @@ def expected_seconds(device: str, weights: str, voxels: int, network_seconds: fl
         network, rate = network_seconds, FIRST_RATE
     else:
         return None
-    return network + rate * voxels / 1e6
+    return passes * network + rate * voxels / 1e6
 
 
 def remember(report: Mapping[str, Any], total_seconds: float) -> None:
@@ -54,7 +56,7 @@ def remember(report: Mapping[str, Any], total_seconds: float) -> None:
     rest = max(0.0, total_seconds - network)
     document = _read()
     key = _key(report["device"], report["weights"]["sha256"])
-    runs = [*document.get(key, []), {"network": network, "rate": rest / voxels * 1e6}]
+    runs = [*document.get(key, []), {"network": network / report["passes"], "rate": rest / voxels * 1e6}]
     document[key] = runs[-KEPT_RUNS:]
     with suppress(Exception):
         _file().parent.mkdir(parents=True, exist_ok=True)

@@ -88,6 +88,7 @@ class WorkerClient:
         organs: Sequence[str] | None = None,
         islands: bool = True,
         accept_warnings: bool = False,
+        fast: bool = False,
     ) -> Run:
         """Start a segmentation; see ``segment`` for the arguments. The run's result is (labels, report).
 
@@ -103,6 +104,7 @@ class WorkerClient:
             "organs": None if organs is None else list(organs),
             "islands": islands,
             "accept_warnings": accept_warnings,
+            "fast": fast,
         }
         return self._start("segment", volume, options)
 
@@ -134,20 +136,20 @@ class WorkerClient:
         accept_warnings: bool = False,
         progress: Progress | None = None,
         cancelled: Callable[[], bool] | None = None,
+        fast: bool = False,
     ) -> tuple[np.ndarray, Message]:
         """Segment a volume and wait for it.
 
         weights: id or file of a model, None for the default. device: "auto", "cpu", "cuda", "cuda:N", "mps".
         organs: names of those wanted, None for all. islands: keep each organ's largest piece only.
-        accept_warnings: go on where a person should decide. progress(stage, fraction), cancelled(): called
-        in this thread, at least every 40 ms.
+        fast: one pass of the network only. accept_warnings: go on where a person should decide.
+        progress(stage, fraction), cancelled(): called in this thread, at least every 40 ms.
         Gives labels (uint8, the volume's shape) and the report.
         Errors: those of ``segmentation.segment_volume``; Cancelled; WorkerStopped if the worker died;
         OutputError if the temporary folder cannot take the voxels.
         """
-        return wait(
-            self.start(volume, weights, device, organs, islands, accept_warnings), progress, cancelled
-        )
+        run = self.start(volume, weights, device, organs, islands, accept_warnings, fast)
+        return wait(run, progress, cancelled)
 
     def probe(self) -> Message:
         """Ask the worker for its devices and wait. Errors: those of ``probe.probe``, WorkerStopped."""

@@ -12,13 +12,14 @@ import torch
 
 from .devices import device_name
 from .errors import Cancelled
-from .geometry import canonical_axes, from_canonical, to_canonical
+from .geometry import canonical_axes, canonical_grid, from_canonical, to_canonical
 from .islands import keep_largest_components
 from .labels import Organ, organs_of_model
 from .ladder import DeviceLadder, out_of_memory
 from .model_file import Weights
 from .network import IUINet
 from .preprocessing import prepare
+from .refine import Box, SecondPass, fuse
 from .upsampling import upsample_labels
 from .volume import Volume
 
@@ -31,9 +32,10 @@ class Prediction:
 
     labels: uint8 (k, j, i) on the volume's own grid, holding the organs' label ids.
     organs: the organs that were asked for.
-    margins: per organ, the mean lead of its softmax over the runner-up, on the network's grid.
+    margins: per organ, the mean lead of its softmax over the runner-up, on the last pass's grid.
     components: per organ, connected pieces before only the largest was kept.
     seconds: per stage. device: where the network ran in the end. fallbacks: what had to be changed for it.
+    passes: how often the network ran, see ``refine``.
     """
 
     labels: np.ndarray
@@ -43,6 +45,26 @@ class Prediction:
     seconds: dict[str, float]
     device: str
     fallbacks: list[str] = field(default_factory=list)
+    passes: int = 1
+
+
+@dataclass(frozen=True)
+class Logits:
+    """What the network gave: over the whole volume, and of a second pass over a box of it."""
+
+    whole: torch.Tensor
+    box: Box | None = None
+    inside: torch.Tensor | None = None
+
+    def labels(self, shape: tuple[int, int, int], stages: Stages) -> np.ndarray:
+        """Channel numbers uint8 (k, j, i) on the canonical volume's own grid."""
+        if self.box is None:
+            return np.asarray(upsample_labels(self.whole, shape, stages.advance, stages.cancelled))
+        first, second = (lambda x: stages.advance(x / 2)), (lambda x: stages.advance(0.5 + x / 2))
+        labels = np.array(upsample_labels(self.whole, shape, first, stages.cancelled))
+        size = tuple(edges.stop - edges.start for edges in self.box)
+        labels[self.box] = upsample_labels(self.inside, size, second, stages.cancelled)
+        return labels
 
 
 class Stages:
@@ -57,19 +79,21 @@ class Stages:
         cancelled: Callable[[], bool] | None,
         notice: Callable[[str], None] | None = None,
     ) -> None:
-        self.notice = notice or (lambda text: None)
+        self._notice, self._said = notice, set()
         self.progress = progress or (lambda stage, fraction: None)
         self.cancelled = cancelled or (lambda: False)
         self.seconds: dict[str, float] = {}
         self.name = ""
+        self.span = (0.0, 1.0)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Time one stage and report its start and end."""
-        self.name, start = name, time.perf_counter()
+        self.name, self.span, start = name, (0.0, 1.0), time.perf_counter()
         self.advance(0.0)
         yield
         self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+        self.span = (0.0, 1.0)
         self.advance(1.0)
 
     @contextmanager
@@ -81,15 +105,22 @@ class Stages:
         self.seconds[name] = self.seconds.get(name, 0.0) + seconds
         self.seconds[self.name] = self.seconds.get(self.name, 0.0) - seconds
 
+    def notice(self, text: str) -> None:
+        """Say a sentence, once: both passes may meet the same trouble."""
+        if self._notice and text not in self._said:
+            self._said.add(text)
+            self._notice(text)
+
     def check(self) -> None:
         """Raise Cancelled if the user asked to stop."""
         if self.cancelled():
             raise Cancelled("the segmentation was cancelled", hint="Nothing was changed.")
 
     def advance(self, fraction: float) -> None:
-        """Report progress within the stage, unless the user asked to stop."""
+        """Report progress within the stage, or the span of it, unless the user asked to stop."""
         self.check()
-        self.progress(self.name, fraction)
+        low, high = self.span
+        self.progress(self.name, low + (high - low) * fraction)
 
 
 class Segmenter:
@@ -107,6 +138,7 @@ class Segmenter:
         self.net, self.document = self.ladder.net, self.ladder.document
         self.device = self.used = self.ladder.device
         self.organs = organs_of_model(self.document)
+        self.second_pass = SecondPass.of_model(self.document)
 
     def __call__(
         self,
@@ -116,10 +148,12 @@ class Segmenter:
         progress: Progress | None = None,
         cancelled: Callable[[], bool] | None = None,
         notice: Callable[[str], None] | None = None,
+        fast: bool = False,
     ) -> Prediction:
         """Segment one volume. organs: those wanted (all by default); islands: keep each organ's largest
-        piece only; notice: told at once of what had to be changed. Raises Cancelled, DeviceError if memory
-        does not suffice, or IUINetError "not-finite" if the network gave no numbers."""
+        piece only; notice: told at once of what had to be changed; fast: one pass, also where the model was
+        trained for two. Raises Cancelled, DeviceError if memory does not suffice, or IUINetError
+        "not-finite" if the network gave no numbers."""
         stages = Stages(progress, cancelled, notice)
         wanted = self.organs if organs is None else organs
         axes = canonical_axes(volume.grid.direction)
@@ -129,12 +163,14 @@ class Segmenter:
                 with stages.stage("preparing"):
                     x = self.prepare(array, stages.check)
                 with stages.stage("segmenting"):
-                    logits, fallbacks = self.run(x, stages)
+                    spacing = canonical_grid(volume.grid).spacing[::-1]
+                    logits, fallbacks = self.look(x, array, spacing, stages, fast)
                 with stages.stage("finishing"):
-                    margins = softmax_margins(logits, self.organs)
+                    last = logits.whole if logits.box is None else logits.inside
+                    margins = softmax_margins(last, self.organs)
                     with stages.part("upsampling"):
-                        channels = upsample_labels(logits, array.shape, stages.advance, stages.cancelled)
-                    channels, components = self.clean(np.asarray(channels), islands)
+                        channels = logits.labels(array.shape, stages)
+                    channels, components = self.clean(channels, islands)
                     labels = from_canonical(self.to_label_ids(channels, wanted), axes)
         except MemoryError as error:
             raise out_of_memory() from error
@@ -147,15 +183,43 @@ class Segmenter:
             seconds=stages.seconds,
             device=device_name(self.used or self.device),
             fallbacks=fallbacks,
+            passes=1 if logits.box is None else 2,
         )
+
+    def look(
+        self,
+        x: torch.Tensor,
+        array: np.ndarray,
+        spacing: tuple[float, float, float],
+        stages: Stages,
+        fast: bool,
+    ) -> tuple[Logits, list[str]]:
+        """Run the network on the whole volume, and again on the organs' box where the model is made for it.
+
+        x: network input. array: canonical HU (k, j, i); spacing: mm along k, j, i.
+        """
+        if fast or self.second_pass is None:
+            whole, fallbacks = self.run(x, stages)
+            return Logits(whole), fallbacks
+        stages.span = (0.0, 0.5)
+        whole, fallbacks = self.run(x, stages)
+        box = self.second_pass.box(whole, array.shape, spacing)
+        if box is None:
+            return Logits(whole), fallbacks
+        stages.span = (0.5, 1.0)
+        part, more = self.run(self.prepare(array[box], stages.check), stages, box)
+        return Logits(whole, box, fuse(whole, part, box, array.shape)), list(dict.fromkeys(fallbacks + more))
 
     def prepare(self, array: np.ndarray, check: Callable[[], None]) -> torch.Tensor:
         """Canonical HU array (k, j, i) -> network input (1, 1, size, size, size)."""
         settings = self.document["preprocessing"]
         return prepare(array, settings["size"], tuple(settings["window"]), check)
 
-    def run(self, x: torch.Tensor, stages: Stages) -> tuple[torch.Tensor, list[str]]:
-        """Finest logits (classes, H, W, D), float32 on the CPU, and what had to be changed on the way."""
+    def run(self, x: torch.Tensor, stages: Stages, box: Box | None = None) -> tuple[torch.Tensor, list[str]]:
+        """Finest logits (classes, H, W, D), float32 on the CPU, and what had to be changed on the way.
+
+        box: the part of the volume that x shows, None for the whole.
+        """
 
         def forward(net: IUINet, device: torch.device) -> torch.Tensor:
             return self.forward(net, x.to(device), stages)

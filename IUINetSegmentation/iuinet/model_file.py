@@ -165,7 +165,16 @@ def _check_document(document: dict[str, Any]) -> None:
     for key in ("network", "preprocessing"):
         if not isinstance(document[key], dict):
             raise ValueError(f"{key} is no object")
-    organs = document["organs"]
+    _check_organs(document["organs"])
+    second = document["preprocessing"].get("second_pass")
+    if second is not None:
+        names = {organ["name"] for organ in document["organs"]}
+        if not second["organs"] or not set(second["organs"]) <= names or not 0 <= second["margin_mm"] <= 1000:
+            raise ValueError(f"its second pass {second} names no organs of it, or no margin in mm")
+
+
+def _check_organs(organs: Any) -> None:
+    """Raise ValueError, TypeError or KeyError for anything but a list of organs with names and labels."""
     if not isinstance(organs, list) or not organs:
         raise ValueError("organs is no list of organs")
     names, labels = [organ["name"] for organ in organs], [organ["label"] for organ in organs]

@@ -26,7 +26,7 @@ from . import errors
 from .errors import InputRefused, IUINetError
 from .volume import Grid, Volume
 
-VERSION = 1
+VERSION = 2
 PREFIX = "@iuinet "
 
 Message = dict[str, Any]
@@ -44,6 +44,7 @@ REQUESTS: Mapping[str, Mapping[str, tuple[type, ...]]] = {
         "device": _TEXT,
         "organs": (list, type(None)),
         "islands": (bool,),
+        "fast": (bool,),  # one pass of the network
         "accept_warnings": (bool,),
     },
     "probe": {"run": (int,)},

@@ -132,6 +132,7 @@ def build_report(
         "checks": [asdict(finding) for finding in findings],
         "weights": weights.summary(),
         "device": prediction.device,
+        "passes": prediction.passes,
         "seconds": {stage: round(float(time), 3) for stage, time in prediction.seconds.items()},
         "fallbacks": list(prediction.fallbacks),
         "organs": [_organ(organ, found, prediction, grid) for organ in prediction.organs],

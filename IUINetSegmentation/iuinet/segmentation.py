@@ -64,11 +64,13 @@ def segment_volume(
     progress: Progress | None = None,
     cancelled: Callable[[], bool] | None = None,
     notice: Callable[[str], None] | None = None,
+    fast: bool = False,
 ) -> SegmentationResult:
     """Segment a volume.
 
     weights: model id or file, None for the default model. device: see ``devices.choose_device``.
     organs: names of the organs wanted, None for all. islands: keep each organ's largest piece only.
+    fast: one pass of the network, also with a model that was trained for a second, closer one.
     accept_warnings: go on where a person should decide, such as values that do not look like CT.
     progress(stage, fraction), cancelled(): called between steps, at most about a second apart.
     notice(sentence): called when a device failed and the work goes on in another way; the report's
@@ -80,7 +82,7 @@ def segment_volume(
     found = resolve(weights)
     segmenter = loaded_segmenter(found, device)
     wanted = segmenter.organs if organs is None else select(segmenter.organs, organs)
-    prediction: Prediction = segmenter(volume, wanted, islands, progress, cancelled, notice)
+    prediction: Prediction = segmenter(volume, wanted, islands, progress, cancelled, notice, fast)
     report = build_report(volume, prediction, findings, found)
     return SegmentationResult(prediction.labels, wanted, report, findings)
 

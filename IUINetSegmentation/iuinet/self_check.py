@@ -32,7 +32,7 @@ def agrees_with_cpu(device: torch.device) -> bool:
 
 
 def calibrate(found: dict[str, Any], check: Callable[[], None]) -> dict[str, dict[str, float]]:
-    """Seconds of one pass: by device, then by the SHA-256 of each model that is here.
+    """Seconds of one pass of the network: by device, then by the SHA-256 of each model that is here.
 
     found: what ``probe.probe`` gave. check: called between the passes; it may raise to stop. A model that
     cannot be measured, for want of memory or otherwise, is left out.

@@ -166,6 +166,7 @@ class Worker:
             device=request["device"],
             organs=request["organs"],
             islands=request["islands"],
+            fast=request["fast"],
             accept_warnings=request["accept_warnings"],
             progress=self._progress(run.number),
             cancelled=run.cancelled.is_set,

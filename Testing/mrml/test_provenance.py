@@ -13,9 +13,11 @@ def test_a_device_that_failed_is_noted_on_the_result(module):
         "weights": {"id": "toy", "version": "1", "sha256": "a" * 64},
         "checks": [],
         "device": "cpu",
+        "passes": 2,
         "fallbacks": told,
     }
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode")
     write_provenance(node, report)
     assert node.GetAttribute("IUINet.Device") == "cpu"
+    assert node.GetAttribute("IUINet.Passes") == "2"
     assert node.GetAttribute("IUINet.Fallbacks") == " ".join(told)

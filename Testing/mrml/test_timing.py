@@ -16,8 +16,9 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def report(network: float, device: str = "cpu") -> dict:
+def report(network: float, device: str = "cpu", passes: int = 1) -> dict:
     return {
+        "passes": passes,
         "input": CT,
         "device": device,
         "weights": {"sha256": "a" * 64},
@@ -38,6 +39,15 @@ def test_before_the_first_run_the_probe_counts_and_after_it_the_runs(module):
     # Another model and another device are other matters.
     assert timing.expected_seconds("cpu", "b" * 64, VOXELS, None) is None
     assert timing.expected_seconds("NVIDIA", "a" * 64, VOXELS, 0.5) < 3.0
+
+
+def test_two_passes_take_twice_one_whichever_was_measured(module):
+    from IUINetSegmentationLib import timing
+
+    assert timing.expected_seconds("cpu", "a" * 64, 0, 10.0, passes=2) == pytest.approx(20.0)
+    timing.remember(report(30.0, passes=2), 32.0)
+    assert timing.expected_seconds("cpu", "a" * 64, VOXELS, None, passes=2) == pytest.approx(32.0)
+    assert timing.expected_seconds("cpu", "a" * 64, VOXELS, None, passes=1) == pytest.approx(17.0)
 
 
 def test_one_slow_run_among_others_does_not_decide(module):

@@ -105,9 +105,27 @@ def test_the_table_can_be_copied_and_the_log_holds_no_name_of_the_patient(ct, pa
 def test_settings_are_kept_in_the_scene(panel, widget, ct) -> None:
     panel.ui.inputSelector.setCurrentNode(ct)
     panel.ui.islandsCheckBox.click()
+    panel.ui.fastCheckBox.click()
     assert panel.parameters.islands is False and panel.parameters.volume is ct
+    assert panel.parameters.fast is True
     widget.exit()
     assert panel.parameters is None
     widget.enter()
-    assert panel.ui.islandsCheckBox.checked is False
+    assert panel.ui.islandsCheckBox.checked is False and panel.ui.fastCheckBox.checked is True
     assert panel.ui.inputSelector.currentNode() is ct
+
+
+def test_fast_leaves_out_the_second_look_and_the_strip_expects_less(
+    ct, panel, two_pass_model, wait, finish
+) -> None:
+    panel.ui.inputSelector.setCurrentNode(ct)
+    assert panel.models.install(two_pass_model) and panel.models.entry.id == "two-passes"
+    wait(lambda: panel.status.devices)
+    assert panel.models.passes == 2
+    panel.ui.segmentButton.click()
+    finish()
+    assert panel.controller.report["passes"] == 2
+    panel.ui.fastCheckBox.click()
+    panel.ui.segmentButton.click()
+    finish()
+    assert panel.controller.report["passes"] == 1

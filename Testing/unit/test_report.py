@@ -36,6 +36,7 @@ def predicted(labels: np.ndarray, organs=ORGANS, **changes) -> SimpleNamespace:
         "seconds": {"preparing": 0.12345, "segmenting": 2.0},
         "device": "cpu",
         "fallbacks": [],
+        "passes": 1,
     }
     return SimpleNamespace(**{**parts, **changes})
 
@@ -176,6 +177,7 @@ class TestDocument:
             {"code": "few-slices", "severity": "warning", "message": "Only 8 slices.", "hint": "Use all."}
         ]
         assert report["weights"] == {"id": "starter", "version": "1.2", "sha256": "ab" * 32}
+        assert report["passes"] == 1
         assert (report["device"], report["fallbacks"]) == ("cpu", ["The CPU was used."])
         assert report["seconds"] == {"preparing": 0.123, "segmenting": 2.0}
 

@@ -14,6 +14,7 @@ import torch
 from iuinet.errors import UsageError
 from iuinet.inference import Prediction, Segmenter, Stages
 from iuinet.model_file import Weights
+from iuinet.refine import Box
 from iuinet.volume import Volume
 
 
@@ -23,7 +24,7 @@ class Model(Segmenter):
     def __init__(self, weights: Weights, device: str = "auto") -> None:
         super().__init__(weights, device)
         self._volume: Volume | None = None
-        self._output: tuple[torch.Tensor, list[str]] | None = None
+        self._outputs: dict[str, tuple[torch.Tensor, list[str]]] = {}
 
     def __call__(self, volume: Volume, *arguments, **options) -> Prediction:
         self.look_at(volume)
@@ -32,19 +33,19 @@ class Model(Segmenter):
     def look_at(self, volume: Volume) -> None:
         """Forget the logits of any other volume."""
         if volume is not self._volume:
-            self._volume, self._output = volume, None
+            self._volume, self._outputs = volume, {}
 
-    def run(self, x: torch.Tensor, stages: Stages) -> tuple[torch.Tensor, list[str]]:
-        if self._output is None:
-            self._output = super().run(x, stages)
-        return self._output
+    def run(self, x: torch.Tensor, stages: Stages, box: Box | None = None) -> tuple[torch.Tensor, list[str]]:
+        if str(box) not in self._outputs:
+            self._outputs[str(box)] = super().run(x, stages, box)
+        return self._outputs[str(box)]
 
     @property
     def logits(self) -> torch.Tensor:
-        """The last volume's finest logits (classes, size, size, size), float32 on the CPU."""
-        if self._output is None:
+        """The last volume's finest logits (classes, size, size, size), first pass, float32 on the CPU."""
+        if str(None) not in self._outputs:
             raise RuntimeError("no volume was segmented yet")
-        return self._output[0]
+        return self._outputs[str(None)][0]
 
     def at_network_size(self, islands: bool) -> np.ndarray:
         """The last volume's labels at the network's size: uint8 cube, canonical axes, the model's ids.
@@ -73,19 +74,20 @@ class Ensemble(Model):
         self.members = tuple(members)
         self.weights, self.device = first.weights, first.device
         self.document, self.organs = first.document, first.organs
-        self._volume, self._output = None, None
+        self.second_pass = first.second_pass
+        self._volume, self._outputs = None, {}
 
-    def run(self, x: torch.Tensor, stages: Stages) -> tuple[torch.Tensor, list[str]]:
-        if self._output is None:
+    def run(self, x: torch.Tensor, stages: Stages, box: Box | None = None) -> tuple[torch.Tensor, list[str]]:
+        if str(box) not in self._outputs:
             total, fallbacks = None, []
             for member in self.members:
                 member.look_at(self._volume)
-                logits, notes = member.run(x, stages)
+                logits, notes = member.run(x, stages, box)
                 logarithm = torch.log_softmax(logits[self._order(member)], 0)
                 total = logarithm if total is None else torch.logaddexp(total, logarithm)
                 fallbacks += notes
-            self._output = total, list(dict.fromkeys(fallbacks))
-        return self._output
+            self._outputs[str(box)] = total, list(dict.fromkeys(fallbacks))
+        return self._outputs[str(box)]
 
     def _order(self, member: Model) -> list[int]:
         """The member's channels in the order of the first one's organs."""

@@ -16,7 +16,8 @@ from typing import Any
 from iuinet.errors import UsageError
 from iuinet.weights import PLAIN_NAME
 
-# Field -> its kind; a list holds sentences. The table "training" holds words on how the model came about.
+# Field -> its kind; a list holds sentences. The table "training" holds words on how the model came about,
+# "second_pass" (organs, margin_mm) says that the network was trained on such boxes, too: ``iuinet.refine``.
 FIELDS: dict[str, type] = {
     "id": str,
     "version": str,
@@ -28,6 +29,7 @@ FIELDS: dict[str, type] = {
     "limits": list,
     "not_measured": list,
     "training": dict,
+    "second_pass": dict,
 }
 REQUIRED = ("id", "version", "license")
 DEFAULTS = {"attributions": [], "intended_use": "Research, not for clinical use."}

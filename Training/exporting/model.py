@@ -126,7 +126,8 @@ def model_document(trained: Trained, card: Mapping[str, Any], metrics: Mapping[s
         "version": card["version"],
         "network": said["network"],
         "organs": [dict(organ) for organ in said["organs"]],
-        "preprocessing": {"orientation": "LPS", "size": said["size"], "window": list(said["window"])},
+        "preprocessing": {"orientation": "LPS", "size": said["size"], "window": list(said["window"])}
+        | ({"second_pass": card["second_pass"]} if card.get("second_pass") else {}),
         "training": training_of(trained, card.get("training") or {}),
         "metrics": dict(metrics),
         "license": card["license"],

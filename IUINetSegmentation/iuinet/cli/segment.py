@@ -47,6 +47,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
         volume,
         weights=options.weights,
         device=options.device,
+        fast=options.fast,
         organs=options.organs,
         accept_warnings=options.accept_warnings,
         progress=console.progress,

@@ -1,0 +1,118 @@
+"""The second pass looks where the organs are, and both passes meet voxel by voxel."""
+
+import numpy as np
+import pytest
+import torch
+from unit.model_factory import write_model
+
+from iuinet.errors import WeightsError
+from iuinet.geometry import canonical_grid
+from iuinet.inference import Segmenter
+from iuinet.labels import ORGANS
+from iuinet.model_file import check_file
+from iuinet.preprocessing import prepare
+from iuinet.refine import SecondPass, fuse
+from iuinet.sample import make_sample
+from iuinet.upsampling import upsample_labels
+
+LIVER, SPLEEN = (
+    next(n for n, organ in enumerate(ORGANS, 1) if organ.name == name) for name in ("liver", "spleen")
+)
+
+
+def logits_of(labels: np.ndarray, classes: int = 14) -> torch.Tensor:
+    """Logits that decide for these labels."""
+    return (
+        10 * torch.nn.functional.one_hot(torch.from_numpy(labels).long(), classes).permute(3, 0, 1, 2).float()
+    )
+
+
+def test_the_box_holds_the_organs_with_their_margin_in_mm():
+    labels = np.zeros((20, 20, 20), np.uint8)
+    labels[8:12, 5:10, 4:6] = LIVER
+    labels[9, 9, 15] = SPLEEN
+    # One voxel of the network's grid is 5, 20 and 10 voxels of the volume, 10, 10 and 20 mm.
+    second = SecondPass((LIVER, SPLEEN), margin_mm=20.0)
+    box = second.box(logits_of(labels), (100, 400, 200), (2.0, 0.5, 2.0))
+    assert [(edges.start, edges.stop) for edges in box] == [(30, 70), (60, 240), (30, 170)]
+
+
+def test_only_the_largest_piece_counts_and_the_volume_is_the_limit():
+    labels = np.zeros((20, 20, 20), np.uint8)
+    labels[0:6, 0:6, 0:6] = LIVER
+    labels[18, 18, 18] = LIVER
+    second = SecondPass((LIVER,), margin_mm=2.0)
+    box = second.box(logits_of(labels), (40, 40, 40), (1.0, 1.0, 1.0))
+    assert [(edges.start, edges.stop) for edges in box] == [(0, 14)] * 3
+
+
+def test_without_organs_or_with_organs_everywhere_there_is_no_box():
+    second = SecondPass((LIVER,), margin_mm=20.0)
+    assert second.box(logits_of(np.zeros((8, 8, 8), np.uint8)), (8, 8, 8), (1.0, 1.0, 1.0)) is None
+    assert second.box(logits_of(np.full((8, 8, 8), LIVER, np.uint8)), (8, 8, 8), (1.0, 1.0, 1.0)) is None
+
+
+def test_both_passes_agree_on_where_a_voxel_lies():
+    """A field that is linear along each axis is the same seen from the volume and from its box."""
+    shape, box, size = (60, 80, 40), (slice(12, 48), slice(20, 80), slice(4, 37)), 16
+
+    def field(edges, count):
+        centre = edges.start + (torch.arange(size) + 0.5) * (edges.stop - edges.start) / size
+        return centre / count
+
+    def seen(window):
+        axes = [field(edges, count) for edges, count in zip(window, shape, strict=True)]
+        k, j, i = torch.meshgrid(*axes, indexing="ij")
+        return torch.stack([torch.zeros_like(k), k + 2 * j - 3 * i])
+
+    whole, part = seen([slice(0, count) for count in shape]), seen(box)
+    fused = fuse(whole, part, box, shape)
+    lead = fused[1] - fused[0]
+    inner = (slice(2, -2),) * 3  # half a voxel at the volume's own edge is repeated, not extrapolated
+    assert torch.allclose(lead[inner], part[1][inner], atol=1e-4)
+
+
+def test_inside_the_box_both_passes_count_and_outside_the_first(two_pass_model):
+    segmenter = Segmenter(check_file(two_pass_model), "cpu")
+    volume = make_sample(seed=0, size=(64, 60, 44)).volume
+    once = segmenter(volume, islands=False, fast=True)
+    twice = segmenter(volume, islands=False)
+    assert (once.passes, twice.passes) == (1, 2)
+    spacing = canonical_grid(volume.grid).spacing[::-1]
+    with torch.inference_mode():
+        whole = segmenter.net(prepare(volume.array, 32, (-125, 275)))[0][0]
+        box = segmenter.second_pass.box(whole, volume.array.shape, spacing)
+        part = segmenter.net(prepare(volume.array[box], 32, (-125, 275)))[0][0]
+    expected = once.labels.copy()
+    size = tuple(edges.stop - edges.start for edges in box)
+    ids = np.array([0, *(organ.label for organ in segmenter.organs)], np.uint8)
+    expected[box] = ids[upsample_labels(fuse(whole, part, box, volume.array.shape), size)]
+    assert np.array_equal(twice.labels, expected)
+    assert not np.array_equal(twice.labels, once.labels), "the random model must show a difference"
+
+
+def test_progress_rises_through_both_passes(two_pass_model):
+    steps = []
+    segmenter = Segmenter(check_file(two_pass_model), "cpu")
+    segmenter(make_sample(size=(40, 40, 30)).volume, progress=lambda stage, done: steps.append((stage, done)))
+    for name in ("segmenting", "finishing"):
+        fractions = [done for stage, done in steps if stage == name]
+        assert fractions == sorted(fractions) and fractions[0] == 0.0 and fractions[-1] == 1.0
+
+
+WRONG = (
+    {"organs": ["heart"], "margin_mm": 5},
+    {"organs": [], "margin_mm": 5},
+    {"organs": ["liver"], "margin_mm": -1},
+    {"organs": ["liver"]},
+    3,
+)
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_a_second_pass_that_makes_no_sense_is_refused_with_the_file(tmp_path, wrong):
+    preprocessing = {"orientation": "LPS", "size": 32, "window": [-125, 275], "second_pass": wrong}
+    path = write_model(tmp_path / "wrong.safetensors", preprocessing=preprocessing)
+    with pytest.raises(WeightsError) as refused:
+        check_file(path)
+    assert refused.value.code == "weights-metadata"
