@@ -64,10 +64,11 @@ def run(options: argparse.Namespace, console: Console) -> None:
             candidates, about = single(members, chosen.cases), chosen.about
             if options.ensemble:
                 candidates.append(ensemble(members, chosen.cases))
-        settings = Settings(rules, not options.all_pieces, options.device, options.workers)
+        islands = not options.all_pieces
+        settings = Settings(rules, islands, options.device, options.workers, options.fast)
         runner = Runner(data, organs, settings, Store(options.out), console)
         rows = runner.run(candidates)
-        results = build(data, about, candidates, organs, rows, rules, settings.islands, against)
+        results = build(data, about, candidates, organs, rows, rules, islands, against, options.fast)
         console.status("Drawing the page")
         write_all(options.out, results, runner, candidates)
         console.clear()

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 from synthesis import Anatomy, Sample, generate
+from synthesis.chance import Chance
+from synthesis.view import scanner_view
 
 from iuinet.reading import read_volume
 from iuinet.volume import Grid, Volume
@@ -52,7 +54,8 @@ def generated(anatomy: Anatomy, seeds: range, ids: dict[str, int], phases: tuple
     """Generated CTs of one anatomy, every phase with every seed."""
     for phase in phases:
         for seed in seeds:
-            sample = generate(anatomy, seed, GENERATED_SIZE, phase=phase)
+            view = scanner_view(anatomy, Chance(seed))
+            sample = generate(anatomy, seed, GENERATED_SIZE, phase=phase, view=view)
             name = f"{anatomy.name} {phase} {seed}"
             yield Case(name, f"generated {phase}", as_volume(sample, name), sample.labels.numpy(), ids)
 

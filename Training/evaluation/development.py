@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from synthesis import HELD_OUT, data_folder, load
+from synthesis import data_folder, load
 
 from iuinet.atomic import atomic
 from iuinet.cli.console import Console
@@ -26,14 +26,15 @@ from .cases import Case, generated, slab, whole_scans
 from .scores import dice, mean_scores, misplaced
 
 PHASES = ("portal", "arterial", "non_contrast")
+LARGE = ("liver", "spleen", "stomach")
 
 
-def measure(segmenter: Segmenter, case: Case) -> dict:
+def measure(segmenter: Segmenter, case: Case, islands: bool = True, fast: bool = False) -> dict:
     """One case: volumes, pieces, misplaced organs, and overlap where a reference is known.
 
-    pieces: of each organ before only the largest was kept.
+    pieces: of each organ before only the largest was kept. islands, fast: see ``Segmenter``.
     """
-    prediction = segmenter(case.volume)
+    prediction = segmenter(case.volume, islands=islands, fast=fast)
     ids = {organ.name: organ.label for organ in segmenter.organs}
     grid = case.volume.grid
     voxels = {name: int(np.count_nonzero(prediction.labels == number)) for name, number in ids.items()}
@@ -65,9 +66,13 @@ def print_table(results: list[dict], organs: list[str], say: Callable[[str], Non
             scored.setdefault(result["group"], []).append(result["dice"])
     groups, means = list(scored), {group: mean_scores(scores) for group, scores in scored.items()}
     say("DSC".ljust(26) + "".join(group.rjust(24) for group in groups))
-    for organ in organs:
-        cells = (f"{means[g][organ]:.3f}" if organ in means[g] else "-" for g in groups)
-        say(organ.ljust(26) + "".join(cell.rjust(24) for cell in cells))
+    rows = {organ: [means[group].get(organ) for group in groups] for organ in organs}
+    for name, chosen in (("large organs", LARGE), ("all organs", organs)):
+        found = [[means[group][organ] for organ in chosen if organ in means[group]] for group in groups]
+        rows[f"mean of {name}"] = [float(np.mean(values)) if values else None for values in found]
+    for name, values in rows.items():
+        cells = ("-" if value is None else f"{value:.3f}" for value in values)
+        say(name.ljust(26) + "".join(cell.rjust(24) for cell in cells))
     scans = [result for result in results if "dice" not in result]
     if scans:
         say("\nml (pieces before the largest was kept)")
@@ -81,7 +86,10 @@ def print_table(results: list[dict], organs: list[str], say: Callable[[str], Non
 
 
 def run(options: argparse.Namespace, console: Console) -> None:
-    """Measure one model on all development scans. options: weights, cache, out, seeds, device."""
+    """Measure one model on all development scans.
+
+    options: weights, cache, out, anatomy, seeds, device, all_pieces, fast.
+    """
     data = data_folder()
     if data is None:
         raise UsageError(
@@ -97,15 +105,16 @@ def run(options: argparse.Namespace, console: Console) -> None:
         )
     segmenter = Segmenter(resolve(options.weights[0]), options.device)
     ids = {organ.name: organ.label for organ in segmenter.organs}
-    anatomy = load(HELD_OUT[0], data, options.cache)
+    anatomy = load(options.anatomy, data, options.cache)
     cases = [slab(data), *whole_scans(data)]
     results = []
     for case in [*cases, *generated(anatomy, range(options.seeds), ids, PHASES)]:
-        results.append(measure(segmenter, case))
+        results.append(measure(segmenter, case, not options.all_pieces, options.fast))
         console.status(f"{case.name}: {results[-1]['seconds']} s")
     console.clear()
     print_table(results, list(ids), console.say)
     if options.out:
-        document = {"format": 1, "weights": segmenter.weights.summary(), "cases": results}
+        about = {"anatomy": options.anatomy, "fast": options.fast, "all_pieces": options.all_pieces}
+        document = {"format": 1, "weights": segmenter.weights.summary(), **about, "cases": results}
         with atomic(Path(options.out), overwrite=True) as draft:
             draft.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")

@@ -38,6 +38,7 @@ def build(
     rules: Rules,
     islands: bool,
     against: Sequence[dict[str, Any]] = (),
+    fast: bool = False,
 ) -> dict[str, Any]:
     """The document. about: of the data ("split", "statement", "subset"). organs: the data's.
 
@@ -60,6 +61,7 @@ def build(
         "convention": rules.convention,
         "tolerance_mm": rules.tolerance_mm,
         "largest_piece_only": islands,
+        "one_pass_only": fast,
         "created": str(date.today()),
         "warnings": _warnings(data, candidates, rules),
         "definitions": _definitions(rules),

@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from dataset.prepared import PreparedData
 from dataset.splits import choose_split
+from synthesis.sources import HELD_OUT, TRAINING
 
 from iuinet.errors import UsageError
 
@@ -52,6 +53,7 @@ def parse(arguments: Sequence[str] | None, description: str) -> argparse.Namespa
     add(
         "--all-pieces", action="store_true", help="keep all pieces of an organ; the product keeps the largest"
     )
+    add("--fast", action="store_true", help="one pass of models that were made for two")
     add(
         "--metric-convention",
         choices=CONVENTIONS,
@@ -79,6 +81,9 @@ def parse(arguments: Sequence[str] | None, description: str) -> argparse.Namespa
     group = parser.add_argument_group("measuring on the development scans instead")
     group.add_argument("--development", action="store_true", help="the scans that IUINET_DATA names")
     group.add_argument("--cache", type=Path, help="folder for prepared label maps")
+    group.add_argument(
+        "--anatomy", default=HELD_OUT[0], choices=(*HELD_OUT, *TRAINING), help="to generate scans of"
+    )
     group.add_argument("--seeds", type=int, default=4, help="generated scans per contrast phase (default 4)")
     options = parser.parse_args(arguments)
     if not options.development:

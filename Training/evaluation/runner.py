@@ -28,12 +28,16 @@ from .store import Store, key_of
 
 @dataclass(frozen=True)
 class Settings:
-    """rules: of the scores. islands: keep each organ's largest piece only. workers: threads that score."""
+    """rules: of the scores. islands: keep each organ's largest piece only. fast: one pass of the network.
+
+    workers: threads that score.
+    """
 
     rules: Rules = field(default_factory=Rules)
     islands: bool = True
     device: str = "auto"
     workers: int = 1
+    fast: bool = False
 
 
 class Runner:
@@ -87,7 +91,7 @@ class Runner:
     def predict(self, candidate: Candidate, case: str, volume: Volume) -> tuple[Found, dict[str, Any]]:
         """Labels of a candidate on a case, and how they came about."""
         model = self._model(candidate, case)
-        prediction = model(volume, islands=self.settings.islands)
+        prediction = model(volume, islands=self.settings.islands, fast=self.settings.fast)
         lookup, organs = translation(model.organs, self.organs)
         found = Found(lookup[prediction.labels], lookup[model.at_network_size(self.settings.islands)], organs)
         about = {
@@ -149,6 +153,7 @@ class Runner:
             files=[files.image_sha256, files.label_sha256],
             rules=asdict(self.settings.rules),
             islands=self.settings.islands,
+            fast=self.settings.fast,
             software=iuinet.__version__,
         )
 

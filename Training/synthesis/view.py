@@ -55,10 +55,13 @@ class View:
 
 
 def draw_view(anatomy: Anatomy, chance: Chance) -> View:
+    """What a network is shown: a scanner's field of view, or (30 %) the organs' box of a second pass."""
+    return _organ_box(anatomy, chance) if chance.happens(0.3) else scanner_view(anatomy, chance)
+
+
+def scanner_view(anatomy: Anatomy, chance: Chance) -> View:
     """A field of view as abdominal CT has them: from the chest, the dome or below it to the liver's end, the
-    kidneys or the pelvis; sometimes a slab; in three of ten scans the organs' box."""
-    if chance.happens(0.3):
-        return _organ_box(anatomy, chance)
+    kidneys or the pelvis; sometimes a slab."""
     boxes, length = anatomy.boxes, anatomy.extent_mm[0]
     dome, liver_end = boxes["liver"][1][0], boxes["liver"][0][0]
     kidneys = [boxes[name] for name in ("right kidney", "left kidney") if name in boxes]
