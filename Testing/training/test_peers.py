@@ -56,6 +56,16 @@ def test_kinds_are_all_tried_and_none_is_for_tests_alone():
     assert set(default_models()) >= {"iuinet-paper", "iuinet-tiny", *full_peers()}
 
 
+@pytest.mark.parametrize(
+    ("name", "millions"), [("segresnet-small", 4.7), ("dynunet-small", 3.2), ("swinunetr-small", 4.1)]
+)
+def test_small_peers_are_about_as_large_as_the_tiny_preset(name, millions):
+    tiny = parameters(find_models(["iuinet-tiny"])[0].make(64, 14)) / 1e6
+    (model,) = find_models([name])
+    assert parameters(model.make(64, 14)) / 1e6 == pytest.approx(millions, abs=0.05)
+    assert 0.9 < millions / tiny < 1.6
+
+
 # As counted by ptflops 0.7.5 on MONAI 1.6.1's networks themselves, input 128^3, 14 classes; DynUNet by hand.
 @pytest.mark.parametrize(
     ("name", "millions"), [("unet", 4.822), ("segresnet", 18.796), ("unetr", 93.030), ("swinunetr", 62.187)]

@@ -11,7 +11,6 @@ from typing import Any
 from iuinet.errors import UsageError
 
 _FILE = Path(__file__).with_name("peers.toml")
-TINY = "-tiny"
 
 
 @dataclass(frozen=True)
@@ -44,5 +43,5 @@ def peers() -> dict[str, Peer]:
 
 
 def full_peers() -> tuple[str, ...]:
-    """Names of those that stand for something, without the ones for tests."""
-    return tuple(name for name in peers() if not name.endswith(TINY))
+    """Names of those in their published size, without the smaller ones and those for tests."""
+    return tuple(name for name in peers() if "-" not in name)
