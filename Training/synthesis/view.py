@@ -89,11 +89,12 @@ def scanner_view(anatomy: Anatomy, chance: Chance) -> View:
 
 
 def _organ_box(anatomy: Anatomy, chance: Chance) -> View:
-    """The box of the large organs with a margin of its own on every side: what a second pass looks at."""
+    """What a second pass looks at: the box of the large organs, as far as a scan holds them, with margins."""
+    scan = scanner_view(anatomy, chance)
     boxes = torch.tensor([anatomy.boxes[name] for name in LARGE if name in anatomy.boxes])
     low = [float(edge) - chance.uniform(-8, 45) for edge in boxes[:, 0].min(0).values]
     high = [float(edge) + chance.uniform(-8, 45) for edge in boxes[:, 1].max(0).values]
-    low[0], high[0] = max(low[0], -6.0), min(high[0], anatomy.extent_mm[0] + 6.0)
+    low[0], high[0] = max(low[0], scan.low[0]), min(high[0], scan.high[0])
     return View(tuple(low), tuple(high), box=True)
 
 
