@@ -162,6 +162,15 @@ def test_the_card_says_where_a_model_started(tmp_path):
     assert "The model it started from was trained on: Synthetic CT alone." in text
 
 
+def test_the_card_says_where_the_network_looks(tmp_path):
+    assert "once more" not in card_of(tmp_path, {})
+    card = {**CARD, "second_pass": {"organs": ["liver"], "margin_mm": 20}}
+    path = tmp_path / "two.safetensors"
+    write_model(tmp_path / "run/best.safetensors", path, card, {})
+    text = model_card(check_file(path), path.stat().st_size)
+    assert "once more the box of liver with a margin of 20 mm" in text
+
+
 def test_the_recipe_is_told_in_words():
     recipe = copy.deepcopy(RECIPE)
     recipe["phases"][0] |= {"data": "pairs", "steps_per_epoch": 7, "warm_up_steps": 5, "augment": False}
@@ -184,7 +193,7 @@ def test_the_recipe_is_told_in_words():
 def test_the_shipped_starter_has_a_card():
     weights = resolve("starter-tiny")
     text = model_card(weights, weights.path.stat().st_size)
-    assert "Synthetic CT alone" in text and "| liver | 0.921 |" in text and "* steps: 5100" in text
+    assert "Synthetic CT alone" in text and "| liver | 0.947 |" in text and "after 3900 steps" in text
     assert "s0327" in text and weights.sha256 in text and "None" not in text
 
 

@@ -52,8 +52,18 @@ def _what(document: Mapping[str, Any]) -> str:
     return (
         f"IUINet (width {network['width']}, head {network['head']}) that segments {len(organs)} "
         f"{'organ' if len(organs) == 1 else 'organs'} in CT, with their label ids: {names}.\n\n"
-        f"It sees the whole scan at {settings['size']}^3 voxels, window {low:g} to {high:g} HU; labels are "
-        "brought back to the scan's own grid."
+        f"It sees the whole scan at {settings['size']}^3 voxels, window {low:g} to {high:g} HU"
+        f"{_second_pass(settings)}; labels are brought back to the scan's own grid."
+    )
+
+
+def _second_pass(settings: Mapping[str, Any]) -> str:
+    second = settings.get("second_pass")
+    if not second:
+        return ""
+    return (
+        f", and then once more the box of {', '.join(second['organs'])} with a margin of "
+        f"{second['margin_mm']:g} mm at as many voxels; both are averaged"
     )
 
 
