@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +109,7 @@ class ModelSection:
         entry = self.entry
         self._ui.modelCardLabel.text = card(entry) if entry else _("No model is known.")
         here = entry is not None and entry.path is not None
-        self._ui.downloadButton.visible = entry is not None and not here and bool(entry.urls)
+        self._ui.downloadButton.enabled = entry is not None and not here and bool(entry.urls)
         self._ui.deleteModelButton.enabled = here and entry.path.parent == models_folder()
         self._ui.organsList.clear()
         for name in entry.organs if entry else ():
@@ -178,8 +178,16 @@ def card(entry: Entry) -> str:
         document = resolve(entry.path).document
     except IUINetError as error:
         return "\n".join([*lines, f"⚠ {error.message}"])
-    training = document.get("training", {})
-    lines += [str(training["data"])] if training.get("data") else []
+    said = training_data(document.get("training", {}))
+    lines += [said] if said else []
     lines += [_("Licence: {name}.").format(name=document["license"])] if document.get("license") else []
     lines += [str(document["intended_use"])] if document.get("intended_use") else []
     return "\n".join(lines)
+
+
+def training_data(training: Mapping[str, Any]) -> str:
+    """What a model was trained on: its maker's words, else what the training wrote down, else ""."""
+    data = training.get("data")
+    if isinstance(data, Mapping):
+        return str(training.get("description") or data.get("statement") or "")
+    return str(data or training.get("description") or "")

@@ -129,3 +129,20 @@ def test_fast_leaves_out_the_second_look_and_the_strip_expects_less(
     panel.ui.segmentButton.click()
     finish()
     assert panel.controller.report["passes"] == 1
+
+
+def test_the_models_card_is_words_whatever_the_file_says_of_its_training(panel) -> None:
+    from pathlib import Path
+
+    from iuinet.model_file import read_document
+    from IUINetSegmentationLib.panel_models import training_data
+
+    sentence = "Trained on CT that was made from label maps."
+    data = {"name": "synthetic", "statement": sentence, "train": 3}
+    assert training_data({"data": data}) == sentence
+    assert training_data({"data": data, "description": "Synthetic CT alone."}) == "Synthetic CT alone."
+    assert training_data({"data": "Words."}) == "Words." and training_data({}) == ""
+    weights = Path(__file__).parents[2] / "IUINetSegmentation/Resources/Weights"
+    (shipped,) = [training_data(read_document(file)["training"]) for file in weights.glob("*.safetensors")]
+    assert "no real CT image was used" in shipped and "{" not in shipped
+    assert "none: random weights for tests" in panel.ui.modelCardLabel.text
