@@ -12,6 +12,8 @@ from IUINetSegmentationLib import timing
 from IUINetSegmentationLib.controller import Controller
 from IUINetSegmentationLib.packages import Plan, make_plan
 
+WORTH_HALVING_S = 60.0  # expected seconds from which on the strip says what Fast would take
+
 
 class StatusStrip:
     """Asks the worker once per session what there is, and says it in one line; never a dialog.
@@ -84,8 +86,15 @@ class StatusStrip:
         calibrated = self.devices.get("network_seconds", {}).get(gpu["device"] if gpu else "cpu", {})
         if not voxels:
             return text
-        seconds = timing.expected_seconds(name, weights, voxels, calibrated.get(weights), passes)
-        return f"{text}, {timing.in_words(seconds)}" if seconds is not None else text
+        network = calibrated.get(weights)
+        seconds = timing.expected_seconds(name, weights, voxels, network, passes)
+        if seconds is None:
+            return text
+        text = f"{text}, {timing.in_words(seconds)}"
+        if passes > 1 and seconds >= WORTH_HALVING_S:
+            fast = timing.expected_seconds(name, weights, voxels, network)
+            text = _("{text} (Fast: {time})").format(text=text, time=timing.in_words(fast))
+        return text
 
 
 def chosen_gpu(devices: dict[str, Any], device: str) -> dict[str, Any] | None:
