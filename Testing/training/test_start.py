@@ -77,7 +77,7 @@ def test_a_shipped_model_starts_by_its_id():
     assert start.sentences[1] == (
         "It was trained with the window -125 to 275 HU, this training uses -160 to 240 HU."
     )
-    assert "Synthetic CT" in start.record["trained_on"]
+    assert "synthetic CT" in start.record["trained_on"]["statement"]
 
 
 def test_a_model_in_half_precision_starts_in_full(small_model, tmp_path):
