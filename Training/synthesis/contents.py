@@ -1,4 +1,4 @@
-"""What hollow organs hold: gas, water, food, stool, contrast; their walls; and the kidneys' parts."""
+"""What hollow organs hold: gas, water, food, stool, contrast; their walls; and what solid ones consist of."""
 
 from __future__ import annotations
 
@@ -130,3 +130,24 @@ def paint_gallbladder(canvas: Canvas) -> None:
         canvas.paint(stone, chance.uniform(60, 500))
     if chance.happens(0.06):
         canvas.paint(canvas.mask("gallbladder"), chance.uniform(30, 150))
+
+
+def paint_esophagus(canvas: Canvas) -> None:
+    """Often a little gas in it, seldom contrast."""
+    chance = canvas.chance
+    lumen = canvas.mask("esophagus", "unknown esophagus") & (canvas.inside > chance.uniform(2, 4))
+    if chance.happens(0.4):
+        filled = lumen & (canvas.noise(30) > chance.uniform(-0.5, 1))
+        canvas.paint(filled, chance.uniform(-950, -300) if chance.happens(0.8) else chance.uniform(80, 400))
+
+
+def paint_pancreas(canvas: Canvas) -> None:
+    """With age fat grows between its lobules; sometimes its duct is wide, or a cyst lies in it."""
+    chance = canvas.chance
+    pancreas = canvas.mask("pancreas")
+    if chance.happens(0.35):
+        part = (canvas.noise(chance.uniform(5, 9)) - chance.uniform(-0.5, 1)).clamp(0, 1)
+        canvas.paint(pancreas, canvas.hu + part * (canvas.means[NUMBER["fat"]] - canvas.hu))
+    if chance.happens(0.08):
+        wet = pancreas & (canvas.noise(chance.uniform(10, 25)) > chance.uniform(1, 2))
+        canvas.paint(wet, chance.uniform(0, 30))

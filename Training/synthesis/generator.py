@@ -11,11 +11,13 @@ from iuinet.preprocessing import LOWEST_HU
 
 from . import contents, surroundings
 from .anatomy import Anatomy
+from .artefacts import breathe, paint_metal
 from .chance import Chance
 from .contents import Canvas
 from .mixing import mix
 from .scanner import scan
 from .tissues import IGNORE, NAMES, NUMBER, ORGANS, table
+from .vessels import paint_vessels
 from .view import View, draw_view, sampling_positions
 
 # Far more often than in patients: an organ that is nearly always there would be drawn where it is not.
@@ -52,6 +54,7 @@ def generate(
     drawn = draw_view(anatomy, chance)
     view = view or drawn
     positions = sampling_positions(anatomy, view, size, chance, donors)
+    positions = breathe(positions, view.extent_mm, chance)
     tissue, distance = anatomy.at(positions)
     mix(tissue, distance, positions, anatomy, donors, chance)
     for name, probability in REMOVAL.items():
@@ -106,6 +109,9 @@ def _paint(canvas: Canvas, drawn_wall: bool) -> None:
     contents.paint_stomach(canvas)
     contents.paint_bowel(canvas)
     contents.paint_gallbladder(canvas)
+    contents.paint_esophagus(canvas)
+    contents.paint_pancreas(canvas)
+    paint_vessels(canvas)
     surroundings.paint_liver_and_spleen(canvas)
     surroundings.paint_chest(canvas)
     surroundings.paint_bone(canvas)
@@ -113,3 +119,4 @@ def _paint(canvas: Canvas, drawn_wall: bool) -> None:
     surroundings.paint_loops(canvas, body)
     surroundings.paint_fat_space(canvas, body)
     surroundings.paint_outside(canvas, body)
+    paint_metal(canvas)

@@ -1,4 +1,4 @@
-"""What the scanner adds: slices of some thickness, blur, noise, streaks, the reconstruction circle."""
+"""What the scanner adds: slices of some thickness, blur, noise, rings, the reconstruction circle."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import torch
 
 from iuinet.preprocessing import LOWEST_HU, resize_weights
 
+from .artefacts import rings, slice_choice
 from .chance import Chance
 
 
@@ -21,13 +22,17 @@ def scan(hu: torch.Tensor, extent_mm: tuple[float, ...], chance: Chance, circle:
     hu = _blur(hu, chance.uniform(0.04, 0.2), 1)
     hu = _blur(hu, chance.uniform(0.04, 0.2), 2)
     noise = _noise(size, chance)
+    gaps = chance.happens(0.1)
     if slices < size:
-        matrix = resize_weights(slices, size) @ resize_weights(size, slices)
+        seen = slice_choice(slices, size) if gaps else resize_weights(size, slices)
+        matrix = resize_weights(slices, size) @ seen
         hu = torch.tensordot(matrix, hu, dims=1)
         noise = torch.tensordot(matrix, noise, dims=1)
     else:
         hu = _blur(hu, 0.1, 0)
     hu = hu + noise
+    if chance.happens(0.05):
+        hu = hu + rings(size, chance)
     if chance.happens(0.5) and circle:
         hu = _circle(hu, chance)
     return hu

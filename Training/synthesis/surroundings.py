@@ -45,6 +45,9 @@ def paint_fat_space(canvas: Canvas, body: torch.Tensor) -> None:
     if chance.happens(0.3):
         bright = free & (canvas.noise(26) > 1.5) & (canvas.inside > 3)
         canvas.paint(bright, chance.uniform(80, 450) if chance.happens(0.6) else -800.0)
+    if chance.happens(0.12):  # the thin have little fat between their organs
+        lean = free & (canvas.noise(40) > chance.uniform(-1.5, 0.5)) & (canvas.hull < -8)
+        canvas.paint(lean, chance.uniform(15, 55) + 8 * canvas.noise(10))
     if chance.happens(0.10):
         ascites = free & (canvas.noise(70) > chance.uniform(-0.8, 0.8)) & (canvas.hull < -10)
         canvas.paint(ascites, chance.uniform(0, 22))

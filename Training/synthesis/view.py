@@ -101,7 +101,7 @@ def _organ_box(anatomy: Anatomy, chance: Chance) -> View:
 def _in_plane(anatomy: Anatomy, chance: Chance) -> tuple[tuple[float, float], float]:
     """Centre (j, i) and half the edge, in mm, of the square that the scanner reconstructs."""
     (j, i), width = _body(anatomy)
-    half = width / 2 * chance.uniform(1.0, 1.65)
+    half = width / 2 * chance.uniform(0.95, 1.65)
     return (j + chance.normal(12), i + chance.normal(8)), half
 
 
