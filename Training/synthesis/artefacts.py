@@ -39,7 +39,7 @@ def rings(size: int, chance: Chance) -> torch.Tensor:
     radius = torch.hypot(axis[:, None], axis[None]).round().long()
     profile = chance.normals(int(radius.max()) + 1)
     along = chance.noise((4, 2, 2), (size, 1, 1))[0].abs()
-    return chance.uniform(4, 25) * along * profile[radius]
+    return chance.uniform(2, 10) * along * profile[radius]
 
 
 def paint_metal(canvas: Canvas) -> None:

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 import torch
 from torch.nn.functional import interpolate
 
-from .anatomy import Anatomy
+from .anatomy import HULL, Anatomy
 from .chance import Chance
 
 # Whose box a second pass looks at (``iuinet.refine``); the other organs lie between them.
 LARGE = ("liver", "spleen", "stomach", "right kidney", "left kidney")
+
+WALL_MM = 40.0  # how deep under the torso's hull organs begin to move as they like
 
 LATTICE = 24  # nodes per axis on which the deformation is computed
 
@@ -169,7 +171,13 @@ def _organ_moves(
         away = position - centre
         weight = torch.exp(-(((away / radius) ** 2).sum(0, keepdim=True) ** 2) / 2)
         move = move + weight * ((1 / factor - 1) * away + offset)
-    return move
+    return move * _freedom(anatomy, position)
+
+
+def _freedom(anatomy: Anatomy, position: torch.Tensor) -> torch.Tensor:
+    """(3, S, S, S), 1 where organs move freely. They slide along the wall (k), but do not push it out."""
+    depth = (-anatomy.at(position)[1][HULL] / WALL_MM).clamp(0, 1)
+    return torch.stack([torch.ones_like(depth), depth, depth])
 
 
 def draw_arrangement(anatomy: Anatomy, donors: Sequence[Anatomy], chance: Chance) -> Arrangement:
