@@ -10,7 +10,6 @@ import slicer
 from slicer.i18n import tr as _
 
 from iuinet.errors import Cancelled, IUINetError
-from iuinet.sample import make_sample
 from IUINetSegmentationLib import timing
 from IUINetSegmentationLib.choices import is_filled, shown_volume
 from IUINetSegmentationLib.controller import Controller
@@ -22,12 +21,12 @@ from IUINetSegmentationLib.panel_models import ModelSection
 from IUINetSegmentationLib.panel_remedies import PanelRemedies
 from IUINetSegmentationLib.panel_result import ResultSection
 from IUINetSegmentationLib.panel_run import RunSection
+from IUINetSegmentationLib.panel_sample import SampleSection
 from IUINetSegmentationLib.panel_status import StatusStrip, set_up_question
 from IUINetSegmentationLib.panel_trouble import TroubleSection, nothing_found
 from IUINetSegmentationLib.remedies import restore_models_folder
 from IUINetSegmentationLib.sequences import frames_of
 from IUINetSegmentationLib.state import Settings, State
-from IUINetSegmentationLib.volume_node import add_volume_node
 
 POLL_MS = 20
 
@@ -47,12 +46,13 @@ class Panel:
         self._volume: Any = None  # that the present or last run works on
         self._said: IUINetError | None = None  # an error that belongs to no run
         self._again: Callable[[], None] = self.segment  # what Try again does
-        self._ready, self._under_way = False, (False, False)
+        self._ready, self._under_way = False, (False, False, False)
         self.remedies = PanelRemedies(self)
         self.input = InputLine(ui, self.refresh, self.remedies.actions())
         self.models = ModelSection(ui, self.refresh, self.say)
         self.result = ResultSection(ui, self.controller, self.log.add)
         self.run = RunSection(ui)
+        self.sample = SampleSection(ui, self._on_sample_begun, self.say)
         self.trouble_section = TroubleSection(ui, self.remedies.actions())
         self.status = StatusStrip(ui, self.controller, self.models.show_devices)
         self._timer = qt.QTimer()
@@ -66,7 +66,6 @@ class Panel:
         ui.diagnosticsButton.connect("clicked(bool)", self._copy_diagnostics)
         ui.downloadButton.connect("clicked(bool)", self._on_download)
         ui.setUpButton.connect("clicked(bool)", self._on_set_up)
-        ui.sampleButton.connect("clicked(bool)", self._on_sample)
         ui.inputSelector.connect("currentNodeChanged(vtkMRMLNode*)", self._on_volume)
         ui.outputSelector.connect("currentNodeChanged(vtkMRMLNode*)", self._on_output)
         ui.regionSelector.connect("currentNodeChanged(vtkMRMLNode*)", self._on_region)
@@ -93,6 +92,7 @@ class Panel:
         if self.controller.state.busy:
             self.log.add(_("The scene was closed: the segmentation was stopped."))
         self.controller.abandon()
+        self.sample.stop()
         self._volume = self._said = None
         self.result.hide()
 
@@ -106,6 +106,7 @@ class Panel:
         """End the run, the worker process and the timer."""
         self._timer.stop()
         self.status.stop()
+        self.sample.stop()
         self.controller.close()
 
     # What the user does -----------------------------------------------------------------------------
@@ -148,12 +149,6 @@ class Panel:
     def _on_use_cpu(self) -> None:
         self.ui.deviceComboBox.currentIndex = self.ui.deviceComboBox.findData("cpu")
         self.segment()
-
-    def _on_sample(self) -> None:
-        """A generated CT, shown and chosen."""
-        node = add_volume_node(make_sample().volume, _("Sample CT (generated)"))
-        slicer.util.setSliceViewerLayers(background=node)
-        self.ui.inputSelector.setCurrentNode(node)
 
     def _on_set_up(self) -> None:
         self._said, self._again = None, self._on_set_up
@@ -212,6 +207,11 @@ class Panel:
 
     # What happens -----------------------------------------------------------------------------------
 
+    def _on_sample_begun(self) -> None:
+        self._said = None
+        self._timer.start()
+        self.refresh()
+
     def _on_volume(self, node: Any) -> None:
         self.input.show(node, self.ui.regionSelector.currentNode())
         frames = frames_of(node)
@@ -230,14 +230,15 @@ class Panel:
     def _on_timer(self) -> None:
         """Take everything further that is under way."""
         running = self.controller.poll()
+        drawing = self.sample.poll()
         probing = self.status.poll()  # after the run, whose end may begin a probe
         if not probing:
             self._show_status()
         waiting = installing_elsewhere()
-        if (waiting, probing) != self._under_way:
-            self._under_way = waiting, probing
+        if (waiting, probing, drawing) != self._under_way:
+            self._under_way = waiting, probing, drawing
             self.refresh()
-        if not (probing or running or waiting):
+        if not (probing or running or waiting or drawing):
             self._timer.stop()
 
     def _on_controller(self) -> None:
@@ -259,11 +260,12 @@ class Panel:
     def refresh(self) -> None:
         """Bring buttons and lines into agreement with what is chosen and under way."""
         reason = self._why_not()
-        self._under_way = installing_elsewhere(), self._under_way[1]
+        self._under_way = installing_elsewhere(), *self._under_way[1:]
         if self._under_way[0]:
             self._timer.start()  # to see when it is over
         self.run.show(self.controller, reason, self.trouble)
         busy = self.controller.state.busy
+        self.sample.show(busy)
         # What the strip says of this computer has its remedies, too.
         trouble = self.trouble or self.status._error
         unusable = any(not gpu["usable"] for gpu in self.status.devices.get("gpus", []))

@@ -34,7 +34,7 @@ class RunSection:
         ui.segmentButton.toolTip = reason or _("Segment the chosen volume")
         for name in ("progressBar", "cancelButton"):
             getattr(ui, name).visible = state.busy
-        for name in ("inputSelector", "outputSelector", "sampleButton", "setUpButton"):
+        for name in ("inputSelector", "outputSelector", "setUpButton"):
             getattr(ui, name).enabled = not state.busy
         if state.busy:
             self._show_progress(controller)

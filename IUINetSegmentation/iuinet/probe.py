@@ -70,9 +70,23 @@ def probe() -> dict[str, Any]:
 
 
 def _cuda_count() -> int:
+    """GPUs that the driver lists, also those that a driver too old for this torch cannot open."""
     import torch
 
-    return torch.cuda.device_count() if torch.cuda.is_available() else 0
+    return torch.cuda.device_count()
+
+
+def _reason(error: Exception) -> str:
+    """Why a GPU failed, in few words; torch's own sentence where there are none."""
+    import torch
+
+    text = " ".join(str(error).split())
+    old = re.search(r"driver on your system is too old \(found version (\d+)\)", text)
+    if old is None:
+        return text[:200]
+    version = int(old.group(1))  # 11040 is CUDA 11.4
+    has = f"{version // 1000}.{version % 1000 // 10}"
+    return f"its driver is too old: it has CUDA {has}, PyTorch needs {torch.version.cuda}"
 
 
 def _probe_cuda(index: int) -> dict[str, Any]:
@@ -92,7 +106,7 @@ def _probe_cuda(index: int) -> dict[str, Any]:
             gpu["usable"] = bool((found == 27).all())
         gpu["reason"] = "" if gpu["usable"] else _WRONG
     except Exception as error:  # drivers fail in many ways, and none may stop the probe
-        gpu["reason"] = " ".join(str(error).split())[:200]
+        gpu["reason"] = _reason(error)
     return gpu
 
 
@@ -111,7 +125,7 @@ def _probe_apple() -> list[dict[str, Any]]:
         gpu["usable"] = agrees_with_cpu(torch.device("mps"))
         gpu["reason"] = "" if gpu["usable"] else _WRONG
     except Exception as error:  # as above
-        gpu["reason"] = " ".join(str(error).split())[:200]
+        gpu["reason"] = _reason(error)
     return [gpu]
 
 

@@ -67,12 +67,6 @@ def test_the_button_says_what_is_missing(panel, ct) -> None:
     assert "organ" in panel.ui.segmentButton.toolTip
 
 
-def test_the_sample_button_makes_a_ct_that_can_be_segmented(panel) -> None:
-    panel.ui.sampleButton.click()
-    node = panel.ui.inputSelector.currentNode()
-    assert node.GetName().startswith("Sample CT") and panel.ui.segmentButton.enabled
-
-
 def test_only_the_chosen_organs_become_segments(ct, panel, finish) -> None:
     import qt
 

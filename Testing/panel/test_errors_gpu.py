@@ -81,6 +81,13 @@ def test_a_gpu_that_computes_wrongly_is_named_and_the_cpu_is_used(home, gpu, ope
     assert panel.controller.report["device"] == "cpu"
 
 
+def test_a_driver_that_is_too_old_is_said_with_its_version(home, gpu, opened, dialogs) -> None:
+    gpu("old_driver=True")
+    panel = opened()
+    assert "driver is too old: it has CUDA 11.4, PyTorch needs 12.8" in panel.ui.statusLabel.text
+    assert panel.ui.segmentButton.enabled and dialogs.shown == []
+
+
 def test_a_gpu_whose_memory_is_short_gives_way_to_the_cpu_and_the_panel_says_so(
     home, gpu, opened, wait, dialogs, ct
 ) -> None:

@@ -96,6 +96,7 @@ def shown_state(state: str, application: Any, panel: Any) -> Iterator[None]:
         add_strange_volume(panel)
     else:
         panel.ui.sampleButton.click()
+        wait(lambda: panel.ui.segmentButton.enabled, 60)
     if state in ("running", "result", "error"):
         panel.ui.segmentButton.click()
     if state in ("running", "error"):

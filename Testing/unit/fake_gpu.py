@@ -24,12 +24,19 @@ Fault = Callable[[str, int], None]
 
 class FakeGpu:
     """limit: bytes that fit. fault: called with each operation's name and number; it may raise.
-    wrong: convolutions give wrong numbers. peak: the most bytes that were in use. emptied: cache frees."""
+    wrong: convolutions give wrong numbers. old_driver: the GPU is listed and cannot be opened.
+    peak: the most bytes that were in use. emptied: cache frees."""
 
     def __init__(
-        self, limit: float = 1e12, fault: Fault | None = None, wrong: bool = False, kind: str = "cuda"
+        self,
+        limit: float = 1e12,
+        fault: Fault | None = None,
+        wrong: bool = False,
+        kind: str = "cuda",
+        old_driver: bool = False,
     ) -> None:
         self.limit, self.fault, self.wrong, self.kind = limit, fault, wrong, kind
+        self.old_driver = old_driver
         self.peak = self.operations = self.emptied = 0
         self.half = False  # whether anything was made in float16
         self.live: dict[int, tuple[StorageWeakRef, int]] = {}
@@ -45,9 +52,10 @@ class FakeGpu:
         }
         if self.kind == "cuda":
             replaced |= {
-                (torch.cuda, "is_available"): lambda: True,
+                (torch.cuda, "is_available"): lambda: not self.old_driver,
                 (torch.cuda, "device_count"): lambda: 1,
-                (torch.cuda, "get_device_name"): lambda device=None: NAME,
+                (torch.cuda, "get_device_name"): self._name,
+                (torch.version, "cuda"): "12.8",
                 (torch.cuda, "mem_get_info"): lambda device=None: (int(self.limit), int(self.limit)),
             }
         else:
@@ -65,6 +73,13 @@ class FakeGpu:
     def __exit__(self, *error: object) -> None:
         for patch in reversed(self._patches):
             patch.__exit__(*error)
+
+    def _name(self, device: object = None) -> str:
+        if self.old_driver:
+            raise RuntimeError(
+                "The NVIDIA driver on your system is too old (found version 11040). Please update it."
+            )
+        return NAME
 
     def _empty_cache(self) -> None:
         self.emptied += 1
