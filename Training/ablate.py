@@ -77,12 +77,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
 
 def run(options: argparse.Namespace, console: Console) -> None:
     """Count, train if there are data, print, write."""
-    if options.data and not options.run:
-        raise UsageError(
-            "--data was given without --run",
-            hint="Name a folder for the trainings: --run FOLDER; without --data the variants are counted.",
-            code="no-run",
-        )
+    _check_together(options)
     recipe = recipe_of(options)
     results: list[dict[str, Any]] = []
     notes, about = [COUNT_NOTE], {}
@@ -102,6 +97,23 @@ def run(options: argparse.Namespace, console: Console) -> None:
     document = {"format": 1, "kind": "ablation", **about, "libraries": versions(), "results": results}
     publish(options.run, "ablate", document, rows, columns, notes, console.say)
     check_failures(results)
+
+
+def _check_together(options: argparse.Namespace) -> None:
+    """Raise UsageError for options of which one asks for a training and another is missing for it."""
+    if options.data and not options.run:
+        raise UsageError(
+            "--data was given without --run",
+            hint="Name a folder for the trainings: --run FOLDER; without --data the variants are counted.",
+            code="no-run",
+        )
+    limits = [f"--{name}" for name in ("minutes", "steps", "seeds") if getattr(options, name) is not None]
+    if limits and not options.data:
+        raise UsageError(
+            f"{' and '.join(limits)} would do nothing: without --data the variants are counted, not trained",
+            hint="Name prepared data: --data FOLDER, or leave it out.",
+            code="no-data",
+        )
 
 
 def make_jobs(recipe: Recipe, options: argparse.Namespace, budget: Budget) -> list[Job]:

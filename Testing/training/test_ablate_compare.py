@@ -294,5 +294,5 @@ def test_the_variants_are_trained_and_told_apart(training_data, tmp_path, capfd)
     assert table["full model"]["classes"] == "3"
     assert ablate.main(command) == 0
     assert capfd.readouterr().out.count("is done already") == 4
-    assert ablate.main(["--data", str(training_data.folder)]) == 2
-    assert "error[no-run]" in capfd.readouterr().err
+    for wrong, code in ((["--data", str(training_data.folder)], "no-run"), (["--steps", "5"], "no-data")):
+        assert ablate.main(wrong) == 2 and f"error[{code}]" in capfd.readouterr().err
