@@ -99,8 +99,8 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         "--thin",
         type=int,
         metavar="N",
-        help="make slices N times fewer and thicker: quick, for trying programs out, but prepare.py refuses "
-        "such cases, because the numbers of slices are not the official ones (default 1)",
+        help="make slices N times fewer and thicker: quick, for trying programs out; prepare.py then warns "
+        "that the numbers of slices are not the official ones (default 1)",
     )
     many.add_argument(
         "--zip",

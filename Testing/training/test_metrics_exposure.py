@@ -26,6 +26,16 @@ def training(**changes: object) -> dict:
     return {"data": {**DATA, **changes}, "selection": selection}
 
 
+SYNTHETIC = {"name": "synthetic", "split": "none", "train": 3}
+KNOWN = ["training", "selection"]
+LEARNT = "predecessor's training"
+
+
+def started(data: object, **more: object) -> dict:
+    """A training that went on from a model that was trained on other data."""
+    return {**training(), "start": {"id": "m", "trained_on": data, **more}}
+
+
 @pytest.mark.parametrize(
     ("said", "expected"),
     [
@@ -36,6 +46,12 @@ def training(**changes: object) -> dict:
         (training(atlases="all30"), ["training", "selection", ""]),
         (training(train=18), ["not stated"] * 3),
         ({"data": "Synthetic CT alone."}, ["not stated"] * 3),
+        (started(training(train=["0002"])["data"]), ["training", "selection", LEARNT]),
+        (started(DATA, start=started({**DATA, "train": ["0002"]})["start"]), [*KNOWN, LEARNT]),
+        (started(SYNTHETIC), ["training", "selection", ""]),
+        ({"data": SYNTHETIC}, [""] * 3),
+        (started(DATA | {"pretrain": 9, "atlases": "all30"}), ["training", "pre-training", "pre-training"]),
+        (started(None), ["training", "selection", "not stated"]),
         ({}, ["not stated"] * 3),
     ],
 )

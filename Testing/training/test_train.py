@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 
 import pytest
 
@@ -11,7 +12,10 @@ pytest.importorskip("torch", reason="torch is not installed here")
 
 import torch
 from fitting.checkpoint import read_checkpoint, read_weights
+from fitting.device import training_device
+from fitting.engine import Engine
 from fitting.loop import train
+from fitting.processes import Processes
 from fitting.recipe import Recipe
 from synthesis import save
 from training.small_anatomy import small_anatomy
@@ -92,6 +96,60 @@ def test_another_recipe_goes_on_only_when_asked(training_data, tmp_path):
     assert steps(run)[-1]["learning_rate"] == 1e-4
     resumed = json.loads((run / "run.json").read_text())["resumed"][-1]
     assert resumed["step"] == 2 and any("learning_rate" in line for line in resumed["changed"])
+
+
+def test_another_batch_keeps_the_epochs_that_are_done(training_data, tmp_path):
+    """Epochs of 3 steps become epochs of 6: the one under way goes on where it was, and none passes empty."""
+    run = tmp_path / "run"
+    train(small_recipe(tmp_path), training_data, run, device="cpu", limit_steps=4)
+    changes = ("optimiser.batch=1", "optimiser.micro_batch=1")
+    recipe = small_recipe(tmp_path, *changes)
+    train(recipe, training_data, run, device="cpu", resume=True, limit_steps=8)
+    done = [(entry["phase"], entry["epoch"], len(entry["samples"])) for entry in steps(run)]
+    assert done == [("first", 1, 2)] * 3 + [("first", 2, 2)] + [("first", 2, 1)] * 4
+    assert len((run / "epochs.csv").read_text().splitlines()) == 3
+
+
+def test_an_average_begins_with_the_weights_and_another_optimiser_without_moments(training_data, tmp_path):
+    run = tmp_path / "run"
+    first = small_recipe(tmp_path, "run.average=0", "optimiser.name='sgd'")
+    train(first, training_data, run, device="cpu", limit_steps=4)
+    before = read_weights(run / "last.safetensors")[0]
+    changes = ("run.average=0.999", "optimiser.name='adam'", "phases.first.learning_rate=1e-9")
+    later = small_recipe(tmp_path, *changes)
+    train(later, training_data, run, device="cpu", resume=True, limit_steps=5)
+    after = read_weights(run / "last.safetensors", prefer_average=True)[0]
+    assert all(torch.allclose(before[name], after[name], atol=1e-6) for name in before)
+
+
+def test_a_step_that_overflows_in_half_precision_is_left_out(tmp_path):
+    recipe = small_recipe(tmp_path)
+    engine = Engine(Overflowing(), recipe, ["liver", "spleen"], torch.device("cpu"), Processes())
+    engine.precision.scaler = torch.amp.GradScaler("cpu", init_scale=4.0)  # as on a GPU without bfloat16
+    samples = [(torch.zeros(32, 32, 32), torch.zeros(32, 32, 32, dtype=torch.uint8))] * 2
+    before = engine.net.bias.detach().clone()
+    result = engine.step(samples, 1e-3, 0, False)
+    assert not result.taken and not math.isfinite(result.loss)
+    assert torch.equal(engine.net.bias, before) and engine.precision.scaler.get_scale() == 2.0
+
+
+class Overflowing(torch.nn.Module):
+    """A network whose logits are too large for their numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bias = torch.nn.Parameter(torch.ones(3))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Infinite logits (B, 3, S, S, S)."""
+        return x.expand(-1, 3, -1, -1, -1) + (self.bias * torch.inf).view(1, 3, 1, 1, 1)
+
+
+def test_apples_gpu_does_not_train(monkeypatch):
+    monkeypatch.setattr("fitting.device.choose_device", lambda name: torch.device("mps"))
+    assert training_device("auto") == torch.device("cpu")
+    with pytest.raises(UsageError, match="float64"):
+        training_device("mps")
 
 
 def test_a_finished_training_is_prolonged_when_asked(training_data, tmp_path):

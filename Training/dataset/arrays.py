@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
+from scipy import ndimage
 
 import iuinet
 from iuinet.atomic import atomic
@@ -25,7 +26,8 @@ from .sources import UNKNOWN, Source
 
 ARRAYS = "arrays"
 # Raised whenever arrays of the same files and settings would differ from those of an earlier version.
-RECIPE = 1
+RECIPE = 2
+LEAST_OUTSIDE = 1000  # voxels
 BYTES_PER_VOXEL = 3  # float16 and uint8
 _NAME_LETTERS = 60
 _UNSAFE = '/\\:*?"<>|'
@@ -75,12 +77,33 @@ def prepare_arrays(job: ArrayJob) -> None:
         _check_same(job.source.image, sha256, job.hashes[0])
         volume = read_volume(path)
     axes = canonical_axes(volume.grid.direction)
-    image = resize(finite(to_canonical(volume.array, axes)), (job.size,) * 3).half()
+    array = finite(to_canonical(volume.array, axes))
+    if job.source.kind == "pair":
+        array = air_outside(array)
+    image = resize(array, (job.size,) * 3).half()
     del volume
     labels = to_canonical(read_labels(job.root, job.source.label, job.hashes[1], job.ignore, job.work), axes)
     tensors = {"image": image, "labels": resize_labels(np.ascontiguousarray(labels), (job.size,) * 3)}
     with atomic(job.file, overwrite=True) as draft:
         draft.write_bytes(save(tensors, metadata={"case": job.source.id}))
+
+
+def air_outside(array: np.ndarray) -> np.ndarray:
+    """The array with air where a registration found nothing: exact zeros, in one piece, from a face inwards.
+
+    A registration fills what it cannot see with NaN or 0, and ITK reads a NaN of a NIfTI file as 0: water,
+    which no scan is surrounded by. Small pieces stay: single voxels of tissue may be 0 HU at a face, too.
+    """
+    pieces, count = ndimage.label(array == 0)
+    if not count:
+        return array
+    faces = [np.unique(pieces.take(place, axis)) for axis in range(3) for place in (0, -1)]
+    large = np.bincount(pieces.ravel(), minlength=count + 1) >= LEAST_OUTSIDE
+    large[0] = False
+    at_faces = np.zeros(count + 1, bool)
+    at_faces[np.concatenate(faces)] = True
+    outside = (large & at_faces)[pieces]
+    return np.where(outside, np.float32(-1024), array) if outside.any() else array
 
 
 def read_labels(

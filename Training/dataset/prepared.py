@@ -119,6 +119,13 @@ class PreparedData:
         it has gone.
         """
         case = self.case(id)
+        if not self.root.exists():
+            raise InputRefused(
+                f"The raw data of {self.name} are no longer at {self.root}; "
+                "scores on the scans' own grids need them.",
+                hint="Bring them back there, or run prepare.py with the place where they are now.",
+                code="not-found",
+            )
         with on_disk(self.root, case.image) as (path, sha256):
             if sha256 != case.image_sha256:
                 raise InputRefused(

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from synthesis import data_folder, load
+from synthesis import ORGANS, data_folder, load
 
 from iuinet.atomic import atomic
 from iuinet.cli.console import Console
@@ -26,6 +26,7 @@ from .cases import Case, generated, slab, whole_scans
 from .scores import dice, mean_scores, misplaced
 
 PHASES = ("portal", "arterial", "non_contrast")
+GENERATED_IDS = {name: number for number, name in enumerate(ORGANS, start=1)}
 LARGE = ("liver", "spleen", "stomach")
 
 
@@ -50,7 +51,8 @@ def measure(segmenter: Segmenter, case: Case, islands: bool = True, fast: bool =
     if case.truth is not None:
         truth = np.zeros(case.truth.shape, np.uint8)
         for name, number in case.ids.items():
-            truth[case.truth == number] = ids[name]
+            if name in ids:
+                truth[case.truth == number] = ids[name]
         truth[case.truth == 255] = 255
         common = {name: ids[name] for name in case.ids if name in ids}
         scores = dice(prediction.labels, truth, common)
@@ -108,7 +110,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
     anatomy = load(options.anatomy, data, options.cache)
     cases = [slab(data), *whole_scans(data)]
     results = []
-    for case in [*cases, *generated(anatomy, range(options.seeds), ids, PHASES)]:
+    for case in [*cases, *generated(anatomy, range(options.seeds), GENERATED_IDS, PHASES)]:
         results.append(measure(segmenter, case, not options.all_pieces, options.fast))
         console.status(f"{case.name}: {results[-1]['seconds']} s")
     console.clear()

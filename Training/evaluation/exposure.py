@@ -16,11 +16,14 @@ if TYPE_CHECKING:
     from dataset.prepared import PreparedData
 
 TRAINING, PRETRAINING, SELECTION = "training", "pre-training", "selection"
+PREDECESSOR = "predecessor's training"
 UNSTATED = "not stated"
+_WORST_FIRST = (TRAINING, PREDECESSOR, PRETRAINING, SELECTION, UNSTATED)
 
 _SENTENCES = {
     TRAINING: "was TRAINED on {cases}: its scores there say nothing about new patients.",
     PRETRAINING: "was PRE-TRAINED on warped copies of {cases} with their labels: its scores are optimistic.",
+    PREDECESSOR: "goes on from a model that was TRAINED on {cases}: its scores there are optimistic.",
     SELECTION: "was SELECTED by its scores on {cases}: its scores there are optimistic.",
     UNSTATED: "does not state its training cases: whether it knows {cases} cannot be told.",
 }
@@ -33,6 +36,9 @@ def resolved(training: Any, data: PreparedData) -> dict[str, Any]:
     the data at hand are those of the training, the split's name tells the cases again.
     """
     training = dict(training) if isinstance(training, Mapping) else {}
+    if isinstance(training.get("start"), Mapping):
+        before = resolved(_of_start(training["start"]), data)
+        training["start"] = {**training["start"], "trained_on": before["data"], "start": before.get("start")}
     said = training.get("data")
     if not isinstance(said, Mapping):
         return training
@@ -52,12 +58,36 @@ def trained_on(training: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return data if isinstance(data, Mapping) and isinstance(data.get("train"), list) else None
 
 
-def exposure(training: Mapping[str, Any], case: str) -> str:
-    """How the model met the case: TRAINING, PRETRAINING, SELECTION (the worst of them), UNSTATED, or "".
+def _of_start(start: Mapping[str, Any]) -> dict[str, Any]:
+    """The "training" of the model that a training started from, as far as the start's record tells it."""
+    return {"data": start.get("trained_on"), "start": start.get("start")}
 
-    Cases are compared by id. Registered pairs of "all30" atlases hold every labelled case's anatomy; those of
-    other choices hold that of training cases alone.
+
+def exposure(training: Mapping[str, Any], case: str) -> str:
+    """How the model met the case: TRAINING, PREDECESSOR, PRETRAINING, SELECTION (the worst), UNSTATED or "".
+
+    Cases are compared by id. What the model that it started from had met, it has met too.
     """
+    found = [_own_exposure(training, case)]
+    if isinstance(training.get("start"), Mapping):
+        before = exposure(_of_start(training["start"]), case)
+        found.append(PREDECESSOR if before == TRAINING else before)
+    return worst(found)
+
+
+def _is_synthetic(data: Any) -> bool:
+    """Whether a training saw generated CT alone (``fitting.task``), and so no case."""
+    return isinstance(data, Mapping) and (data.get("name"), data.get("split")) == ("synthetic", "none")
+
+
+def _own_exposure(training: Mapping[str, Any], case: str) -> str:
+    """The same without what a model that it started from had met.
+
+    Registered pairs of "all30" atlases hold every labelled case's anatomy; those of other choices hold that
+    of training cases alone.
+    """
+    if _is_synthetic(training.get("data")):
+        return ""
     data = trained_on(training)
     if data is None:
         return UNSTATED
@@ -72,7 +102,7 @@ def exposure(training: Mapping[str, Any], case: str) -> str:
 def worst(found: Iterable[str]) -> str:
     """The worst of several exposures, as of an ensemble's members."""
     found = set(found)
-    return next((kind for kind in (TRAINING, PRETRAINING, SELECTION, UNSTATED) if kind in found), "")
+    return next((kind for kind in _WORST_FIRST if kind in found), "")
 
 
 def warnings(model: str, exposures: Mapping[str, str]) -> list[str]:

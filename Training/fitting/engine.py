@@ -23,12 +23,14 @@ from .recipe import OptimiserRecipe, Recipe
 from .samples import Sample
 
 MOST_SKIPPED = 10  # steps in a row without a finite gradient
+MOST_SKIPPED_FP16 = 40  # there the first ones belong to it: the loss's scale is halved until they fit
 
 
 @dataclass(frozen=True)
 class StepResult:
-    """loss: mean over the step's samples. norm: of the gradient before clipping. taken: whether the weights
-    were changed: a gradient that is not finite leaves them as they are. stop: whether any process asked."""
+    """loss: mean over the step's samples, no finite number only where fp16 overflowed. norm: of the gradient
+    before clipping. taken: whether the weights were changed: a gradient that is not finite leaves them as
+    they are. stop: whether any process asked."""
 
     loss: float
     norm: float
@@ -87,7 +89,8 @@ class Engine:
             total += loss.detach()
         summed = self.processes.add(torch.stack([total, total.new_tensor(float(stop))]))
         loss_value, stop_value = summed.tolist()
-        if not math.isfinite(loss_value):
+        # In fp16 an overflow is the scaler's business: the step is left out, and the scale halved.
+        if not math.isfinite(loss_value) and not self.precision.scaler.is_enabled():
             raise IUINetError(
                 f"the loss of step {steps_done + 1} is {loss_value}, no number",
                 hint="The last checkpoint is whole. Lower the learning rate or set run.precision=fp32, and "
@@ -136,12 +139,16 @@ class Engine:
             return named(AVERAGE, self.average.tensors)
         return named(NET, self.net.state_dict())
 
-    def load(self, tensors: dict[str, torch.Tensor], scaler: dict[str, float]) -> None:
-        """The inverse of ``tensors``."""
+    def load(
+        self, tensors: dict[str, torch.Tensor], scaler: dict[str, float], same_optimiser: bool = True
+    ) -> None:
+        """The inverse of ``tensors``. same_optimiser: else the moments are another's, and are left."""
         self.net.load_state_dict(part(tensors, NET))
         if self.average:
-            self.average.load(part(tensors, AVERAGE))
-        restore_moments(self.optimiser, tensors)
+            # A run that kept no average before begins it with its weights, not with random ones.
+            self.average.load(part(tensors, AVERAGE) or part(tensors, NET))
+        if same_optimiser:
+            restore_moments(self.optimiser, tensors)
         self.precision.load(scaler)
 
 

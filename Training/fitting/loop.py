@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,12 +13,12 @@ from records.run_folder import BEST, LAST
 from records.surroundings import environment
 from torch import nn
 
-from iuinet.devices import choose_device
-from iuinet.errors import IUINetError
+from iuinet.errors import IUINetError, UsageError
 from iuinet.memory import give_back_memory
 from iuinet.network import IUINet, IUINetConfig
 
-from .engine import MOST_SKIPPED, Engine
+from .device import training_device
+from .engine import MOST_SKIPPED, MOST_SKIPPED_FP16, Engine
 from .processes import Processes, join
 from .progress import Progress
 from .recipe import Phase, Recipe
@@ -53,7 +54,7 @@ def train(
     Gives the path of the best checkpoint, of the last where nothing was validated.
     Raises IUINetError: UsageError, InputRefused, WeightsError, OutputError, "loss-not-finite".
     """
-    chosen = choose_device(device)
+    chosen = training_device(device)
     processes, chosen = join(chosen)
     if recipe.run.threads:
         torch.set_num_threads(recipe.run.threads)
@@ -90,16 +91,29 @@ class Training:
         self.progress = Progress()
         if self.checkpoint:
             tensors, document = self.checkpoint
-            self.engine.load(tensors, document["scaler"])
+            same_optimiser = document["recipe"]["optimiser"]["name"] == self.recipe.optimiser.name
+            self.engine.load(tensors, document["scaler"], same_optimiser)
             self.progress = Progress.from_json(document["progress"])
             if self.progress.finished and document["recipe"] != self.recipe.to_dict():
                 self.progress.finished = False
+        self._check_together()
         self.validation_samples = task.validation(device)
         said = task.document()
         if self.checkpoint:
             said["start"] = self.checkpoint[1].get("start")
         self.recorder = Recorder(folder, said, environment(device, processes.count), screen)
         self._last_saved = self.progress.step
+
+    def _check_together(self) -> None:
+        """Raise UsageError "run-folders" where processes found different checkpoints: on machines that share
+        no folder, only the first one's would have any."""
+        steps = self.processes.gather(self.progress.step)
+        if len(set(steps)) > 1:
+            raise UsageError(
+                f"the processes would go on from different steps: {', '.join(map(str, steps))}",
+                hint="On several machines --run must be a folder that all of them share.",
+                code="run-folders",
+            )
 
     def run(self, stop: Stop, limit_steps: int | None) -> Path:
         """Train until the end, or until it is told to stop; gives the checkpoint's path."""
@@ -143,6 +157,7 @@ class Training:
     def _phase(self, phase: Phase, stop: Stop, limit_steps: int | None) -> str | None:
         """Train a phase to its end; gives why it ended, None if it was told to stop before."""
         progress, per_epoch = self.progress, self.task.steps_per_epoch(phase)
+        progress.count_by(per_epoch)
         if progress.phase_step == 0 and progress.phase and not phase.keep_optimiser:
             self.engine.new_optimiser()
         self.engine.loss.set_weight_power(phase.class_weight_power)
@@ -173,7 +188,8 @@ class Training:
             return True
         result = self.engine.step(samples, rate, progress.step, wants_stop)
         progress.step, progress.phase_step = progress.step + 1, progress.phase_step + 1
-        progress.loss_sum, progress.loss_steps = progress.loss_sum + result.loss, progress.loss_steps + 1
+        if math.isfinite(result.loss):
+            progress.loss_sum, progress.loss_steps = progress.loss_sum + result.loss, progress.loss_steps + 1
         progress.skipped = 0 if result.taken else progress.skipped + 1
         seconds = time.perf_counter() - began
         progress.seconds += seconds
@@ -189,9 +205,10 @@ class Training:
         return result.stop
 
     def _check_skipped(self, rate: float) -> None:
-        if self.progress.skipped >= MOST_SKIPPED and self.engine.precision.chosen != "fp16":
+        most = MOST_SKIPPED_FP16 if self.engine.precision.chosen == "fp16" else MOST_SKIPPED
+        if self.progress.skipped >= most:
             raise IUINetError(
-                f"the gradients of {MOST_SKIPPED} steps in a row, up to step {self.progress.step}, were not "
+                f"the gradients of {most} steps in a row, up to step {self.progress.step}, were not "
                 f"finite (learning rate {rate:g})",
                 hint="The last checkpoint is whole. Lower the learning rate, and go on with --resume.",
                 code="gradient-not-finite",
@@ -206,7 +223,7 @@ class Training:
             phase.epochs,
             progress.phase_step - progress.epoch * per_epoch,
             per_epoch,
-            progress.loss_sum / progress.loss_steps,
+            progress.loss_sum / max(1, progress.loss_steps),
             self.latest_dsc,
             rate,
             self.pace.seconds_left(progress),

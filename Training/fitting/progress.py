@@ -16,7 +16,7 @@ class Progress:
 
     step: of the whole run; epoch, phase_step: done in this phase; phase: its number; rows: of epochs.csv.
     loss_sum, loss_steps: of the epoch that is under way. skipped: steps in a row whose gradient was infinite.
-    seconds: of computing, over the whole run.
+    seconds: of computing, over the whole run. epoch_steps: in an epoch, as phase_step was counted with.
     """
 
     phase: int = 0
@@ -25,6 +25,7 @@ class Progress:
     seconds: float = 0.0
     epoch: int = 0
     phase_step: int = 0
+    epoch_steps: int = 0
     loss_sum: float = 0.0
     loss_steps: int = 0
     skipped: int = 0
@@ -40,6 +41,14 @@ class Progress:
         """Begin the next phase."""
         kept = {"phase": self.phase + 1, "step": self.step, "rows": self.rows, "seconds": self.seconds}
         vars(self).update(vars(Progress(**kept)))
+
+    def count_by(self, epoch_steps: int) -> None:
+        """Count the phase's steps by epochs of another length (another batch, other data): its whole epochs
+        stay done, and of the one under way the same share."""
+        if self.epoch_steps not in (0, epoch_steps):
+            within = self.phase_step - self.epoch * self.epoch_steps
+            self.phase_step = self.epoch * epoch_steps + within * epoch_steps // self.epoch_steps
+        self.epoch_steps = epoch_steps
 
     @property
     def selection(self) -> dict[str, Any] | None:

@@ -172,8 +172,8 @@ class RunRecipe:
     average: decay of the moving average of the weights, 0 for none.
     checkpoint_activations: compute them twice instead of keeping them (less memory).
     data_on_device: "auto", "true" or "false": keep the prepared set in the device's memory.
-    checkpoint_every: steps between checkpoints within an epoch; each epoch ends with one, unless its last
-    one is younger. validate_every: epochs. threads: of the CPU, 0 for torch's own choice.
+    checkpoint_every: steps between checkpoints; one is also written every five minutes, and when a phase or
+    the run ends. validate_every: epochs. threads: of the CPU, 0 for torch's own choice.
     """
 
     seed: int = 1

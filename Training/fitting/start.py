@@ -29,7 +29,8 @@ class Start:
     """Where a training starts.
 
     config: the network. tensors: its state dict, float32 on the CPU. record: for the checkpoint and run.json
-    (id, version, sha256, kept, made_anew, organs_before, organs_now, trained_on). sentences: for the user.
+    (id, version, sha256, kept, made_anew, organs_before, organs_now, trained_on, and the model's own start).
+    sentences: for the user.
     """
 
     config: IUINetConfig
@@ -70,6 +71,7 @@ def start_from(
         "organs_before": before,
         "organs_now": list(organs),
         "trained_on": document.get("training", {}).get("data"),
+        "start": document.get("training", {}).get("start"),
     }
     said = [_heads_sentence(found.id, before, organs, len(kept), len(anew))]
     said += _preprocessing_sentences(document["preprocessing"], size, window)

@@ -13,13 +13,13 @@ from typing import Any
 import torch
 from fitting.activations import checkpoint_activations
 from fitting.checkpoint import read_checkpoint
+from fitting.device import training_device
 from fitting.loop import train
 from fitting.precision import Precision
 from fitting.task import Task, make_task
 from records.run_folder import BEST, LAST
 from records.surroundings import environment
 
-from iuinet.devices import choose_device
 from iuinet.errors import IUINetError
 from iuinet.ladder import free_cache, is_out_of_memory
 from iuinet.writing import write_json
@@ -48,7 +48,7 @@ def run_all(jobs: Sequence[Job], setting: Setting) -> list[dict[str, Any]]:
         job.model: (job, task) for job, task in zip(jobs, tasks, strict=True) if not _done(job, setting)
     }
     for job, task in waiting.values():
-        _check(job, task, choose_device(setting.device))
+        _check(job, task, training_device(setting.device))
     results = []
     for job, task in zip(jobs, tasks, strict=True):
         if _done(job, setting):
@@ -80,7 +80,7 @@ def _in_short(result: dict[str, Any]) -> str:
 
 
 def _attempt(job: Job, task: Task, setting: Setting) -> dict[str, Any]:
-    device = choose_device(setting.device)
+    device = training_device(setting.device)
     try:
         return _run(job, task, setting, device)
     except RuntimeError as error:
