@@ -90,12 +90,17 @@ def test_the_head_is_at_large_k_and_the_back_at_large_j(anatomy, whole):
     ("phase", "liver", "kidney"), [("portal", (50, 150), (100, 300)), ("non_contrast", (0, 85), (-30, 65))]
 )
 def test_hounsfield_units_belong_to_the_phase(anatomy, whole, phase, liver, kidney):
-    for seed in range(4):
+    values = {"liver": [], "right kidney": []}
+    for seed in range(5):
         sample = generate(anatomy, seed, SIZE, phase=phase, view=whole)
         image, labels = sample.image[0, 0], sample.labels
-        for name, (low, high) in (("liver", liver), ("right kidney", kidney)):
-            # The upper part of an organ's values: at its edge it is mixed with fat.
-            assert low < float(image[labels == IDS[name]].quantile(0.7)) < high, (name, seed)
+        for name, found in values.items():
+            if (labels == IDS[name]).any():
+                # The upper part of an organ's values: at its edge it is mixed with fat.
+                found.append(float(image[labels == IDS[name]].quantile(0.7)))
+    # The usual scan: one with a fatty liver may lie below.
+    assert liver[0] < np.median(values["liver"]) < liver[1]
+    assert kidney[0] < np.median(values["right kidney"]) < kidney[1]
 
 
 def test_there_is_air_around_the_body_and_soft_tissue_in_it(anatomy, whole):

@@ -22,17 +22,23 @@ LATTICE = 24  # nodes per axis on which the deformation is computed
 # Wavelength as nodes over the field of view, and deviation in mm.
 NOISE = ((3, 10.0), (5, 8.0), (9, 4.5), (16, 2.0))
 
-# Organs that move and grow on their own: deviation of log size, deviation of the shift in mm.
+VIGOUR = (0.4, 1.0)  # of all that noise in one scan: most bodies are not far from the usual
+
+# Organs that grow, move and turn: deviation of log size, of the shift in mm, of the turn in degrees.
 MOVING = {
-    "liver": (0.14, 6.0),
-    "spleen": (0.32, 9.0),
-    "stomach": (0.32, 10.0),
-    "right kidney": (0.20, 11.0),
-    "left kidney": (0.20, 11.0),
-    "gallbladder": (0.35, 8.0),
-    "pancreas": (0.22, 8.0),
-    "aorta": (0.0, 4.0),
+    "liver": (0.15, 7.0, 5.0),
+    "spleen": (0.32, 9.0, 16.0),
+    "stomach": (0.32, 12.0, 18.0),
+    "right kidney": (0.20, 14.0, 12.0),
+    "left kidney": (0.20, 14.0, 12.0),
+    "gallbladder": (0.35, 8.0, 25.0),
+    "pancreas": (0.22, 9.0, 10.0),
+    "aorta": (0.0, 4.0, 0.0),
+    "right adrenal gland": (0.15, 3.0, 8.0),
+    "left adrenal gland": (0.15, 3.0, 8.0),
 }
+
+SHAPE = 0.13  # deviation of the logarithm by which a moving organ grows along each axis by itself
 
 
 # Per organ: logarithm of its growth, and how far it goes along (k, j, i) in mm.
@@ -127,8 +133,9 @@ def sampling_positions(
     base = torch.stack(torch.meshgrid(*axes, indexing="ij"))
     middle = torch.tensor([(a + b) / 2 for a, b in zip(view.low, view.high, strict=True)]).view(3, 1, 1, 1)
     moved = _affine(base - middle, chance) + middle
+    vigour = chance.uniform(*VIGOUR)
     for nodes, deviation in NOISE:
-        strength = deviation * chance.uniform(0.3, 1.6)
+        strength = vigour * deviation * chance.uniform(0.3, 1.6)
         moved = moved + strength * chance.noise((nodes,) * 3, (LATTICE,) * 3, 3)
     moved = moved + _organ_moves(anatomy, moved, chance, draw_arrangement(anatomy, donors, chance))
     axes = [_centres(low, high, size) for low, high in zip(view.low, view.high, strict=True)]
@@ -143,25 +150,33 @@ def _centres(low: float, high: float, count: int) -> torch.Tensor:
 
 def _affine(position: torch.Tensor, chance: Chance) -> torch.Tensor:
     """Rotation by a few degrees about every axis and scaling along each."""
+    matrix = _turned((5.0, 4.0, 4.0), chance)
+    scale = torch.tensor([1 / chance.uniform(0.85, 1.15) for _ in range(3)])
+    return torch.einsum("ab,bkji->akji", matrix * scale, position)
+
+
+def _turned(deviations: Sequence[float], chance: Chance) -> torch.Tensor:
+    """(3, 3): a rotation about the axes k, i and j in turn, deviations of their angles in degrees."""
     matrix = torch.eye(3)
-    for first, second, deviation in ((1, 2, 5.0), (0, 1, 4.0), (0, 2, 4.0)):
+    for (first, second), deviation in zip(((1, 2), (0, 1), (0, 2)), deviations, strict=True):
         angle = torch.deg2rad(torch.tensor(chance.normal(deviation)))
         turn = torch.eye(3)
         turn[first, first] = turn[second, second] = torch.cos(angle)
         turn[first, second], turn[second, first] = -torch.sin(angle), torch.sin(angle)
         matrix = turn @ matrix
-    scale = torch.tensor([1 / chance.uniform(0.85, 1.15) for _ in range(3)])
-    return torch.einsum("ab,bkji->akji", matrix * scale, position)
+    return matrix
 
 
 def _organ_moves(
     anatomy: Anatomy, position: torch.Tensor, chance: Chance, arrangement: Arrangement
 ) -> torch.Tensor:
-    """Every moving organ scaled about its centre and shifted, fading out around it."""
+    """Every moving organ scaled and turned about its centre and shifted, fading out around it."""
     move = torch.zeros_like(position)
-    for name, (log_size, shift) in MOVING.items():
+    for name, (log_size, shift, turn) in MOVING.items():
         usual_size, usual_shift = arrangement.get(name, (0.0, (0.0, 0.0, 0.0)))
-        factor = math.exp(usual_size + (chance.normal(log_size) if log_size else 0.0))
+        size = usual_size + chance.normal(log_size)
+        shape = [size + (chance.normal(SHAPE) if log_size else 0.0) for _ in range(3)]
+        change = _turned([turn] * 3, chance) * torch.tensor([math.exp(-part) for part in shape])
         # Positions are looked up, so that what shall go to the left is taken from the right.
         offset = torch.tensor([chance.normal(shift) - part for part in usual_shift]).view(3, 1, 1, 1)
         if name not in anatomy.boxes:
@@ -170,7 +185,7 @@ def _organ_moves(
         centre, radius = (low + high) / 2, (high - low) / 2 + 15
         away = position - centre
         weight = torch.exp(-(((away / radius) ** 2).sum(0, keepdim=True) ** 2) / 2)
-        move = move + weight * ((1 / factor - 1) * away + offset)
+        move = move + weight * (torch.einsum("ab,bkji->akji", change - torch.eye(3), away) + offset)
     return move * _freedom(anatomy, position)
 
 
