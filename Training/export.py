@@ -20,6 +20,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -28,7 +29,7 @@ from exporting.listing import check_place, enter
 from exporting.measured import Known, read_metrics
 from exporting.model import check_folder, find_checkpoint, read_trained, write_model
 from exporting.model_card import model_card
-from exporting.verify import verify
+from exporting.verify import rounding, verify
 
 from iuinet.atomic import atomic
 from iuinet.cli.console import Console
@@ -47,7 +48,9 @@ def run(options: argparse.Namespace, console: Console) -> None:
     changes = {key: getattr(options, key) for key in ("id", "version", "license", "intended_use")}
     card = read_card(options.card, {**changes, "attributions": options.attribution})
     checkpoint = find_checkpoint(options.run, options.which)
-    trained = read_trained(checkpoint)
+    trained = as_read = read_trained(checkpoint)
+    if options.round:
+        trained = as_read.rounded()
     metrics = {}
     if options.results:
         about = trained.document["data"]
@@ -63,23 +66,29 @@ def run(options: argparse.Namespace, console: Console) -> None:
     check_place(manifest, options.out, options.url)
     path = options.out / f"{card['id']}-{card['version']}{SUFFIX}"
     with atomic(path, overwrite=True) as draft:
-        write_model(trained, draft, card, metrics, options.half)
-        verified = verify(
-            draft, trained, data, options.cases, lambda name: console.status(f"Comparing labels of {name}")
-        )
+        write_model(trained, draft, card, metrics, options.half or options.round)
+        show = partial(_show, console)
+        said = [verify(draft, trained, data, options.cases, show).sentence()]
+        if options.round:
+            said.append(rounding(as_read, trained, data, options.cases, show))
     card_path = path.with_suffix(".md")
     with atomic(card_path, overwrite=True) as draft:
-        text = model_card(check_file(path), path.stat().st_size, [verified.sentence()])
+        text = model_card(check_file(path), path.stat().st_size, said)
         draft.write_text(text, encoding="utf-8", newline="\n")
     entry = enter(manifest, path, options.default, options.url)
-    precision = ", half precision" if options.half else ""
+    precision = ", half precision" if options.half or options.round else ""
     console.say(f"{trained.which} checkpoint of {trained.run}, step {trained.document['step']}{precision}")
-    console.say(verified.sentence())
+    for sentence in said:
+        console.say(sentence)
     console.say(f"model: {path} ({entry['size'] / 1e6:.1f} MB, SHA-256 {entry['sha256']})")
     console.say(f"card: {card_path}")
     console.say(f"list: {manifest}")
     if not metrics:
         console.say("No results were given: the card says that nothing was measured.")
+
+
+def _show(console: Console, name: str) -> None:
+    console.status(f"Comparing labels of {name}")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -110,7 +119,13 @@ def _parser() -> argparse.ArgumentParser:
     add("--manifest", type=Path, help="list of models; default: manifest.json in OUT")
     add("--default", action="store_true", help="make it the list's default model")
     add("--url", action="append", default=[], help="address that serves this very file (again for mirrors)")
-    add("--half", action="store_true", help="half the size, where that changes no label")
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--half", action="store_true", help="half the size, where that changes no label")
+    size.add_argument(
+        "--round",
+        action="store_true",
+        help="half the size: round the weights first, say how many voxels that changes; measure that file",
+    )
     add("--debug", action="store_true", help="show tracebacks and the libraries' warnings")
     return parser
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -156,12 +157,24 @@ def test_half_precision_is_taken_where_no_label_changes(tmp_path):
     assert all(torch.equal(tensor, loaded[name]) for name, tensor in exact.state_dict().items())
 
 
-def test_weights_that_half_precision_does_not_hold_are_refused(tmp_path, capfd):
+def test_rounded_weights_are_exact_in_half_the_size_and_the_change_is_told(run, tmp_path, capfd):
+    assert export.main(["--run", str(run), "--out", str(tmp_path), *NAMED, "--round"]) == 0
+    said = re.search(r"gave another label to ([\d,]+) of 491,520 voxels", capfd.readouterr().out)
+    assert int(said[1].replace(",", "")) > 0  # --half was refused for this run
+    assert said[0] in (tmp_path / "test-model-1.0.md").read_text(encoding="utf-8").replace("\n", " ")
+    trained = read_trained(run / "best.safetensors")
+    loaded = load_model(tmp_path / "test-model-1.0.safetensors")[0].state_dict()
+    for name, tensor in trained.tensors.items():
+        assert torch.equal(tensor.half().float(), loaded[name])
+
+
+@pytest.mark.parametrize("option", ["--half", "--round"])
+def test_weights_that_half_precision_does_not_hold_are_refused(tmp_path, capfd, option):
     net = small_net()
     with torch.no_grad():
         next(net.parameters()).flatten()[0] = 1e6
     write_checkpoint(tmp_path / "best.safetensors", net)
-    assert export.main(["--run", str(tmp_path), "--out", str(tmp_path / "out"), *NAMED, "--half"]) == 4
+    assert export.main(["--run", str(tmp_path), "--out", str(tmp_path / "out"), *NAMED, option]) == 4
     assert refusal(capfd).startswith("error[half-overflow]")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -62,6 +62,18 @@ class Trained:
             ) from error
         return net.eval().requires_grad_(False)
 
+    def rounded(self) -> Trained:
+        """The same with weights that half precision holds exactly, so that a file of half the size is exact.
+
+        Raises WeightsError "half-overflow" for weights beyond its range.
+        """
+        tensors = {
+            name: tensor.half().to(tensor.dtype) if tensor.is_floating_point() else tensor
+            for name, tensor in self.tensors.items()
+        }
+        _check_finite(tensors)
+        return replace(self, tensors=tensors)
+
 
 def find_checkpoint(run: Path, which: str | None = None) -> Path:
     """The checkpoint of a run: "best" or "last"; None for the best if there is one.
@@ -104,13 +116,17 @@ def write_model(
     net = trained.net()
     if half:
         net = net.half()
-        if not all(tensor.isfinite().all() for tensor in net.state_dict().values()):
-            raise WeightsError(
-                "the model has weights beyond 65504, which half precision does not hold",
-                hint="Export it without --half.",
-                code="half-overflow",
-            )
+        _check_finite(net.state_dict())
     save_model(path, net, model_document(trained, card, metrics))
+
+
+def _check_finite(tensors: Mapping[str, torch.Tensor]) -> None:
+    if not all(tensor.isfinite().all() for tensor in tensors.values()):
+        raise WeightsError(
+            "the model has weights beyond 65504, which half precision does not hold",
+            hint="Export it in full precision.",
+            code="half-overflow",
+        )
 
 
 def model_document(trained: Trained, card: Mapping[str, Any], metrics: Mapping[str, Any]) -> dict[str, Any]:

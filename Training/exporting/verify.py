@@ -74,13 +74,32 @@ def verify(
     if differing:
         raise WeightsError(
             f"the exported file gives other labels than the checkpoint in {differing:,} of {voxels:,} voxels",
-            hint="Half precision changes this model's labels: export it without --half."
+            hint="Half precision changes this model's labels: export it without --half, or with --round."
             if _is_half(model)
             else "Nothing was exported. Please report this.",
             code="export-differs",
         )
     where = f"{cases} {'case' if cases == 1 else 'cases'} of {data.name}" if data else "a generated CT"
     return Verified(cases, voxels, where)
+
+
+def rounding(
+    exact: Trained,
+    rounded: Trained,
+    data: PreparedData | None = None,
+    most: int = 2,
+    show: Callable[[str], None] = lambda name: None,
+) -> str:
+    """A sentence on how many voxels get another label by rounding the weights. Arguments as in ``verify``."""
+    voxels = differing = 0
+    for volume in verification_volumes(exact, data, most):
+        show(volume.name)
+        one, other = (checkpoint_labels(trained.net(), trained, volume) for trained in (exact, rounded))
+        voxels, differing = voxels + one.size, differing + int(np.count_nonzero(one != other))
+    return (
+        "The weights were rounded to half precision before, which gave another label to "
+        f"{differing:,} of {voxels:,} voxels."
+    )
 
 
 def checkpoint_labels(net: IUINet, trained: Trained, volume: Volume) -> np.ndarray:
