@@ -1,8 +1,9 @@
 """Measuring on the development scans: ``evaluate.py --development``.
 
-Overlap per organ on CT whose anatomy no training saw and on a real slab, volumes and places on real scans.
-The scans come from the folder that IUINET_DATA names. Inference is the program's own, largest piece of each
-organ included; all scores are on the scan's own grid.
+Overlap per organ on CT whose anatomy no training saw, on a real slab, and on two real scans as far as edges
+in the image tell where organs end (``references``); volumes and places on these. The scans come from the
+folder that IUINET_DATA names. Inference is the program's own, largest piece of each organ included; all
+scores are on the scan's own grid.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from iuinet.geometry import canonical_axes, to_canonical
 from iuinet.inference import Segmenter
 from iuinet.weights import resolve
 
-from .cases import Case, generated, slab, whole_scans
+from .cases import REAL, Case, generated, slab, whole_scans
 from .scores import dice, mean_scores, misplaced
 
 PHASES = ("portal", "arterial", "non_contrast")
@@ -31,7 +32,7 @@ LARGE = ("liver", "spleen", "stomach")
 
 
 def measure(segmenter: Segmenter, case: Case, islands: bool = True, fast: bool = False) -> dict:
-    """One case: volumes, pieces, misplaced organs, and overlap where a reference is known.
+    """One case: volumes, pieces, misplaced organs, and overlap of the organs whose reference is known.
 
     pieces: of each organ before only the largest was kept. islands, fast: see ``Segmenter``.
     """
@@ -48,34 +49,35 @@ def measure(segmenter: Segmenter, case: Case, islands: bool = True, fast: bool =
         "pieces": prediction.components,
         "misplaced": misplaced(canonical, ids),
     }
-    if case.truth is not None:
-        truth = np.zeros(case.truth.shape, np.uint8)
-        for name, number in case.ids.items():
-            if name in ids:
-                truth[case.truth == number] = ids[name]
-        truth[case.truth == 255] = 255
-        common = {name: ids[name] for name in case.ids if name in ids}
-        scores = dice(prediction.labels, truth, common)
-        result["dice"] = {name: round(value, 4) for name, value in scores.items()}
+    truth = np.zeros(case.truth.shape, np.uint8)
+    for name, number in case.ids.items():
+        if name in ids:
+            truth[case.truth == number] = ids[name]
+    truth[case.truth == 255] = 255
+    common = {name: ids[name] for name in case.ids if name in ids}
+    scores = dice(prediction.labels, truth, common)
+    result["dice"] = {name: round(value, 4) for name, value in scores.items()}
     return result
 
 
 def print_table(results: list[dict], organs: list[str], say: Callable[[str], None] = print) -> None:
-    """Overlap per group as means; volumes and pieces of scans without reference."""
+    """Overlap per group as means; volumes and pieces of the real scans."""
     scored: dict[str, list[dict]] = {}
     for result in results:
-        if "dice" in result:
-            scored.setdefault(result["group"], []).append(result["dice"])
+        scored.setdefault(result["group"], []).append(result["dice"])
     groups, means = list(scored), {group: mean_scores(scores) for group, scores in scored.items()}
     say("DSC".ljust(26) + "".join(group.rjust(24) for group in groups))
     rows = {organ: [means[group].get(organ) for group in groups] for organ in organs}
-    for name, chosen in (("large organs", LARGE), ("all organs", organs)):
-        found = [[means[group][organ] for organ in chosen if organ in means[group]] for group in groups]
-        rows[f"mean of {name}"] = [float(np.mean(values)) if values else None for values in found]
+    whole = [means[group] if set(LARGE) <= set(means[group]) else {} for group in groups]
+    for name, found in (
+        ("mean of large organs", [[mean[organ] for organ in LARGE if mean] for mean in whole]),
+        ("mean of all organs", [list(means[group].values()) for group in groups]),
+    ):
+        rows[name] = [float(np.mean(values)) if values else None for values in found]
     for name, values in rows.items():
         cells = ("-" if value is None else f"{value:.3f}" for value in values)
         say(name.ljust(26) + "".join(cell.rjust(24) for cell in cells))
-    scans = [result for result in results if "dice" not in result]
+    scans = [result for result in results if result["group"] == REAL]
     if scans:
         say("\nml (pieces before the largest was kept)")
         say("".ljust(26) + "".join(scan["name"].rjust(24) for scan in scans))

@@ -1,0 +1,58 @@
+"""References of real scans: what the watershed from discs takes in, and what it leaves out."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="torch is not installed here")
+
+from evaluation.references import ORGANS, grow, reference
+
+from iuinet.reading import read_volume
+
+SHAPE = (9, 96, 128)
+DISCS = {
+    "liver": [[2, 40, 40, 6], [4, 40, 40, 6], [6, 40, 40, 6]],
+    "spleen": [[4, 100, 60, 5]],
+    "other": [[4, 40, 76, 4], [4, 100, 10, 4]],
+}
+
+
+@pytest.fixture
+def scan() -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Fat with a liver that holds a vessel and a lesion and lies on muscle, and a spleen; a little noise."""
+    k, j, i = np.mgrid[tuple(slice(n) for n in SHAPE)]
+    liver = ((i - 40) / 28) ** 2 + ((j - 42) / 25) ** 2 + ((k - 4) / 5) ** 2 < 1
+    spleen = ((i - 100) / 14) ** 2 + ((j - 60) / 18) ** 2 + ((k - 4) / 4) ** 2 < 1
+    hu = np.full(SHAPE, -100.0)
+    hu[(j > 62) & (j < 90) & (i < 70)] = 45
+    hu[liver], hu[spleen] = 110, 125
+    hu[liver & ((i - 48) ** 2 + (j - 36) ** 2 < 9)] = 190
+    hu[liver & ((i - 28) ** 2 + (j - 50) ** 2 < 25)] = 40
+    hu += np.random.default_rng(1).normal(0, 12, SHAPE)
+    return hu.round().astype(np.int16), {"liver": liver, "spleen": spleen}
+
+
+def test_organs_are_found_with_their_vessels_and_lesions_and_without_neighbours(scan):
+    hu, truth = scan
+    labels = grow(hu, DISCS)
+    for organ, mask in truth.items():
+        found = labels == ORGANS.index(organ) + 1
+        assert 2 * (found & mask).sum() / (found.sum() + mask.sum()) > 0.94
+    assert labels[4, 36, 48] == labels[4, 50, 28] == 1  # vessel and lesion
+    assert labels[4, 76, 40] == labels[4, 10, 100] == 0  # muscle and fat
+    assert not np.isin([3, 4, 5], labels).any()  # organs without a disc
+
+
+def test_the_same_discs_give_the_same_reference_and_a_misread_name_is_noticed(scan):
+    assert np.array_equal(grow(scan[0], DISCS), grow(scan[0], DISCS))
+    with pytest.raises(ValueError):
+        grow(scan[0], {"livre": [[4, 40, 40, 6]]})
+
+
+def test_a_real_scans_reference_has_the_volumes_that_were_looked_at(data_folder):
+    volume = read_volume(data_folder / "ct" / "CRLM-CT-1004")
+    labels, ids = reference("CRLM-CT-1004", volume)
+    millilitres = [np.count_nonzero(labels == ids[organ]) * volume.grid.voxel_volume_ml for organ in ORGANS]
+    assert millilitres == pytest.approx((1362.8, 188.2, 105.1, 136.7, 19.7), rel=0.01)
