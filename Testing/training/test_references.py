@@ -8,6 +8,7 @@ import pytest
 pytest.importorskip("torch", reason="torch is not installed here")
 
 from evaluation.references import ORGANS, grow, reference
+from evaluation.without_contrast import without_contrast
 
 from iuinet.reading import read_volume
 
@@ -49,6 +50,24 @@ def test_the_same_discs_give_the_same_reference_and_a_misread_name_is_noticed(sc
     assert np.array_equal(grow(scan[0], DISCS), grow(scan[0], DISCS))
     with pytest.raises(ValueError):
         grow(scan[0], {"livre": [[4, 40, 40, 6]]})
+
+
+def test_contrast_is_taken_from_organs_and_vessels_and_from_nothing_else(scan):
+    hu, truth = scan
+    hu[:, 40:60, 70:80] = 160  # a vessel
+    hu[:, 5:25, 60:80] = 280  # bone
+    labels = np.zeros(SHAPE, np.uint8)
+    labels[truth["liver"]], labels[truth["spleen"]] = 1, 2
+    plain = without_contrast(hu, labels, {"liver": 1, "spleen": 2})
+    assert np.median(plain[truth["liver"]]) == pytest.approx(55, abs=4)
+    assert np.median(plain[truth["spleen"]]) == pytest.approx(48, abs=6)
+    assert np.median(plain[:, 44:56, 73:77]) == pytest.approx(57, abs=4)
+    assert np.median(plain[4, 36, 47:50]) < 110  # the vessel in the liver
+    assert np.array_equal(plain[:, 8:22, 63:77], hu[:, 8:22, 63:77])
+    fat = np.s_[:, :12, 90:]
+    assert np.array_equal(plain[fat], hu[fat])
+    inside = np.s_[3:6, 30:34, 34:40]
+    assert plain[inside].std() == pytest.approx(hu[inside].std(), rel=0.3)  # noise stays
 
 
 def test_a_real_scans_reference_has_the_volumes_that_were_looked_at(data_folder):

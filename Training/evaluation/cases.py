@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from iuinet.reading import read_volume
 from iuinet.volume import Grid, Volume
 
 from .references import reference
+from .without_contrast import without_contrast
 
 # Label ids of the slab's reference (TotalSegmentator, version 2) under our organ names.
 SLAB_IDS = {
@@ -29,6 +30,7 @@ SLAB_IDS = {
     "portal and splenic veins": 64,
 }
 REAL = "real scans"
+PLAIN = "no contrast*"  # * computed away
 REAL_SCANS = ("CRLM-CT-1004", "CRLM-CT-1006")
 GENERATED_SIZE = 160
 
@@ -83,3 +85,11 @@ def whole_scans(data: Path) -> Iterator[Case]:
     for name in REAL_SCANS:
         volume = read_volume(data / "ct" / name)
         yield Case(name, REAL, volume, *reference(name, volume))
+
+
+def plain(case: Case) -> Case:
+    """A real scan with its contrast computed away."""
+    array = without_contrast(case.volume.array, case.truth, case.ids)
+    return replace(
+        case, name=f"{case.name} without contrast", group=PLAIN, volume=replace(case.volume, array=array)
+    )

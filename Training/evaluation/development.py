@@ -1,9 +1,9 @@
 """Measuring on the development scans: ``evaluate.py --development``.
 
 Overlap per organ on CT whose anatomy no training saw, on a real slab, and on two real scans as far as edges
-in the image tell where organs end (``references``); volumes and places on these. The scans come from the
-folder that IUINET_DATA names. Inference is the program's own, largest piece of each organ included; all
-scores are on the scan's own grid.
+in the image tell where organs end (``references``); the same with their contrast computed away; volumes and
+places. The scans come from the folder that IUINET_DATA names. Inference is the program's own, largest piece
+of each organ included; all scores are on the scan's own grid.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from iuinet.geometry import canonical_axes, to_canonical
 from iuinet.inference import Segmenter
 from iuinet.weights import resolve
 
-from .cases import REAL, Case, generated, slab, whole_scans
+from .cases import PLAIN, REAL, Case, generated, plain, slab, whole_scans
 from .scores import dice, mean_scores, misplaced
 
 PHASES = ("portal", "arterial", "non_contrast")
@@ -77,6 +77,8 @@ def print_table(results: list[dict], organs: list[str], say: Callable[[str], Non
     for name, values in rows.items():
         cells = ("-" if value is None else f"{value:.3f}" for value in values)
         say(name.ljust(26) + "".join(cell.rjust(24) for cell in cells))
+    if any(result["group"] == PLAIN for result in results):
+        say("* contrast of the slab and the real scans computed away, see without_contrast.py")
     scans = [result for result in results if result["group"] == REAL]
     if scans:
         say("\nml (pieces before the largest was kept)")
@@ -110,7 +112,8 @@ def run(options: argparse.Namespace, console: Console) -> None:
     segmenter = Segmenter(resolve(options.weights[0]), options.device)
     ids = {organ.name: organ.label for organ in segmenter.organs}
     anatomy = load(options.anatomy, data, options.cache)
-    cases = [slab(data), *whole_scans(data)]
+    real = [slab(data), *whole_scans(data)]
+    cases = [*real, *map(plain, real)]
     results = []
     for case in [*cases, *generated(anatomy, range(options.seeds), GENERATED_IDS, PHASES)]:
         results.append(measure(segmenter, case, not options.all_pieces, options.fast))
