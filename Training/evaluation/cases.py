@@ -29,8 +29,8 @@ SLAB_IDS = {
     "inferior vena cava": 63,
     "portal and splenic veins": 64,
 }
-REAL = "real scans"
-PLAIN = "no contrast*"  # * computed away
+REAL = "whole real scans"
+PLAIN = "contrast computed away"  # of the slab and the whole scans
 REAL_SCANS = ("CRLM-CT-1004", "CRLM-CT-1006")
 GENERATED_SIZE = 160
 

@@ -23,7 +23,7 @@ from iuinet.geometry import canonical_axes, to_canonical
 from iuinet.inference import Segmenter
 from iuinet.weights import resolve
 
-from .cases import PLAIN, REAL, Case, generated, plain, slab, whole_scans
+from .cases import REAL, Case, generated, plain, slab, whole_scans
 from .scores import dice, mean_scores, misplaced
 
 PHASES = ("portal", "arterial", "non_contrast")
@@ -77,8 +77,6 @@ def print_table(results: list[dict], organs: list[str], say: Callable[[str], Non
     for name, values in rows.items():
         cells = ("-" if value is None else f"{value:.3f}" for value in values)
         say(name.ljust(26) + "".join(cell.rjust(24) for cell in cells))
-    if any(result["group"] == PLAIN for result in results):
-        say("* contrast of the slab and the real scans computed away, see without_contrast.py")
     scans = [result for result in results if result["group"] == REAL]
     if scans:
         say("\nml (pieces before the largest was kept)")
