@@ -7,8 +7,9 @@
         --set data.split=transunet-inner --seeds 1 2 3 --steps 5000
 
 Without --data it counts parameters and multiply-adds alone. With it each variant is trained by the recipe, to
-its end or within --minutes or --steps, and measured on the split's test cases. The same command again goes on
-after a stop; what is done is not trained again. --run also gets the tables: JSON, CSV and Markdown.
+its end (and its best weights measured) or within --minutes or --steps (and its last), on the split's test
+cases. The same command again goes on after a stop; what is done is not trained again. --run also gets the
+tables: JSON, CSV and Markdown.
 """
 
 from __future__ import annotations

@@ -7,9 +7,10 @@
         --models iuinet unet dynunet --size 64 --steps 200
 
 All get the same cases, augmentation, loss, optimiser, learning rate, input size and budget: either the same
-time for steps (--minutes) or the same number of steps (--steps); the recipe's phases are cut to it. The model
-"iuinet" is the recipe's own network. No network's settings are tuned, which favours the one that the recipe
-was made for. The same command again goes on after a stop, and trains nothing twice.
+time for steps (--minutes) or the same number of steps (--steps); the recipe's phases are cut to it, and the
+weights at its end are measured. The model "iuinet" is the recipe's own network. No network's settings are
+tuned, which favours the one that the recipe was made for. The same command again goes on after a stop, and
+trains nothing twice.
 """
 
 from __future__ import annotations

@@ -27,6 +27,7 @@ from fitting.validation import validate  # noqa: E402
 from peers.budget import Budget, alike, cut  # noqa: E402
 from peers.jobs import Job, Setting  # noqa: E402
 from peers.models import VARIANTS, find_models  # noqa: E402
+from peers.report import check_failures, summarise  # noqa: E402
 from peers.runs import run_all  # noqa: E402
 from peers.scores import score  # noqa: E402
 from torch import nn  # noqa: E402
@@ -122,7 +123,8 @@ def test_a_comparison_trains_alike_once_and_tells_what_it_found(training_data, t
         assert f"{result['dsc']:.4f}" in said and len(result["cases"]) == 7
         assert result["peak_bytes"] is None and row["peak_bytes"] == ""
         assert int(row["training_bytes"]) == result["training_bytes"] > 4 * 32**3
-    assert "selected on cases that are tested on" in said and "2 steps each" in said
+    assert "last weights, which no validation chose: iuinet, unet-tiny" in said and "2 steps each" in said
+    assert "selected on cases" not in said
     assert document["data"]["test"] == [f"c{n}" for n in range(1, 8)]
     assert (run / "compare.md").read_text().startswith("| model | params M |")
 
@@ -226,8 +228,6 @@ def test_one_network_that_fails_does_not_end_the_others(training_data, tmp_path)
     assert hungry["failed"] == "out of memory"
     assert not (tmp_path / "broken-seed1" / "result.json").exists(), "it is tried again next time"
 
-    from peers.report import check_failures, summarise
-
     rows = summarise([failed, done])
     assert rows[0]["failed"] == 1 and "dsc" not in rows[0] and rows[1]["dsc"] == done["dsc"]
     with pytest.raises(Exception, match="1 of 2 trainings failed"):
@@ -248,7 +248,7 @@ def test_the_dsc_are_those_of_the_validation(training_data, tmp_path):
     own = job(tmp_path, "unet-tiny", budget)
     (result,) = run_all([own], setting(training_data, tmp_path, budget))
     task = make_task(own.recipe, training_data)
-    path = tmp_path / own.name / "best.safetensors"
+    path = tmp_path / own.name / "last.safetensors"  # where the budget ended
     net = own.build(task.config).eval()
     net.load_state_dict(read_weights(path)[0])
     samples = PreparedSamples(training_data, task.split.test, task.channels, Augmentation.off())

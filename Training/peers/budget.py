@@ -74,7 +74,7 @@ def cut(recipe: Recipe, steps: int, steps_per_epoch: Sequence[int]) -> Recipe:
         left -= epochs * each
         warm = min(phase.warm_up_steps, round(phase.warm_up_steps * share))
         phases.append(dataclasses.replace(phase, epochs=epochs, warm_up_steps=warm))
-    # Some validations at least: the best weights are chosen among those that were validated.
+    # Some validations at least, to see how it goes.
     every = min(recipe.run.validate_every, max(1, phases[-1].epochs // 4))
     run = dataclasses.replace(recipe.run, validate_every=every)
     return dataclasses.replace(recipe, phases=tuple(phases), run=run)

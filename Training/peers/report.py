@@ -92,13 +92,17 @@ def remarks(results: Sequence[dict[str, Any]], about: dict[str, Any]) -> list[st
         f"DSC of {len(data['test'])} test cases of the split {data['split']}, at {size}^3 voxels and not on "
         f"the scans' own grid. {data['statement']}",
     ]
-    if set(data["test"]) & set(data["validation"]):
+    selected = {result["model"] for result in done if result["weights"] == "best"}
+    if selected and set(data["test"]) & set(data["validation"]):
         said.append(
             "The weights were selected on cases that are tested on: the DSC are too high, if alike for all."
         )
-    unselected = sorted({result["model"] for result in done if result["weights"] != "best"})
+    unselected = sorted({result["model"] for result in done} - selected)
     if unselected:
-        said.append(f"Measured with their last weights, as no validation chose any: {', '.join(unselected)}.")
+        said.append(f"Measured with their last weights, which no validation chose: {', '.join(unselected)}.")
+    early = sorted({result["model"] for result in done if not result.get("reached_last_phase", True)})
+    if early:
+        said.append(f"Too small a budget: ended before the recipe's last phase: {', '.join(early)}.")
     if budget["seconds"] is not None:
         minutes = f"{budget['seconds'] / 60:g} minutes"
         said.append(

@@ -126,7 +126,9 @@ def _run(job: Job, task: Task, setting: Setting, device: torch.device) -> dict[s
     # After a kill between the last step and the result there is nothing left to train, and no peak to tell.
     trained = bool(begun_at) and progress["step"] > begun_at[0]
     peak = torch.cuda.max_memory_allocated(device) if device.type == "cuda" and trained else None
-    known = {"peak_bytes": peak} | _facts(job, task, folder, progress)
+    if setting.budget.limited:
+        path = folder / LAST  # all of the budget counts: the last validation may lie long before its end
+    known = {"peak_bytes": peak} | _facts(job, dataclasses.replace(task, recipe=recipe), folder, progress)
     result = known | _scores(job, dataclasses.replace(task, recipe=recipe), path, device)
     write_json(folder / RESULT, result, overwrite=True)
     return result
@@ -145,6 +147,7 @@ def _facts(job: Job, task: Task, folder: Path, progress: dict[str, Any]) -> dict
         "seconds_per_step": seconds_per_step(folder),
         "training_bytes": training_bytes(net.to("meta"), task.config.size),
         "recipe_finished": progress["finished"],
+        "reached_last_phase": progress["phase"] + 1 == len(task.recipe.phases),
     }
 
 
