@@ -48,6 +48,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
     changes = {key: getattr(options, key) for key in ("id", "version", "license", "intended_use")}
     card = read_card(options.card, {**changes, "attributions": options.attribution})
     checkpoint = find_checkpoint(options.run, options.which)
+    half = options.half or options.round
     trained = as_read = read_trained(checkpoint)
     if options.round:
         trained = as_read.rounded()
@@ -66,7 +67,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
     check_place(manifest, options.out, options.url)
     path = options.out / f"{card['id']}-{card['version']}{SUFFIX}"
     with atomic(path, overwrite=True) as draft:
-        write_model(trained, draft, card, metrics, options.half or options.round)
+        write_model(trained, draft, card, metrics, half)
         show = partial(_show, console)
         said = [verify(draft, trained, data, options.cases, show).sentence()]
         if options.round:
@@ -76,7 +77,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
         text = model_card(check_file(path), path.stat().st_size, said)
         draft.write_text(text, encoding="utf-8", newline="\n")
     entry = enter(manifest, path, options.default, options.url)
-    precision = ", half precision" if options.half or options.round else ""
+    precision = ", half precision" if half else ""
     console.say(f"{trained.which} checkpoint of {trained.run}, step {trained.document['step']}{precision}")
     for sentence in said:
         console.say(sentence)

@@ -9,6 +9,7 @@ pytest.importorskip("torch", reason="torch is not installed here")
 
 from evaluation.references import ORGANS, grow, reference
 from evaluation.without_contrast import without_contrast
+from scipy import ndimage
 
 from iuinet.reading import read_volume
 
@@ -59,8 +60,10 @@ def test_contrast_is_taken_from_organs_and_vessels_and_from_nothing_else(scan):
     labels = np.zeros(SHAPE, np.uint8)
     labels[truth["liver"]], labels[truth["spleen"]] = 1, 2
     plain = without_contrast(hu, labels, {"liver": 1, "spleen": 2})
-    assert np.median(plain[truth["liver"]]) == pytest.approx(55, abs=4)
-    assert np.median(plain[truth["spleen"]]) == pytest.approx(48, abs=6)
+    # Away from the edges, which are sharper here than a scanner's.
+    deep = {organ: ndimage.binary_erosion(mask, np.ones((1, 7, 7))) for organ, mask in truth.items()}
+    assert np.median(plain[deep["liver"]]) == pytest.approx(55, abs=4)
+    assert np.median(plain[deep["spleen"]]) == pytest.approx(48, abs=4)
     assert np.median(plain[:, 44:56, 73:77]) == pytest.approx(57, abs=4)
     assert np.median(plain[4, 36, 47:50]) < 110  # the vessel in the liver
     assert np.array_equal(plain[:, 8:22, 63:77], hu[:, 8:22, 63:77])

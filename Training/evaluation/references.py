@@ -15,6 +15,7 @@ import SimpleITK as sitk
 from scipy import ndimage
 
 from iuinet.geometry import canonical_axes, from_canonical, to_canonical
+from iuinet.islands import keep_largest_components
 from iuinet.volume import Volume
 
 FOLDER = Path(__file__).with_name("references")
@@ -84,8 +85,7 @@ def _clean(organ: str, basin: np.ndarray, hu: np.ndarray, other: np.ndarray) -> 
     inside = [ndimage.binary_opening(part, disc) for part in basin & (hu > low) & (hu < high)]
     if organ == "liver":
         inside = [_without_small(part, 350) for part in inside]
-    pieces, _ = ndimage.label(np.stack(inside))
-    body = pieces == 1 + np.argmax(np.bincount(pieces.ravel())[1:]) if pieces.any() else pieces > 0
+    body = keep_largest_components(np.stack(inside).astype(np.uint8), (1,))[0]
     body = np.stack([ndimage.binary_fill_holes(_closed(part, disc)) for part in body])
     body = np.stack([ndimage.median_filter(part.astype(np.uint8), 5) > 0 for part in body])
     rim = np.stack([ndimage.binary_dilation(part, _disc(2)) for part in body])

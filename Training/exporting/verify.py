@@ -91,10 +91,11 @@ def rounding(
     show: Callable[[str], None] = lambda name: None,
 ) -> str:
     """A sentence on how many voxels get another label by rounding the weights. Arguments as in ``verify``."""
+    both = [(trained.net(), trained) for trained in (exact, rounded)]
     voxels = differing = 0
     for volume in verification_volumes(exact, data, most):
         show(volume.name)
-        one, other = (checkpoint_labels(trained.net(), trained, volume) for trained in (exact, rounded))
+        one, other = (checkpoint_labels(net, trained, volume) for net, trained in both)
         voxels, differing = voxels + one.size, differing + int(np.count_nonzero(one != other))
     return (
         "The weights were rounded to half precision before, which gave another label to "

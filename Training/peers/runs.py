@@ -128,8 +128,9 @@ def _run(job: Job, task: Task, setting: Setting, device: torch.device) -> dict[s
     peak = torch.cuda.max_memory_allocated(device) if device.type == "cuda" and trained else None
     if setting.budget.limited:
         path = folder / LAST  # all of the budget counts: the last validation may lie long before its end
-    known = {"peak_bytes": peak} | _facts(job, dataclasses.replace(task, recipe=recipe), folder, progress)
-    result = known | _scores(job, dataclasses.replace(task, recipe=recipe), path, device)
+    task = dataclasses.replace(task, recipe=recipe)
+    known = {"peak_bytes": peak} | _facts(job, task, folder, progress)
+    result = known | _scores(job, task, path, device)
     write_json(folder / RESULT, result, overwrite=True)
     return result
 
