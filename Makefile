@@ -15,7 +15,7 @@ export CT OUT WEIGHTS DEVICE
 
 PYTHON := .venv/bin/python
 
-.PHONY: help setup segment test lint bench train-demo test-slicer-5.12 test-python-3.12
+.PHONY: help setup segment test test-quick lint bench train-demo test-slicer-5.12 test-python-3.12
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' Makefile
@@ -28,6 +28,9 @@ segment: setup ## Segment a CT through the module: CT=file-or-DICOM-folder OUT=f
 
 test: setup ## Everything a change must pass
 	@Testing/tools/run_tests.sh
+
+test-quick: setup ## The same without the long ones: lint, unit, MRML, one click in the panel, one tiny training
+	@Testing/tools/run_tests.sh lint unit mrml panel/test_click.py training/test_train.py
 
 lint: setup ## The style check alone
 	@Testing/tools/run_tests.sh lint

@@ -1,0 +1,1 @@
+"""What the tests and the benchmarks share: factories, a faulty server, a stand-in for a GPU, waiting."""
