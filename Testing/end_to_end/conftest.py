@@ -68,7 +68,6 @@ def iuinet(tmp_path: Path) -> Callable[..., Finished]:
             env=environment(**variables),
             capture_output=True,
             text=True,
-            timeout=300,
             check=False,
         )
 

@@ -12,14 +12,13 @@ from pathlib import Path
 
 import pytest
 from end_to_end.worker_tools import (
-    is_alive,
     make_volume,
     poll_end,
     poll_until,
     same,
     start_slow_run,
-    wait_for_end,
 )
+from helpers.waiting import is_running, wait_for_end, wait_until
 
 from iuinet.child import WorkerStopped, child_environment
 from iuinet.client import WorkerClient
@@ -67,7 +66,9 @@ def test_an_idle_worker_ends_by_itself_and_the_next_request_starts_another(
     with WorkerClient(idle_s=0.5) as client:
         expected = client.segment(make_volume(), model, "cpu")[0]
         pid = client.pid
-        print(f"idle worker gone after {wait_for_end(pid, 5.0):.2f} s of 0.5 s")
+        gone = wait_for_end(pid)
+        print(f"idle worker gone after {gone:.2f} s of 0.5 s")
+        assert gone < 5
         while client.pid is not None:  # its last thread may be on its way out
             time.sleep(0.005)
         assert same(client.segment(make_volume(), model, "cpu")[0], expected)
@@ -80,7 +81,7 @@ def test_a_request_that_crosses_with_the_idle_end_is_done_by_another_worker(
     with WorkerClient(idle_s=0.3) as client:
         expected = client.segment(make_volume(), model, "cpu")[0]
         run = client.start(make_volume(), model, "cpu")  # sends nothing before it is polled
-        wait_for_end(client._child.pid, 10.0)
+        assert wait_for_end(client._child.pid) < 10
         poll_end(run)
         assert same(run.result()[0], expected)
 
@@ -120,8 +121,10 @@ def test_a_worker_notices_that_its_parent_is_gone_even_while_another_process_hol
     try:
         parent.kill()
         parent.wait()
-        assert is_alive(holder)
-        print(f"worker gone {wait_for_end(pid, 6.0):.2f} s after its parent")
+        assert is_running(holder)
+        gone = wait_for_end(pid)
+        print(f"worker gone {gone:.2f} s after its parent")
+        assert gone < 6
     finally:
         os.kill(holder, signal.SIGKILL)
         parent.stdout.close()
@@ -162,7 +165,7 @@ def test_voxels_that_nobody_has_taken_go_with_the_parent(exchange: Path, model: 
         parent.kill()
         parent.wait()
         parent.stdout.close()
-    wait_for_end(pid, 6.0)
+    assert wait_for_end(pid) < 6
 
 
 OWN_CHILD = """
@@ -179,18 +182,17 @@ def test_a_worker_that_does_not_obey_is_killed_within_two_seconds_with_all_that_
     with WorkerClient() as client:
         run = start_slow_run(client, slow_model)
         grandchild = int((tmp_path / "pid").read_text())
-        assert is_alive(grandchild)
+        assert is_running(grandchild)
         os.kill(client.pid, signal.SIGSTOP)
-        pid, start = client.pid, time.monotonic()
+        pid = client.pid
         run.cancel()
-        poll_end(run)
-        latency = time.monotonic() - start
+        latency = poll_end(run)
         print(f"cancel of a worker that hangs: {latency:.2f} s")
         assert latency < 2.0
         with pytest.raises(Cancelled):
             run.result()
-        wait_for_end(pid, 0.5)
-        wait_for_end(grandchild, 0.5)
+        assert wait_for_end(pid) < 0.5
+        assert wait_for_end(grandchild) < 0.5
 
 
 # Beside Slicer ------------------------------------------------------------------------------------------
@@ -208,11 +210,8 @@ def test_the_memory_of_a_run_is_given_back_after_it(client: WorkerClient, slow_m
 
     poll_until(run, look)
     poll_end(run)
-    end = time.monotonic() + 10
-    while (resting := resident_mb(client.pid)) > highest - 300 and time.monotonic() < end:
-        time.sleep(0.1)
-    print(f"worker: {highest:.0f} MB in a run of 128^3, {resting:.0f} MB at rest")
-    assert highest - resting > 300
+    wait_until(lambda: resident_mb(client.pid) < highest - 300, what="the worker keeps its memory")
+    print(f"worker: {highest:.0f} MB in a run of 128^3, {resident_mb(client.pid):.0f} MB at rest")
 
 
 def test_threads_sleep_while_they_wait_unless_the_user_wants_otherwise() -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from helpers.waiting import wait_until
 
 from iuinet.client import Run, WorkerClient
 from iuinet.sample import make_sample
@@ -42,19 +42,18 @@ def make_slow_model(path: Path) -> Path:
     return path
 
 
-def poll_until(run: Run, condition: Callable[[], bool], limit_s: float = 60.0) -> None:
+def poll_until(run: Run, condition: Callable[[], bool]) -> None:
     """Poll a run until something is so; it must not end before."""
-    end = time.monotonic() + limit_s
-    while not condition():
+
+    def step() -> None:
         assert not run.poll(), f"the run ended first: {run.result()}"
-        assert time.monotonic() < end, f"still in stage {run.stage!r}"
-        time.sleep(0.005)
+
+    wait_until(condition, step, lambda: (run.stage, run.fraction))
 
 
-def poll_end(run: Run) -> None:
-    """Poll a run until it has ended."""
-    while not run.poll():
-        time.sleep(0.005)
+def poll_end(run: Run) -> float:
+    """Poll a run until it has ended; returns the counted seconds."""
+    return wait_until(run.poll, watched=lambda: (run.stage, run.fraction))
 
 
 def start_slow_run(client: WorkerClient, model: Path) -> Run:
@@ -62,23 +61,6 @@ def start_slow_run(client: WorkerClient, model: Path) -> Run:
     run = client.start(make_volume(), weights=model, device="cpu")
     poll_until(run, lambda: run.stage == "segmenting" and run.fraction > 0)
     return run
-
-
-def is_alive(pid: int) -> bool:
-    """Whether a process runs; one that has ended but was not yet waited for does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
-def wait_for_end(pid: int, limit_s: float) -> float:
-    """Seconds until a process is gone."""
-    start = time.monotonic()
-    while is_alive(pid):
-        assert time.monotonic() - start < limit_s, f"process {pid} is still there after {limit_s} s"
-        time.sleep(0.02)
-    return time.monotonic() - start
 
 
 def environment_without(*names: str) -> dict[str, str]:

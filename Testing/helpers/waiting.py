@@ -16,6 +16,18 @@ import psutil
 
 QUIET_S = 120.0  # without any movement, then it will not come any more
 _LOOK_S = 1.0  # between two looks at the processes
+_TURN_S = 0.005  # between two looks at the condition
+_LONGEST_TURN_S = 0.05  # what is longer, this process did not get from the machine
+
+_counted = 0.0
+
+
+def counted_seconds() -> float:
+    """A clock that runs in ``wait_until`` alone, and stands while the machine does not let this process run.
+
+    What the product promises in seconds is measured with it, so that a busy machine breaks no promise.
+    """
+    return _counted
 
 
 class Movement:
@@ -43,13 +55,34 @@ def wait_until(
     step: Callable[[], object] = lambda: None,
     watched: Callable[[], Any] = lambda: None,
     what: str = "it did not happen",
-) -> None:
-    """Return when the condition holds. step: called between two looks, such as an event loop's turn."""
-    movement = Movement(watched)
+) -> float:
+    """Return the counted seconds until the condition held.
+
+    step: called between two looks, such as an event loop's turn. watched, what: see Movement.
+    """
+    global _counted
+    movement, began, last = Movement(watched), _counted, time.monotonic()
     while not condition():
         step()
         movement.check(what)
-        time.sleep(0.005)
+        time.sleep(_TURN_S)
+        now = time.monotonic()
+        _counted += min(now - last, _LONGEST_TURN_S)
+        last = now
+    return _counted - began
+
+
+def wait_for_end(pid: int) -> float:
+    """Return the counted seconds until a process, which need not be a child of this one, is gone."""
+    return wait_until(lambda: not is_running(pid), what=f"process {pid} did not end")
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process runs; one that has ended but was not yet waited for does not."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def communicate(process: subprocess.Popen) -> tuple[Any, Any]:

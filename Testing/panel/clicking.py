@@ -56,12 +56,3 @@ def at_state(panel: Any, state: State, act: Callable[[], None]) -> None:
 def freeze_worker(panel: Any) -> None:
     """Let the worker stand still, alive, as one that hangs."""
     os.kill(panel.controller.client.pid, signal.SIGSTOP)
-
-
-def exists(pid: int) -> bool:
-    """Whether a process is there and no zombie."""
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False

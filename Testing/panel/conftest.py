@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import textwrap
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -93,22 +92,16 @@ def dialogs() -> type:
 
 @pytest.fixture
 def wait(gui) -> Wait:
-    """wait(condition, seconds=30): let Qt work until the condition holds, and fail if it never does."""
+    """wait(condition): let Qt work until the condition holds; fails when nothing moves any more."""
+    from helpers.waiting import wait_until
 
-    def until(condition: Callable[[], object], seconds: float = 30.0) -> None:
-        end = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < end, "it did not happen in time"
-            gui.app.processEvents()
-            time.sleep(0.005)
-
-    return until
+    return lambda condition: wait_until(condition, gui.app.processEvents)
 
 
 @pytest.fixture
 def finish(panel, wait) -> Wait:
     """finish(): let the run go on to its end, whatever that is."""
-    return lambda seconds=60.0: wait(lambda: not panel.controller.state.busy, seconds)
+    return lambda: wait(lambda: not panel.controller.state.busy)
 
 
 @pytest.fixture

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import slicer
-from clicking import at_state, buttons, click, exists, failed, freeze_worker, shown
+from clicking import at_state, buttons, click, failed, freeze_worker, shown
+from helpers.waiting import counted_seconds, is_running
 from mrml.scenes import scene_state, segment_arrays
 
 from iuinet import run as worker_run
@@ -51,17 +51,17 @@ def test_a_cancel_ends_the_run_within_two_seconds_and_leaves_nothing(opened, fin
         if not obeys:
             freeze_worker(opened)
         opened.ui.cancelButton.click()
-        clicked.append((time.monotonic(), opened.controller.client.pid))
+        clicked.append((counted_seconds(), opened.controller.client.pid))
 
     at_state(opened, State.RUNNING, cancel)
     opened.ui.segmentButton.click()
     finish()
     ((moment, pid),) = clicked
-    assert time.monotonic() - moment < (2.0 if obeys else 3.0)
+    assert counted_seconds() - moment < (2.0 if obeys else 3.0)
     assert opened.controller.state is State.CANCELLED
     assert shown(opened).startswith("Cancelled after") and buttons(opened.ui) == []
     assert scene_state() == before and dialogs.shown == []
-    assert exists(pid) is obeys, "a worker that obeys stays warm, another one is ended"
+    assert is_running(pid) is obeys, "a worker that obeys stays warm, another one is ended"
     assert opened.ui.islandsCheckBox.checked is False and opened.ui.segmentButton.enabled
 
 
@@ -112,7 +112,7 @@ def test_a_worker_that_says_nothing_any_more_is_given_up(opened, finish, monkeyp
     opened.ui.segmentButton.click()
     finish()
     assert "has not answered" in failed(opened, "worker-hung") and scene_state() == before
-    assert not exists(pids[0]) and "Run on the CPU" in buttons(opened.ui)
+    assert not is_running(pids[0]) and "Run on the CPU" in buttons(opened.ui)
 
 
 def test_a_scan_without_any_organ_is_no_success(opened, finish) -> None:

@@ -177,7 +177,7 @@ def test_while_another_module_installs_packages_the_button_says_so(ready, panel,
     assert not panel.ui.segmentButton.enabled
     assert "Another module is installing" in panel.ui.segmentButton.toolTip
     missing.in_progress = False
-    wait(lambda: panel.ui.segmentButton.enabled, 5)
+    wait(lambda: panel.ui.segmentButton.enabled)
 
 
 def test_a_folder_that_may_not_be_written_to_is_named_before_anything_is_fetched(as_nobody) -> None:

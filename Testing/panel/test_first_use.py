@@ -7,7 +7,8 @@ import socket
 from pathlib import Path
 
 import pytest
-from clicking import exists, shown
+from clicking import shown
+from helpers.waiting import is_running
 from unit.faulty_server import serve
 from unit.model_factory import entry
 
@@ -85,7 +86,7 @@ def test_from_no_torch_and_no_model_to_segment_editor(
         panel.controller._changed = changed
         dialogs.answers.append("Ok")
         ui.segmentButton.click()
-        wait(lambda: not panel.controller.state.busy, 60)
+        wait(lambda: not panel.controller.state.busy)
         assert panel.controller.state is State.DONE, panel.controller.error
         (question,) = dialogs.shown
         for words in (
@@ -121,9 +122,9 @@ def test_from_no_torch_and_no_model_to_segment_editor(
         # The second time: no dialog, no download, the same worker.
         pid = panel.controller.client.pid
         ui.segmentButton.click()
-        wait(lambda: not panel.controller.state.busy, 60)
+        wait(lambda: not panel.controller.state.busy)
         assert panel.controller.state is State.DONE and panel.controller.client.pid == pid
         assert len(dialogs.shown) == 1 and len(server.requests) == 1
     finally:
         close_panel(widget)
-    assert not exists(pid)
+    assert not is_running(pid)

@@ -46,7 +46,7 @@ def test_a_timer_has_a_property_and_its_class_a_function_of_one_name(qt, wait) -
     timer.singleShot = True
     assert timer.singleShot is True
     qt.QTimer.singleShot(0, lambda: got.append(1))
-    wait(lambda: got == [1], 5)
+    wait(lambda: got == [1])
 
 
 def test_an_attribute_that_a_widget_does_not_have_is_an_error(qt, gui) -> None:

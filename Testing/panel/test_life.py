@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 import slicer
-from clicking import at_state, exists, freeze_worker, shown
+from clicking import at_state, freeze_worker, shown
+from helpers.waiting import communicate, is_running, wait_until
 from mrml.scenes import scene_state
 
 from IUINetSegmentationLib.state import State
@@ -77,7 +78,7 @@ def test_closing_the_scene_stops_the_run_quietly(
     assert shown(opened) == "" and not opened.ui.resultSection.visible
     assert "The scene was closed" in opened.log.text
     # A worker in the middle of a run is ended with it; one that has nothing to do stays warm.
-    assert moment in (State.CHECKING, State.IMPORTING) or not exists(pids[0])
+    assert moment in (State.CHECKING, State.IMPORTING) or not is_running(pids[0])
 
 
 def test_after_a_closed_scene_the_next_run_is_as_any_other(opened, gui, wait, finish) -> None:
@@ -200,7 +201,7 @@ def test_reloading_the_module_during_a_run_ends_it(
     old_class = type(opened.controller)
     renewed = reload_panel(widget)
     try:
-        assert not exists(pid) and list(temporary.iterdir()) == [] and scene_state() == before
+        assert not is_running(pid) and list(temporary.iterdir()) == [] and scene_state() == before
         assert opened.controller.state is State.IDLE
         controller = renewed.panel.controller
         assert type(controller) is not old_class, "the library was reloaded, too"
@@ -256,11 +257,9 @@ def test_when_slicer_ends_or_is_killed_no_worker_and_no_file_stays(
     line = slicer_process.stdout.readline()
     pid = int(line or slicer_process.stderr.read())
     if status:
-        assert exists(pid)
+        assert is_running(pid)
         os.kill(slicer_process.pid, -status)
-    _, errors = slicer_process.communicate(timeout=60)
+    _, errors = communicate(slicer_process)
     assert slicer_process.returncode == status, errors
-    limit = time.monotonic() + 10
-    while exists(pid) or list(temporary.iterdir()):
-        assert time.monotonic() < limit, (exists(pid), list(temporary.iterdir()))
-        time.sleep(0.05)
+    gone = wait_until(lambda: not is_running(pid) and not list(temporary.iterdir()), what="the worker stayed")
+    assert gone < 10

@@ -65,7 +65,7 @@ def test_a_drawing_that_dies_is_told_and_can_be_tried_again(panel, wait, tempora
     assert "sample CT could not be made" in panel.ui.progressLabel.text
     assert not left(temporary)
     panel.ui.sampleButton.click()
-    wait(lambda: panel.ui.segmentButton.enabled, 60)
+    wait(lambda: panel.ui.segmentButton.enabled)
     assert panel.trouble is None
 
 

@@ -1,4 +1,4 @@
-"""Print from pytest's JUnit files which tests took longest, and in one last line what was left out and why."""
+"""Print from pytest's JUnit files which tests took longest, and in the last line what was left out."""
 
 from __future__ import annotations
 

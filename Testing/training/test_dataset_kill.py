@@ -6,11 +6,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from helpers.waiting import communicate, is_running, wait_until
 
 pytest.importorskip("torch", reason="torch is not installed here")
 
@@ -49,19 +49,14 @@ def children(pid: int) -> list[int]:
         return []
 
 
-def is_running(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except OSError:
-        return False
+def while_running(process: subprocess.Popen, true: Callable[[], object]) -> Callable[[], object]:
+    """The condition, and a failure if the process ends before it holds."""
 
+    def condition() -> object:
+        assert process.poll() is None, process.communicate()
+        return true()
 
-def wait_until(true: Callable[[], object], process: subprocess.Popen | None = None) -> None:
-    end = time.monotonic() + 60
-    while not true():
-        assert time.monotonic() < end, "nothing happens"
-        assert process is None or process.poll() is None, process.communicate()
-        time.sleep(0.002)
+    return condition
 
 
 def count(folder: Path) -> int:
@@ -81,10 +76,10 @@ def test_a_stopped_run_goes_on_to_the_same_result(
 ):
     out = tmp_path / "out"
     process = start(raw, out, workers)
-    wait_until(lambda: count(out / stage) >= least, process)
+    wait_until(while_running(process, lambda: count(out / stage) >= least))
     helpers = children(process.pid)
     process.send_signal(number)
-    _, error = process.communicate(timeout=30)
+    _, error = communicate(process)
     assert not (out / "index.json").exists() and count(out / stage) < CASES, (
         "it came too late to stop anything"
     )
@@ -103,13 +98,13 @@ def test_a_stopped_run_goes_on_to_the_same_result(
 def test_a_worker_that_the_system_ends_is_told_and_nothing_is_lost(raw, undisturbed, tmp_path):
     out = tmp_path / "out"
     process = start(raw, out, 2)
-    wait_until(lambda: count(out / "arrays") >= 2, process)
+    wait_until(while_running(process, lambda: count(out / "arrays") >= 2))
     # Among the children is Python's own tracker of resources; the workers run our code.
     workers = [
         pid for pid in children(process.pid) if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
     ]
     os.kill(workers[0], signal.SIGKILL)
-    _, error = process.communicate(timeout=30)
+    _, error = communicate(process)
     assert process.returncode == 5 and error.startswith("error[memory]") and "--workers" in error
     assert not (out / "index.json").exists()
     assert all(

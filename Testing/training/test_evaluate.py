@@ -7,11 +7,11 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.waiting import communicate, wait_until
 
 pytest.importorskip("torch", reason="torch is not installed here")
 
@@ -197,12 +197,10 @@ def test_an_interrupted_evaluation_goes_on(place, data, models):
     command = [sys.executable, str(script), "--data", str(data.folder), "--weights", str(models["one"])]
     command += ["--out", str(out), "--device", "cpu", "--workers", "1"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    limit = time.monotonic() + 60
-    while not list(out.glob("parts/*/*.json")):
-        assert process.poll() is None and time.monotonic() < limit, process.communicate()
-        time.sleep(0.01)
+    wait_until(lambda: list(out.glob("parts/*/*.json")) or process.poll() is not None)
+    assert process.poll() is None, process.communicate()
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    _, errors = communicate(process)
     assert process.returncode == 6 and errors.startswith("error[cancelled]: ")
     assert not (out / "results.json").exists() and not list(out.rglob(".iuinet-*"))
     kept = len(list(out.glob("parts/*/*.json")))

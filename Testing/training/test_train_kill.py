@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
+from helpers.waiting import communicate, wait_until
 
 pytest.importorskip("torch", reason="torch is not installed here")
 
@@ -32,13 +32,13 @@ def begin(folder: Path, data: Path, run: Path) -> subprocess.Popen:
 
 def wait_for_steps(process: subprocess.Popen, run: Path, count: int) -> None:
     """Until the history has so many lines."""
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        if (run / "steps.jsonl").exists() and (run / "steps.jsonl").read_bytes().count(b"\n") >= count:
-            return
+    history = run / "steps.jsonl"
+
+    def there() -> bool:
         assert process.poll() is None, process.stderr.read()
-        time.sleep(0.005)
-    raise AssertionError("the training does not get on")
+        return history.exists() and history.read_bytes().count(b"\n") >= count
+
+    wait_until(there, what="the training does not get on")
 
 
 @needs_signals
@@ -49,7 +49,7 @@ def test_kills_at_many_points_change_no_bit(whole_run, training_data, tmp_path):
         process = begin(tmp_path, training_data.folder, run)
         wait_for_steps(process, run, count)
         process.kill()
-        assert process.wait(10) == -signal.SIGKILL, "it ended before it could be killed"
+        assert process.wait() == -signal.SIGKILL, "it ended before it could be killed"
         process.stderr.close()
     done = call(tmp_path, training_data.folder, run)
     assert done.returncode == 0 and "Going on after step" in done.stdout
@@ -65,7 +65,7 @@ def test_who_asks_it_to_stop_gets_a_checkpoint(training_data, tmp_path, number):
     process = begin(tmp_path, training_data.folder, tmp_path / "run")
     wait_for_steps(process, tmp_path / "run", 3)
     process.send_signal(number)
-    _, said = process.communicate(timeout=60)
+    _, said = communicate(process)
     assert process.returncode == 6 and said.startswith("error[cancelled]: the training was stopped")
     assert "the same command goes on" in said and len(said.splitlines()) == 2
     document = read_checkpoint(tmp_path / "run" / "last.safetensors")[1]
