@@ -6,10 +6,10 @@
     python Training/ablate.py --config Training/config/paper.toml --data /data/prepared --run runs/ablation \\
         --set data.split=transunet-inner --seeds 1 2 3 --steps 5000
 
-Without --data it counts parameters and multiply-adds alone. With it each variant is trained by the recipe, to
-its end (and its best weights measured) or within --minutes or --steps (and its last), on the split's test
-cases. The same command again goes on after a stop; what is done is not trained again. --run also gets the
-tables: JSON, CSV and Markdown.
+Without --data it counts parameters and multiply-adds alone. With it each variant is trained as train.py does,
+to the recipe's end (and its best weights measured) or within --minutes or --steps (and its last), and all are
+measured as evaluate.py does, on the split's test cases. The same command again goes on after a stop; what is
+done is not trained again. --run also gets the tables (JSON, CSV, Markdown) and the evaluation's page.
 """
 
 from __future__ import annotations
@@ -19,31 +19,30 @@ import dataclasses
 import sys
 from typing import Any
 
-from fitting.recipe import Recipe
-from peers.budget import Budget, alike
+from dataset.prepared import open_prepared
 from peers.costs import parameters, ptflops, versions
-from peers.jobs import Job
-from peers.models import VARIANTS
-from peers.options import add_training_options, recipe_of, setting_of
-from peers.published import published_rows
+from peers.jobs import add_training_options, make_jobs, recipe_of
+from peers.models import VARIANTS, configuration
 from peers.report import (
+    Column,
     check_failures,
-    describe,
     failures,
-    organ_columns,
-    organs_of,
+    giga,
+    mega,
     publish,
+    published_rows,
     remarks,
-    summarise,
+    rows_of,
+    score_columns,
 )
-from peers.runs import run_all
-from peers.tables import Column, giga, mega
+from peers.runs import train_all
+from peers.scores import evaluate_all, organs_of
 from train import stop_on_signal
 
 from iuinet.cli.console import Console
 from iuinet.cli.frame import run_command
 from iuinet.errors import UsageError
-from iuinet.network import PRESETS, IUINet
+from iuinet.network import IUINet, IUINetConfig
 from iuinet.network.complexity import count
 
 COLUMNS: tuple[Column, ...] = (
@@ -80,24 +79,23 @@ def run(options: argparse.Namespace, console: Console) -> None:
     """Count, train if there are data, print, write."""
     _check_together(options)
     recipe = recipe_of(options)
-    results: list[dict[str, Any]] = []
-    notes, about = [COUNT_NOTE], {}
+    networks = {title: dataclasses.replace(recipe.network, **changes) for title, _, changes in VARIANTS}
+    configs = {title: configuration(network) for title, network in networks.items()}
+    trainings, results, notes = [], None, [COUNT_NOTE]
     if options.data:
+        jobs = make_jobs(networks, recipe, open_prepared(options.data), options)
+        configs = {job.model: job.task.config for job in jobs}
         with stop_on_signal() as asked:
-            setting = setting_of(options, lambda: bool(asked), console)
-            jobs = make_jobs(recipe, options, setting.budget)
             console.say(f"{len(jobs)} trainings in {options.run}")
-            results = run_all(jobs, setting)
-        about = describe(setting, recipe, jobs[0].recipe.network.config(1).size)
-        notes += [*remarks(results, about), PUBLISHED_NOTE, *failures(results)]
-    organs = organs_of(results)
-    counted = count_variants(recipe, options.size, len(organs))
-    trained = {row["model"]: row for row in summarise(results)}
-    rows = [trained.get(row["model"], {}) | row for row in counted] + published_rows()
-    columns = COLUMNS + (organ_columns(organs) if organs else ())
-    document = {"format": 1, "kind": "ablation", **about, "libraries": versions(), "results": results}
-    publish(options.run, "ablate", document, rows, columns, notes, console.say)
-    check_failures(results)
+            trainings = train_all(jobs, options, lambda: bool(asked), console)
+        results = evaluate_all(trainings, options, console)
+        notes += [*remarks(trainings, recipe), PUBLISHED_NOTE, *failures(trainings)]
+    costs = {title: count_one(config) for title, config in configs.items()}
+    rows = rows_of(costs, trainings, results) + published_rows()
+    columns = COLUMNS + (score_columns(organs_of(results)) if results else ())
+    document = {"format": 2, "kind": "ablation", "recipe": recipe.to_dict(), "libraries": versions()}
+    publish(options.run, "ablate", {**document, "trainings": trainings}, rows, columns, notes, console.say)
+    check_failures(trainings)
 
 
 def _check_together(options: argparse.Namespace) -> None:
@@ -117,40 +115,16 @@ def _check_together(options: argparse.Namespace) -> None:
         )
 
 
-def make_jobs(recipe: Recipe, options: argparse.Namespace, budget: Budget) -> list[Job]:
-    """A training per variant and seed."""
-    size = options.size or recipe.network.config(1).size
-    return [
-        Job(title, IUINet, changed(alike(recipe, size, seed, budget), changes), {"kind": "IUINet"})
-        for title, _, changes in VARIANTS
-        for seed in dict.fromkeys(options.seeds or [recipe.run.seed])
-    ]
-
-
-def changed(recipe: Recipe, changes: dict[str, Any]) -> Recipe:
-    """The recipe for a variant of its network."""
-    full = {"shift": True, "head": "dyfc"}
-    return dataclasses.replace(recipe, network=dataclasses.replace(recipe.network, **(full | changes)))
-
-
-def count_variants(recipe: Recipe, size: int | None, organs: int) -> list[dict[str, Any]]:
-    """Parameters and multiply-adds of one volume per variant. organs: 0 for as many as the preset has."""
-    rows = []
-    for title, _, changes in VARIANTS:
-        network = dataclasses.replace(changed(recipe, changes).network, size=size or recipe.network.size)
-        config = network.config(organs or PRESETS[network.preset].classes - 1)
-        net = IUINet(config).eval().to("meta")
-        rows.append(
-            {
-                "model": title,
-                "size": config.size,
-                "classes": config.classes,
-                "parameters": parameters(net),
-                "macs_pytorch": ptflops(net, config.size, "pytorch"),
-                "macs_true": count(net)[1].total,
-            }
-        )
-    return rows
+def count_one(config: IUINetConfig) -> dict[str, Any]:
+    """Parameters and multiply-adds of one volume."""
+    net = IUINet(config).eval().to("meta")
+    return {
+        "size": config.size,
+        "classes": config.classes,
+        "parameters": parameters(net),
+        "macs_pytorch": ptflops(net, config.size, "pytorch"),
+        "macs_true": count(net)[1].total,
+    }
 
 
 if __name__ == "__main__":

@@ -7,40 +7,40 @@
         --models iuinet unet dynunet --size 64 --steps 200
 
 All get the same cases, augmentation, loss, optimiser, learning rate, input size and budget: either the same
-time for steps (--minutes) or the same number of steps (--steps); the recipe's phases are cut to it, and the
-weights at its end are measured. The model "iuinet" is the recipe's own network. No network's settings are
-tuned, which favours the one that the recipe was made for. The same command again goes on after a stop, and
-trains nothing twice.
+time for steps (--minutes) or the same number of steps (--steps), which the recipe's phases share, and the
+weights at its end are measured, as evaluate.py does. The model "iuinet" is the recipe's own network. No
+network's settings are tuned, which favours the one that the recipe was made for. The same command again goes
+on after a stop, and trains nothing twice. --run gets the runs, the tables and the evaluation's page.
 """
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import sys
 
-from peers.budget import alike
-from peers.catalogue import full_peers
-from peers.jobs import Job
-from peers.models import OWN, find_models
-from peers.options import add_training_options, budget_of, recipe_of, setting_of
+from dataset.prepared import open_prepared
+from fitting.networks import OWN, Config, build, full_peers
+from peers.costs import parameters, training_bytes, versions
+from peers.jobs import add_training_options, make_jobs, recipe_of
+from peers.models import find_networks
 from peers.report import (
+    Column,
     check_failures,
-    describe,
+    decimals,
     failures,
-    organ_columns,
-    organs_of,
+    gib,
+    mega,
     publish,
     remarks,
-    summarise,
+    rows_of,
+    score_columns,
 )
-from peers.runs import run_all
-from peers.tables import Column, decimals, gib, mega
+from peers.runs import train_all
+from peers.scores import evaluate_all, organs_of
 from train import stop_on_signal
 
 from iuinet.cli.console import Console
 from iuinet.cli.frame import run_command
-from iuinet.network import IUINet
 
 COLUMNS: tuple[Column, ...] = (
     ("model", "model", str),
@@ -48,12 +48,11 @@ COLUMNS: tuple[Column, ...] = (
     ("steps", "steps", decimals(0)),
     ("seconds", "seconds", decimals(0)),
     ("s/step", "seconds_per_step", decimals(3)),
-    ("counted GiB", "training_bytes", gib),
-    ("peak GiB", "peak_bytes", gib),
+    ("training GiB", "training_bytes", gib),
 )
 MEMORY_NOTE = (
-    "Counted GiB: what lives at most while one volume passes forward and backward in fp32, without the "
-    "weights, on any machine. Peak GiB: all that a GPU gave for the training."
+    "Training GiB: counted, what lives at most while one volume passes forward and backward in fp32, without "
+    "the weights."
 )
 
 
@@ -74,44 +73,33 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def run(options: argparse.Namespace, console: Console) -> None:
-    """Train one after another, print, write."""
-    jobs = make_jobs(options)
+    """Train one after another, measure all, print, write."""
+    recipe = recipe_of(options)
+    names = options.models or [OWN, *full_peers()]
+    known = {OWN: recipe.network} | find_networks([name for name in names if name != OWN])
+    jobs = make_jobs({name: known[name] for name in names}, recipe, open_prepared(options.data), options)
     with stop_on_signal() as asked:
-        setting = setting_of(options, lambda: bool(asked), console)
-        size = jobs[0].recipe.network.config(1).size
-        console.say(f"{len(jobs)} trainings at {size}^3 voxels in {options.run}")
-        results = run_all(jobs, setting)
-    about = describe(setting, recipe_of(options), size)
+        console.say(f"{len(jobs)} trainings at {recipe.network.size}^3 voxels in {options.run}")
+        trainings = train_all(jobs, options, lambda: bool(asked), console)
+    results = evaluate_all(trainings, options, console)
+    costs = {job.model: count_one(job.task.config) for job in jobs if job.seed == jobs[0].seed}
+    rows = rows_of(costs, trainings, results)
+    columns = COLUMNS + score_columns(organs_of(results))
     notes = [
-        *remarks(results, about),
+        *remarks(trainings, recipe),
         MEMORY_NOTE,
         "One recipe for all, tuned for none of the peers: no statement on what they reach at their best.",
-        *failures(results),
+        *failures(trainings),
     ]
-    document = {"format": 1, "kind": "comparison", **about, "results": results}
-    columns = COLUMNS + organ_columns(organs_of(results))
-    publish(options.run, "compare", document, summarise(results), columns, notes, console.say)
-    check_failures(results)
+    document = {"format": 2, "kind": "comparison", "recipe": recipe.to_dict(), "libraries": versions()}
+    publish(options.run, "compare", {**document, "trainings": trainings}, rows, columns, notes, console.say)
+    check_failures(trainings)
 
 
-def make_jobs(options: argparse.Namespace) -> list[Job]:
-    """A training per model and seed. Raises UsageError for what cannot work."""
-    recipe, budget = recipe_of(options), budget_of(options)
-    size = options.size or recipe.network.config(1).size
-    names = list(dict.fromkeys(options.models or [OWN, *full_peers()]))
-    found = {model.name: model for model in find_models([name for name in names if name != OWN])}
-    jobs = []
-    for name in names:
-        for seed in dict.fromkeys(options.seeds or [recipe.run.seed]):
-            own = alike(recipe, size, seed, budget)
-            model = found.get(name)
-            if model is None:
-                jobs.append(Job(name, IUINet, own, {"kind": "IUINet"}))
-                continue
-            model.configuration(size)
-            own = dataclasses.replace(own, network=model.network(size))
-            jobs.append(Job(name, model.build, own, model.describe()))
-    return jobs
+def count_one(config: Config) -> dict[str, int]:
+    """Parameters, and the memory of a training's pass."""
+    net = build(config)
+    return {"parameters": parameters(net), "training_bytes": training_bytes(net.to("meta"), config.size)}
 
 
 if __name__ == "__main__":

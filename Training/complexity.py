@@ -19,8 +19,8 @@ from typing import Any
 
 import torch
 from peers.costs import measure, versions
-from peers.models import default_models, find_models
-from peers.tables import Column, gib, giga, mega, print_table, write_csv
+from peers.models import configuration, default_names, find_networks
+from peers.report import Column, gib, giga, mega, print_table, write_csv
 from records.surroundings import environment
 
 from iuinet.cli.console import Console
@@ -80,13 +80,14 @@ def run(options: argparse.Namespace, console: Console) -> None:
         if value is not None and value < least:
             raise UsageError(f"--{name} is {value}", hint=f"Give {least} or more.")
     device = choose_device(options.device) if options.device else None
-    chosen = find_models(options.models or default_models())
-    for model in chosen:  # before the first of them takes its time
-        model.configuration(options.size, options.classes)
+    chosen = {  # all before the first of them takes its time
+        name: configuration(network, options.size, options.classes)
+        for name, network in find_networks(options.models or default_names()).items()
+    }
     rows: list[dict[str, Any]] = []
-    for model in chosen:
-        console.status(f"{model.name} ({len(rows) + 1} of {len(chosen)})")
-        costs = measure(model, options.size, options.classes, device, options.repeats)
+    for name, config in chosen.items():
+        console.status(f"{name} ({len(rows) + 1} of {len(chosen)})")
+        costs = measure(name, config, device, options.repeats)
         rows.append(dataclasses.asdict(costs))
     about, libraries = environment(device), versions()
     console.say(f"One volume of {options.size}^3 voxels")

@@ -92,7 +92,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
                 data,
                 options.run,
                 device=options.device,
-                stop=lambda seconds, steps: bool(asked),
+                stop=lambda: bool(asked),
                 limit_steps=options.limit_steps,
                 console=console,
                 partial=options.partial,
@@ -147,7 +147,9 @@ def _tell(
     from fitting.task import make_task
 
     task = make_task(recipe, data, anatomies, options.start, options.partial)
-    console.say(f"network   {recipe.network.preset}, input {task.config.size}^3, {len(task.names)} organs")
+    network = recipe.network
+    name = network.preset if network.name == "iuinet" else network.name
+    console.say(f"network   {name}, input {task.config.size}^3, {len(task.names)} organs")
     console.say(f"organs    {', '.join(task.names)}")
     said = task.provenance
     console.say(
@@ -158,6 +160,10 @@ def _tell(
     for phase in recipe.phases:
         steps = task.steps_per_epoch(phase)
         console.say(f"phase     {phase.name}: {phase.data}, up to {phase.epochs} epochs of {steps} steps")
+    run = recipe.run
+    if run.budget_steps or run.budget_seconds:
+        what = f"{run.budget_steps} steps" if run.budget_steps else f"{run.budget_seconds:g} seconds of steps"
+        console.say(f"budget    {what}, shared by the phases as their steps are")
     for sentence in task.start.sentences if task.start else ():
         console.say(f"start     {sentence}")
 

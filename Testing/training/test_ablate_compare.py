@@ -1,11 +1,12 @@
-"""IUINet, its ablations and its peers trained alike: budgets, resumption, measurement, tables."""
+"""IUINet, its ablations and its peers trained alike: resumption, one evaluation of all, tables."""
 
 from __future__ import annotations
 
 import csv
-import dataclasses
 import json
+from argparse import Namespace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -14,88 +15,50 @@ pytest.importorskip("monai", reason="MONAI is not installed here")
 
 import ablate  # noqa: E402
 import compare  # noqa: E402
-from augmentation import Augmentation  # noqa: E402
+import evaluate  # noqa: E402
+import export  # noqa: E402
+import train as train_script  # noqa: E402
+from evaluation.candidates import find_members  # noqa: E402
+from evaluation.segmenters import segmenter  # noqa: E402
+from fitting import networks  # noqa: E402
 from fitting.checkpoint import read_weights  # noqa: E402
-from fitting.loss import Loss  # noqa: E402
-from fitting.precision import Precision  # noqa: E402
-from fitting.processes import Processes  # noqa: E402
-from fitting.recipe import Phase  # noqa: E402
+from fitting.networks import build, config_from  # noqa: E402
 from fitting.recorder import Silent  # noqa: E402
-from fitting.samples import PreparedSamples  # noqa: E402
-from fitting.task import make_task  # noqa: E402
-from fitting.validation import validate  # noqa: E402
-from peers.budget import Budget, alike, cut  # noqa: E402
-from peers.jobs import Job, Setting  # noqa: E402
-from peers.models import VARIANTS, find_models  # noqa: E402
-from peers.report import check_failures, summarise  # noqa: E402
-from peers.runs import run_all  # noqa: E402
-from peers.scores import score  # noqa: E402
+from peers.jobs import Job, make_jobs, recipe_of  # noqa: E402
+from peers.models import VARIANTS, find_networks  # noqa: E402
+from peers.report import check_failures, remarks, rows_of  # noqa: E402
+from peers.runs import train_all  # noqa: E402
 from torch import nn  # noqa: E402
-from training.training_runs import losses, recipe_file, small_recipe, steps  # noqa: E402
+from training.training_runs import losses, recipe_file, steps  # noqa: E402
 
 from iuinet.errors import Cancelled, UsageError  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("own_threads")
 SMALL_NET = ("network.width=4", "network.blocks=[1,1,1]", "optimiser.batch=1", "data.split=mine")
-CPU = torch.device("cpu")
 
 
 def words(folder: Path, data: Path, *more: object) -> list[str]:
-    """The options of a small comparison."""
+    """The options of a small experiment."""
     config = ["--config", recipe_file(folder), "--set", *SMALL_NET]
     given = [*config, "--data", data, "--run", folder / "run", "--device", "cpu", *more]
     return [str(word) for word in given]
 
 
-def setting(data, folder: Path, budget: Budget, asked=lambda: False) -> Setting:
-    """Of jobs that are run without a command."""
-    return Setting(data, folder, budget, "cpu", False, asked, Silent())
+def options(folder: Path, *changes: str, steps: int = 1, run: str = "run") -> Namespace:
+    """The same without a command line."""
+    changed = [*SMALL_NET, *changes]
+    given = {"config": recipe_file(folder), "set": changed, "run": folder / run, "steps": steps}
+    return Namespace(**given, minutes=None, size=None, seeds=None, device="cpu", partial=False)
 
 
-def job(folder: Path, name: str, budget: Budget, *changes: str, **values) -> Job:
-    """A job of a peer."""
-    (model,) = find_models([name])
-    recipe = alike(small_recipe(folder, *SMALL_NET, *changes), 32, 1, budget)
-    recipe = dataclasses.replace(recipe, network=model.network(32))
-    return Job(
-        **({"model": name, "build": model.build, "recipe": recipe, "described": model.describe()} | values)
-    )
+def jobs_of(data, options: Namespace, *names: str) -> list[Job]:
+    """The trainings of peers."""
+    return make_jobs(find_networks(names), recipe_of(options), data, options)
 
 
-# Budgets ------------------------------------------------------------------------------------------------
-
-
-def test_a_recipe_is_cut_in_proportion(tmp_path):
-    phases = (
-        Phase("a", epochs=20, warm_up_steps=100, schedule="constant", stop_patience=3, size=48),
-        Phase("b", epochs=60, schedule="cosine"),
-    )
-    whole = dataclasses.replace(small_recipe(tmp_path), phases=phases)
-    whole = alike(whole, 64, 7, Budget(steps=40))
-    assert whole.run.seed == 7 and whole.network.size == 64
-    assert all(phase.size == 0 and phase.stop_patience == 0 for phase in whole.phases)
-    # 20 x 10 and 60 x 10 steps become 10 and 30; of b's epochs none is lost to rounding.
-    found = cut(whole, 40, (10, 10))
-    assert [phase.epochs for phase in found.phases] == [1, 3] and found.phases[0].warm_up_steps == 5
-    assert [phase.epochs for phase in cut(whole, 45, (10, 10)).phases] == [1, 4]
-    assert [phase.epochs for phase in cut(whole, 1600, (10, 10)).phases] == [40, 120]
-    assert cut(whole, 1, (10, 10)).phases[1].epochs == 1
-    rare = dataclasses.replace(whole, run=dataclasses.replace(whole.run, validate_every=50))
-    assert cut(rare, 160, (10, 10)).run.validate_every == 3
-
-
-def test_a_budget_is_spent_by_steps_or_by_time():
-    assert Budget(steps=5).spent(1e9, 5) and not Budget(steps=5).spent(1e9, 4)
-    assert Budget(seconds=2.0).spent(2.0, 1) and not Budget(seconds=2.0).spent(1.9, 10**6)
-    assert not Budget().limited and not Budget().spent(1e9, 10**9)
-    with pytest.raises(UsageError, match="0 steps"):
-        Budget(steps=0)
-
-
-def test_without_a_budget_the_recipe_is_left_alone(tmp_path):
-    recipe = small_recipe(tmp_path)
-    same = alike(recipe, 32, recipe.run.seed, Budget())
-    assert same.phases == recipe.phases
+def all_trained(data, options: Namespace, *names: str, asked=lambda: False) -> list[dict]:
+    """What came of them."""
+    return train_all(jobs_of(data, options, *names), options, asked, Silent())
 
 
 # Comparisons --------------------------------------------------------------------------------------------
@@ -113,29 +76,30 @@ def test_a_comparison_trains_alike_once_and_tells_what_it_found(training_data, t
 
     document = json.loads((run / "compare.json").read_text())
     table = list(csv.DictReader((run / "compare.csv").read_text().splitlines()))
-    for row, result in zip(table, document["results"], strict=True):
-        assert row["model"] == result["model"] and result["steps"] == 2
-        assert (
-            float(row["dsc"])
-            == result["dsc"]
-            == json.loads((run / f"{row['model']}-seed1/result.json").read_text())["dsc"]
-        )
-        assert f"{result['dsc']:.4f}" in said and len(result["cases"]) == 7
-        assert result["peak_bytes"] is None and row["peak_bytes"] == ""
-        assert int(row["training_bytes"]) == result["training_bytes"] > 4 * 32**3
+    results = json.loads((run / "evaluation" / "results.json").read_text())
+    dsc = {(e["model"], e["grid"], e["organ"]): e["mean"] for e in results["summary"] if e["metric"] == "dsc"}
+    assert [row["model"] for row in table] == ["iuinet", "unet-tiny"]
+    for row, training in zip(table, document["trainings"], strict=True):
+        assert row["model"] == training["model"] and float(row["steps"]) == training["steps"] == 2
+        assert float(row["dsc"]) == dsc[training["run"], "native", "mean"]
+        assert float(row["dsc_network"]) == dsc[training["run"], "network", "mean"]
+        assert float(row["dsc liver"]) == dsc[training["run"], "native", "liver"]
+        assert f"{float(row['dsc']):.4f}" in said and int(row["training_bytes"]) > 4 * 32**3
     assert "last weights, which no validation chose: iuinet, unet-tiny" in said and "2 steps each" in said
-    assert "selected on cases" not in said
-    assert document["data"]["test"] == [f"c{n}" for n in range(1, 8)]
+    assert results["data"]["cases"] == [f"c{n}" for n in range(1, 8)] and results["paired"]
+    # c1 selects and is tested on; but within a budget no weights are selected.
+    assert not any("SELECTED" in warning for warning in results["warnings"])
     assert (run / "compare.md").read_text().startswith("| model | params M |")
+    assert (run / "evaluation" / "index.html").is_file()
 
-    before = {path: path.stat().st_mtime_ns for path in run.glob("*/*")}
+    before = {path: path.stat().st_mtime_ns for path in run.glob("*-seed1/*")}
     assert compare.main(command) == 0
-    assert "unet-tiny-seed1 is done already" in capfd.readouterr().out
-    assert before == {path: path.stat().st_mtime_ns for path in run.glob("*/*")}
+    assert capfd.readouterr().out.count("This training is finished: 2 steps") == 2
+    assert before == {path: path.stat().st_mtime_ns for path in run.glob("*-seed1/*")}
     other = words(tmp_path, training_data.folder, "--steps", 3, "--models", "unet-tiny")
     assert compare.main(other) == 2
     refusal = capfd.readouterr().err
-    assert "error[comparison-other]" in refusal and "budget.steps was 2 and is now 3" in refusal
+    assert "error[comparison-other]" in refusal and "budget_steps was 2 and is now 3" in refusal
 
 
 def test_what_cannot_be_compared_is_refused_before_any_training(training_data, tmp_path, capfd):
@@ -150,6 +114,7 @@ def test_what_cannot_be_compared_is_refused_before_any_training(training_data, t
             "--set",
             "data.split=all",
             "phases.second.schedule=constant",
+            "phases.second.stop_patience=0",
         ),
         "budget": ("--steps", 0),
         # IUINet would have been trained by then.
@@ -159,48 +124,50 @@ def test_what_cannot_be_compared_is_refused_before_any_training(training_data, t
         ),
         "precision": ("--models", "unet-tiny", "--steps", 1, "--set", "run.precision='bf16'"),
         "usage": ("--steps", 1, "--minutes", 1),
+        "recipe": ("--steps", 1, "--set", "network.name=unet-tiny"),
     }
     for code, more in cases.items():
         assert compare.main(words(tmp_path, training_data.folder, *more)) == 2, code
-        assert f"error[{code}]" in capfd.readouterr().err or code == "usage"
+        assert f"error[{code}]" in capfd.readouterr().err or code in ("usage", "recipe")
     assert not (tmp_path / "run").exists()
 
 
+def test_a_budget_takes_the_place_of_the_recipes_own(tmp_path):
+    given = options(tmp_path, "run.budget_seconds=5", "phases.first.size=48", steps=7)
+    recipe = recipe_of(given)
+    assert (recipe.run.budget_steps, recipe.run.budget_seconds) == (7, 0)
+    # Not every network can change the size of its input.
+    assert recipe.network.size == 32 and all(phase.size == 0 for phase in recipe.phases)
+    given.steps, given.minutes, given.size = None, 1.5, 64
+    recipe = recipe_of(given)
+    assert (recipe.run.budget_steps, recipe.run.budget_seconds, recipe.network.size) == (0, 90, 64)
+    given.minutes = None
+    assert recipe_of(given).run.budget_seconds == 5
+
+
 def test_a_stopped_training_goes_on_and_ends_as_if_it_had_not_been(training_data, tmp_path):
-    budget, calls = Budget(steps=4), []
+    calls = []
 
     def asked() -> bool:
         calls.append(1)
         return len(calls) > 2
 
-    own = job(tmp_path, "dynunet-tiny", budget)
+    parts, whole = (options(tmp_path, steps=4, run=name) for name in ("parts", "whole"))
     with pytest.raises(Cancelled):
-        run_all([own], setting(training_data, tmp_path / "parts", budget, asked))
-    part = tmp_path / "parts" / own.name
-    assert 0 < len(losses(part)) < 4 and not (part / "result.json").exists()
-    (result,) = run_all([own], setting(training_data, tmp_path / "parts", budget))
-    (whole,) = run_all([own], setting(training_data, tmp_path / "whole", budget))
-    assert losses(part) == losses(tmp_path / "whole" / own.name)
-    assert result["cases"] == whole["cases"] and result["steps"] == 4
-
-
-def test_time_is_turned_into_steps_and_then_kept_to(training_data, tmp_path):
-    budget = Budget(seconds=0.4)
-    own = job(tmp_path, "unet-tiny", budget)
-    (result,) = run_all([own], setting(training_data, tmp_path, budget))
-    plan = json.loads((tmp_path / own.name / "plan.json").read_text())
-    assert 1 <= result["steps"] <= plan["steps"] + 1
-    # At most the step that was under way when the time was up is too much.
-    slowest = max(entry["seconds"] for entry in steps(tmp_path / own.name))
-    assert result["seconds"] <= 0.4 + slowest and not (tmp_path / own.name / "pace").exists()
+        all_trained(training_data, parts, "dynunet-tiny", asked=asked)
+    part = parts.run / "dynunet-tiny-seed1"
+    assert 0 < len(losses(part)) < 4
+    (result,) = all_trained(training_data, parts, "dynunet-tiny")
+    all_trained(training_data, whole, "dynunet-tiny")
+    assert losses(part) == losses(whole.run / "dynunet-tiny-seed1") and result["steps"] == 4
 
 
 class Broken(nn.Module):
     """A network whose logits are no numbers."""
 
-    def __init__(self, config) -> None:
+    def __init__(self, out_channels: int, **parameters) -> None:
         super().__init__()
-        self.last = nn.Conv3d(1, config.classes, 1)
+        self.last = nn.Conv3d(1, out_channels, 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """NaN."""
@@ -216,47 +183,78 @@ class Hungry(Broken):
         return self.last(x)
 
 
-def test_one_network_that_fails_does_not_end_the_others(training_data, tmp_path):
-    budget = Budget(steps=1)
-    jobs = [
-        job(tmp_path, "unet-tiny", budget, model="broken", build=Broken),
-        job(tmp_path, "unet-tiny", budget, model="hungry", build=Hungry),
-        job(tmp_path, "unet-tiny", budget),
-    ]
-    failed, hungry, done = run_all(jobs, setting(training_data, tmp_path, budget))
+def test_one_network_that_fails_does_not_end_the_others(training_data, tmp_path, monkeypatch):
+    own, given = networks._monai, options(tmp_path)
+    names = ("unet-tiny", "unetr-tiny", "segresnet-tiny")
+    with monkeypatch.context() as patch:
+        broken = SimpleNamespace(UNet=Broken, UNETR=Hungry)
+        patch.setattr(networks, "_monai", lambda kind: broken if hasattr(broken, kind) else own(kind))
+        failed, hungry, done = all_trained(training_data, given, *names)
     assert "loss of step 1 is nan" in failed["failed"] and done["steps"] == 1
     assert hungry["failed"] == "out of memory"
-    assert not (tmp_path / "broken-seed1" / "result.json").exists(), "it is tried again next time"
-
-    rows = summarise([failed, done])
-    assert rows[0]["failed"] == 1 and "dsc" not in rows[0] and rows[1]["dsc"] == done["dsc"]
     with pytest.raises(Exception, match="1 of 2 trainings failed"):
         check_failures([failed, done])
 
+    rows = rows_of({name: {"parameters": 1} for name in names}, [failed, hungry, done], None)
+    assert [row["failed"] for row in rows] == [1, 1, 0] and rows[0]["steps"] is None and rows[2]["steps"] == 1
+
     # Nothing was kept of the failed training, so that a corrected recipe may take its place.
-    again = job(tmp_path, "unet-tiny", budget, "optimiser.clip=1.0", model="broken")
-    (mended,) = run_all([again], setting(training_data, tmp_path, budget))
-    assert mended["steps"] == 1 and len(losses(tmp_path / "broken-seed1")) == 1
+    (mended,) = all_trained(training_data, options(tmp_path, "optimiser.clip=1.0"), "unet-tiny")
+    assert mended["steps"] == 1 and len(losses(given.run / "unet-tiny-seed1")) == 1
     # Of the one that was done, all is kept.
-    again = job(tmp_path, "unet-tiny", budget, "optimiser.clip=1.0")
     with pytest.raises(UsageError, match=r"optimiser\.clip was"):
-        run_all([again], setting(training_data, tmp_path, budget))
+        all_trained(training_data, options(tmp_path, "optimiser.clip=1.0"), "segresnet-tiny")
 
 
-def test_the_dsc_are_those_of_the_validation(training_data, tmp_path):
-    budget = Budget(steps=1)
-    own = job(tmp_path, "unet-tiny", budget)
-    (result,) = run_all([own], setting(training_data, tmp_path, budget))
-    task = make_task(own.recipe, training_data)
-    path = tmp_path / own.name / "last.safetensors"  # where the budget ended
-    net = own.build(task.config).eval()
-    net.load_state_dict(read_weights(path)[0])
-    samples = PreparedSamples(training_data, task.split.test, task.channels, Augmentation.off())
-    loss, precision = Loss(own.recipe.loss, task.names), Precision("auto", CPU)
-    window = own.recipe.data.window
-    found = validate(net, samples, 32, window, task.names, loss, precision, Processes())
-    assert found.organs == pytest.approx(result["organs"]) and found.dsc == pytest.approx(result["dsc"])
-    assert score(task, own.build, path, CPU)["cases"] == result["cases"]
+def test_a_reader_is_told_how_the_weights_were_chosen_and_where_a_budget_ended(tmp_path):
+    common = {"seed": 1, "environment": {"device": "cpu", "devices": 1}}
+    whole = {**common, "model": "iuinet", "weights": "best", "reached_last_phase": True}
+    short = {**common, "model": "unet", "weights": "last", "reached_last_phase": False}
+    said = " ".join(remarks([whole, short], recipe_of(options(tmp_path, steps=7))))
+    assert "no validation chose: unet." in said and "Budget: 7 steps each" in said and "One seed" in said
+    assert "ended before the recipe's last phase: unet." in said
+    other = {**whole, "seed": 2, "environment": {"device": "cuda", "devices": 1}}
+    said = " ".join(remarks([whole, other], recipe_of(options(tmp_path, steps=7))))
+    assert "One seed" not in said and "different devices" in said and "last phase" not in said
+
+
+# Networks of others, by train.py and evaluate.py --------------------------------------------------------
+
+
+def test_any_network_is_trained_and_measured_but_only_iuinet_becomes_a_model(training_data, tmp_path, capfd):
+    run, data = tmp_path / "dynunet", str(training_data.folder)
+    chosen = ["network.name=dynunet-tiny", "data.split=mine", "run.budget_steps=2"]
+    command = ["--config", str(recipe_file(tmp_path)), "--data", data, "--run", str(run), "--device", "cpu"]
+    assert train_script.main([*command, "--set", *chosen]) == 0
+    said = capfd.readouterr().out
+    assert "network   dynunet-tiny, input 32^3" in said and "budget    2 steps" in said
+    assert evaluate.main(["--data", data, "--run", str(run), "--out", str(tmp_path / "out")]) == 0
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert results["models"][0]["training"]["recipe"]["network"]["name"] == "dynunet-tiny"
+    assert {row["grid"] for row in results["rows"]} == {"native", "network", "ceiling"}
+
+    # What is scored at the network's size is what the network says.
+    (member,) = find_members([], [run], tmp_path, training_data)
+    model = segmenter(member.weights, "cpu")
+    volume, _ = training_data.native("c3")
+    model(volume, islands=False)
+    tensors, document = read_weights(run / "last.safetensors")
+    net = build(config_from(document["network"])).eval()
+    net.load_state_dict(tensors)
+    inputs = []
+    model.net.register_forward_pre_hook(lambda module, arguments: inputs.append(arguments[0]))
+    model.look_at(None)
+    model(volume, islands=False)
+    with torch.no_grad():
+        channels = net(inputs[0])[0][0].argmax(0)
+    assert torch.equal(torch.from_numpy(model.logits.argmax(0).numpy()), channels) and channels.any()
+
+    capfd.readouterr()
+    words = ["--run", str(run), "--out", str(tmp_path / "model"), "--id", "a", "--version", "1"]
+    assert export.main([*words, "--license", "x"]) == 4
+    refusal = capfd.readouterr().err
+    assert "error[checkpoint]" in refusal and "trained dynunet-tiny, and only IUINet is a model" in refusal
+    assert not list((tmp_path / "model").glob("*"))
 
 
 # Ablations ----------------------------------------------------------------------------------------------
@@ -280,12 +278,12 @@ def test_the_variants_are_trained_and_told_apart(training_data, tmp_path, capfd)
     command = words(tmp_path, training_data.folder, "--steps", 1)
     assert ablate.main(command) == 0
     run = tmp_path / "run"
-    networks = {}
+    kept = {}
     for title, _, changes in VARIANTS:
-        network = read_weights(run / f"{title.replace(' ', '-')}-seed1" / "best.safetensors")[1]["network"]
-        networks[title] = (network["shift"], network["head"])
-        assert networks[title] == (changes.get("shift", True), changes.get("head", "dyfc"))
-    assert len(set(networks.values())) == 4
+        network = read_weights(run / f"{title.replace(' ', '-')}-seed1" / "last.safetensors")[1]["network"]
+        kept[title] = (network["shift"], network["head"])
+        assert kept[title] == (changes["shift"], changes["head"])
+    assert len(set(kept.values())) == 4
     said = capfd.readouterr().out
     table = {row["model"]: row for row in csv.DictReader((run / "ablate.csv").read_text().splitlines())}
     assert list(table)[:4] == [title for title, *_ in VARIANTS]
@@ -293,6 +291,6 @@ def test_the_variants_are_trained_and_told_apart(training_data, tmp_path, capfd)
     assert float(table["published: full model"]["dsc liver"]) == 0.9546
     assert table["full model"]["classes"] == "3"
     assert ablate.main(command) == 0
-    assert capfd.readouterr().out.count("is done already") == 4
+    assert capfd.readouterr().out.count("This training is finished") == 4
     for wrong, code in ((["--data", str(training_data.folder)], "no-run"), (["--steps", "5"], "no-data")):
         assert ablate.main(wrong) == 2 and f"error[{code}]" in capfd.readouterr().err

@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import json
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -13,21 +14,25 @@ torch = pytest.importorskip("torch", reason="torch is not installed here")
 pytest.importorskip("monai", reason="MONAI is not installed here")
 
 import complexity  # noqa: E402
-from peers.builders import builder  # noqa: E402
-from peers.catalogue import full_peers, peers  # noqa: E402
+from fitting import networks  # noqa: E402
+from fitting.networks import Config, build, config_from, full_peers, peers  # noqa: E402
 from peers.costs import forward_bytes, measure, parameters, ptflops, training_bytes  # noqa: E402
-from peers.models import Model, default_models, find_models  # noqa: E402
+from peers.models import configuration, default_names, find_networks  # noqa: E402
 from torch import nn  # noqa: E402
 
 from iuinet.errors import UsageError  # noqa: E402
-from iuinet.network import PRESETS  # noqa: E402
 
 TINY = {name: (64 if name.startswith("swin") else 32) for name in peers() if name.endswith("-tiny")}
 
 
-def config(size: int, classes: int = 3):
-    """What a builder is given."""
-    return dataclasses.replace(PRESETS["paper"], size=size, classes=classes)
+def config(name: str, size: int, classes: int | None = None) -> Config:
+    """Of a network by its name."""
+    return configuration(find_networks([name])[name], size, classes)
+
+
+def make(name: str, size: int, classes: int | None = None) -> nn.Module:
+    """The network of this name."""
+    return build(config(name, size, classes))
 
 
 def outputs_of(net: nn.Module, size: int) -> list[torch.Tensor]:
@@ -39,7 +44,7 @@ def outputs_of(net: nn.Module, size: int) -> list[torch.Tensor]:
 @pytest.mark.parametrize("name", TINY)
 def test_every_peer_gives_logits_finest_first_and_learns_in_all_its_weights(name):
     size = TINY[name]
-    net = builder(peers()[name])(config(size)).train()
+    net = make(name, size, 3).train()
     outputs = outputs_of(net, size)
     for scale, output in enumerate(outputs):
         assert output.shape == (1, 3, *(size // 2**scale,) * 3)
@@ -53,16 +58,15 @@ def test_kinds_are_all_tried_and_none_is_for_tests_alone():
     kinds = {peers()[name].kind for name in full_peers()}
     assert kinds == {"UNet", "SegResNet", "DynUNet", "UNETR", "SwinUNETR"}
     assert {peers()[name].kind for name in TINY} == kinds
-    assert set(default_models()) >= {"iuinet-paper", "iuinet-tiny", *full_peers()}
+    assert set(default_names()) >= {"iuinet-paper", "iuinet-tiny", *full_peers()}
 
 
 @pytest.mark.parametrize(
     ("name", "millions"), [("segresnet-small", 4.7), ("dynunet-small", 3.2), ("swinunetr-small", 4.1)]
 )
 def test_small_peers_are_about_as_large_as_the_tiny_preset(name, millions):
-    tiny = parameters(find_models(["iuinet-tiny"])[0].make(64, 14)) / 1e6
-    (model,) = find_models([name])
-    assert parameters(model.make(64, 14)) / 1e6 == pytest.approx(millions, abs=0.05)
+    tiny = parameters(make("iuinet-tiny", 64, 14)) / 1e6
+    assert parameters(make(name, 64, 14)) / 1e6 == pytest.approx(millions, abs=0.05)
     assert 0.9 < millions / tiny < 1.6
 
 
@@ -71,15 +75,14 @@ def test_small_peers_are_about_as_large_as_the_tiny_preset(name, millions):
     ("name", "millions"), [("unet", 4.822), ("segresnet", 18.796), ("unetr", 93.030), ("swinunetr", 62.187)]
 )
 def test_full_peers_have_the_size_of_monais(name, millions):
-    (model,) = find_models([name])
-    assert parameters(model.make(128, 14)) / 1e6 == pytest.approx(millions, abs=6e-4)
+    assert parameters(make(name, 128, 14)) / 1e6 == pytest.approx(millions, abs=6e-4)
 
 
 def test_dynunet_is_monais_with_every_layer_once():
     from monai.networks.nets import DynUNet
 
     torch.manual_seed(1)
-    ours = builder(peers()["dynunet-tiny"])(config(32)).eval()
+    ours = make("dynunet-tiny", 32, 3).eval()
     torch.manual_seed(1)
     strides = [1, 2, 2, 2]
     theirs = DynUNet(
@@ -92,36 +95,34 @@ def test_dynunet_is_monais_with_every_layer_once():
         assert torch.equal(coarse, theirs.heads[0])
     assert len(ours.state_dict()) == len({value.data_ptr() for value in ours.state_dict().values()})
     assert len(theirs.state_dict()) > len(ours.state_dict())
-    (full,) = find_models(["dynunet"])
-    net = full.make(128, 14).to("meta")
+    net = make("dynunet", 128, 14).to("meta")
     aten = ptflops(net, 128, "aten")
     assert ptflops(net, 128, "pytorch") == pytest.approx(aten, rel=0.01)
     assert 475e9 < aten < 481e9
 
 
 def test_dynunet_has_no_more_levels_than_the_input_can_be_halved():
-    (model,) = find_models(["dynunet"])
     with torch.device("meta"):
-        counts = {size: len(model.make(size).down) for size in (32, 64, 96, 128)}
+        counts = {size: len(make("dynunet", size).down) for size in (32, 64, 96, 128)}
     assert counts == {32: 3, 64: 4, 96: 4, 128: 5}
 
 
 def test_what_does_not_fit_is_refused():
     for name, size in (("swinunetr", 32), ("unetr", 40), ("unet", 24)):
         with pytest.raises(UsageError) as refused:
-            find_models([name])[0].make(size)
+            config(name, size)
         assert refused.value.code == "peer-size" and name in refused.value.message
     with pytest.raises(UsageError, match="swinunet'") as refused:
-        find_models(["swinunet"])
+        find_networks(["swinunet"])
     assert refused.value.hint == "Did you mean swinunetr?"
 
 
 def test_without_monai_the_extra_is_named(monkeypatch, capfd):
     monkeypatch.setitem(sys.modules, "monai.networks", None)
     with pytest.raises(UsageError) as refused:
-        builder(peers()["unet-tiny"])(config(32))
+        make("unet-tiny", 32)
     assert refused.value.code == "no-monai" and "iuinet[baselines]" in refused.value.hint
-    assert find_models(["iuinet-tiny"])[0].make(32).config.classes == 14
+    assert make("iuinet-tiny", 32).config.classes == 14
     assert complexity.main(["--models", "unet-tiny", "--size", "32"]) == 2
     assert "error[no-monai]" in capfd.readouterr().err
 
@@ -130,17 +131,25 @@ def test_without_monai_the_extra_is_named(monkeypatch, capfd):
 def test_without_what_monai_does_not_ask_for_the_extra_is_named_too(name, size, monkeypatch):
     monkeypatch.setitem(sys.modules, "einops", None)
     with pytest.raises(UsageError, match="einops is not installed") as refused:
-        builder(peers()[name])(config(size))
+        make(name, size)
     assert refused.value.code == "no-monai" and "iuinet[baselines]" in refused.value.hint
-    assert builder(peers()["unet-tiny"])(config(32)) is not None
+    assert make("unet-tiny", 32) is not None
+
+
+@pytest.mark.parametrize("name", ["iuinet-tiny-no-shift", "dynunet-tiny"])
+def test_a_checkpoint_tells_its_network_to_the_letter(name):
+    written = json.loads(json.dumps(config(name, 32, 5).to_dict()))
+    assert config_from(written) == config(name, 32, 5)
+    with pytest.raises(UsageError, match="unknown kind 'Other'"):
+        config_from({**config("unet-tiny", 32).to_dict(), "kind": "Other"})
 
 
 class Hungry(nn.Module):
     """A network that wants more memory than there is."""
 
-    def __init__(self, config) -> None:
+    def __init__(self, out_channels: int, **parameters) -> None:
         super().__init__()
-        self.last = nn.Conv3d(1, config.classes, 1)
+        self.last = nn.Conv3d(1, out_channels, 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Allocates 2^60 bytes on the way."""
@@ -148,8 +157,9 @@ class Hungry(nn.Module):
         return self.last(x)
 
 
-def test_a_network_too_large_for_the_device_is_counted_all_the_same():
-    found = measure(Model("hungry", Hungry), 32, device=torch.device("cpu"))
+def test_a_network_too_large_for_the_device_is_counted_all_the_same(monkeypatch):
+    monkeypatch.setattr(networks, "_monai", lambda kind: SimpleNamespace(UNet=Hungry))
+    found = measure("hungry", config("unet-tiny", 32), torch.device("cpu"))
     assert found.seconds is None and found.untimed == "does not fit into the memory of cpu"
     assert found.parameters == 8 and found.forward_bytes > 2**60
     assert complexity.untimed([dataclasses.asdict(found)]) == ["hungry does not fit into the memory of cpu."]
@@ -167,10 +177,9 @@ def test_living_tensors_are_counted_to_the_byte():
 
 
 def test_counts_on_tensors_without_memory_are_those_on_real_ones():
-    (model,) = find_models(["unet-tiny"])
-    net = model.make(32).eval()
+    net = make("unet-tiny", 32).eval()
     real = ptflops(net, 32, "pytorch"), forward_bytes(net, 32)
-    found = measure(model, 32)
+    found = measure("unet-tiny", config("unet-tiny", 32))
     assert found.macs_pytorch == real[0] and found.parameters == parameters(net)
     assert found.forward_bytes == pytest.approx(real[1], rel=0.05)
     assert found.training_bytes > found.forward_bytes and found.seconds is None

@@ -86,6 +86,8 @@ def test_changes_reach_every_kind_of_place():
         ("loss.scales=[]", "loss.scales", "weight per output"),
         ("augmentation.noise_probability=2", "noise_probability is 2", "up to 1"),
         ("synthesis.weights=[1.0]", "synthesis.weights", "one weight per anatomy"),
+        ("network.name=nnunet", "network.name is 'nnunet'", "iuinet, unet, segresnet, dynunet"),
+        ("run.budget_steps=-1", "run.budget_steps is -1", "0 for no limit"),
     ],
 )
 def test_what_makes_no_sense_is_refused_by_its_place(change, said, hint):
@@ -100,3 +102,24 @@ def test_files_that_are_no_recipes_are_refused(tmp_path):
         with pytest.raises(UsageError) as refused:
             read_recipe(tmp_path / name)
         assert refused.value.code == code and name in refused.value.message
+
+
+def test_a_recipe_can_name_the_network_of_another():
+    recipe = read_recipe(CONFIG / "compare.toml", ["network.name=dynunet"])
+    config = recipe.network.config(13)
+    assert (config.kind, config.size, config.classes) == ("DynUNet", 64, 14)
+    assert recipe_from(json.loads(json.dumps(recipe.to_dict()))) == recipe
+    for change, said, hint in (
+        ("network.width=16", "network.width is 16", "dynunet takes network.size alone"),
+        ("phases.train.size=32", "built for an input of 64^3 voxels, and a phase has 32^3", "0 or 64"),
+        ("network.size=80", "dynunet cannot be trained at an input of 80^3", "multiple of 32"),
+    ):
+        with pytest.raises(UsageError) as refused:
+            read_recipe(CONFIG / "compare.toml", ["network.name=dynunet", change])
+        assert said in refused.value.message and hint in refused.value.hint
+
+
+def test_a_budget_is_one_of_steps_or_of_seconds():
+    with pytest.raises(UsageError) as refused:
+        read_recipe(CONFIG / "paper.toml", ["run.budget_steps=5", "run.budget_seconds=5"])
+    assert "either steps or seconds" in refused.value.hint

@@ -10,6 +10,7 @@ import pytest
 pytest.importorskip("torch", reason="torch is not installed here")
 
 import torch
+from fitting.networks import peers
 from fitting.start import start_from
 
 from iuinet.errors import UsageError, WeightsError
@@ -98,6 +99,13 @@ def test_another_network_is_refused_by_its_fields_but_size_and_classes_are_free(
     start = start_from(small_model, ["liver"], 1, dataclasses.replace(PRESETS["tiny"], size=48))
     assert (start.config.size, start.config.classes) == (48, 2)
     assert start.sentences[1] == "It was made for an input of 32^3 voxels, this training uses 48^3."
+
+
+def test_another_kind_of_network_does_not_start_from_a_model(small_model):
+    with pytest.raises(UsageError) as refused:
+        start_from(small_model, ["liver"], 1, peers()["unet"])
+    assert refused.value.code == "start-network"
+    assert "is an IUINet, and the recipe's network is unet" in refused.value.message
 
 
 def test_what_is_no_model_is_refused(tmp_path):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dataset.prepared import PreparedData
+from fitting.networks import is_peer
 
 from iuinet.errors import UsageError
 from iuinet.labels import Organ, organs_of_model
@@ -91,9 +92,24 @@ def _of_run(run: Path, name: str, path: Path, data: PreparedData) -> Member:
 
     checkpoint = find_checkpoint(run)
     trained = read_trained(checkpoint)
+    if is_peer(trained.document["network"]):
+        weights = _of_peer(checkpoint, name, trained.document)
+        return Member(name, weights, weights.sha256, resolved(trained.document, data), run=True)
     write_model(trained, path, {**_CARD, "id": name}, {})
     training = resolved(trained.document, data)
     return Member(name, check_file(path), file_sha256(checkpoint), training, run=True)
+
+
+def _of_peer(checkpoint: Path, name: str, said: dict[str, Any]) -> Weights:
+    """A checkpoint of another network than IUINet, which no model file holds, for ``segmenters.Peer``."""
+    document = {
+        "id": name,
+        "version": _CARD["version"],
+        "network": said["network"],
+        "organs": said["organs"],
+        "preprocessing": {"orientation": "LPS", "size": said["size"], "window": said["window"]},
+    }
+    return Weights(checkpoint, name, document["version"], file_sha256(checkpoint), document)
 
 
 def check_organs(members: Sequence[Member], organs: Sequence[Organ]) -> None:

@@ -22,7 +22,7 @@ from .candidates import Candidate, Member
 from .metrics import Rules
 from .reference import Reference
 from .scoring import Found, score_case, translation
-from .segmenters import Ensemble, Model
+from .segmenters import Ensemble, Model, segmenter
 from .store import Store, key_of
 
 
@@ -167,7 +167,7 @@ class Runner:
 
     def _load(self, member: Member) -> Model:
         if member.name not in self._models:
-            self._models[member.name] = Model(member.weights, self.settings.device)
+            self._models[member.name] = segmenter(member.weights, self.settings.device)
         return self._models[member.name]
 
     @contextmanager

@@ -10,9 +10,13 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from fitting.checkpoint import read_weights
+from fitting.networks import build, config_from, is_peer
 
+from iuinet.devices import choose_device
 from iuinet.errors import UsageError
 from iuinet.inference import Prediction, Segmenter, Stages
+from iuinet.labels import organs_of_model
 from iuinet.model_file import Weights
 from iuinet.refine import Box
 from iuinet.volume import Volume
@@ -54,6 +58,34 @@ class Model(Segmenter):
         """
         channels = self.logits.argmax(0).numpy().astype(np.uint8)
         return self.to_label_ids(self.clean(channels, islands)[0], self.organs)
+
+
+class Peer(Model):
+    """A run's network that is not IUINet, on IUINet's own way from volume to labels.
+
+    weights: whose path is the run's checkpoint. Where the device fails there is no other way.
+    """
+
+    def __init__(self, weights: Weights, device: str = "auto") -> None:
+        self.weights, self.document = weights, weights.document
+        self.device = self.used = choose_device(device)
+        self.net = build(config_from(self.document["network"]))
+        self.net.load_state_dict(read_weights(weights.path)[0])
+        self.net.to(self.device).eval()
+        self.organs, self.second_pass = organs_of_model(self.document), None
+        self._volume, self._outputs = None, {}
+
+    def run(self, x: torch.Tensor, stages: Stages, box: Box | None = None) -> tuple[torch.Tensor, list[str]]:
+        if str(box) not in self._outputs:
+            outputs = self.net(x.to(self.device))
+            finest = outputs if isinstance(outputs, torch.Tensor) else outputs[0]
+            self._outputs[str(box)] = finest[0].float().cpu(), []
+        return self._outputs[str(box)]
+
+
+def segmenter(weights: Weights, device: str = "auto") -> Model:
+    """The model of these weights on a device."""
+    return (Peer if is_peer(weights.document["network"]) else Model)(weights, device)
 
 
 class Ensemble(Model):

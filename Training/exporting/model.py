@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from fitting.checkpoint import read_weights
+from fitting.networks import is_peer
 from records.run_folder import BEST, LAST, RUN
 from records.surroundings import revision
 
@@ -43,8 +44,15 @@ class Trained:
 
     @property
     def config(self) -> IUINetConfig:
-        """The network's configuration."""
-        return IUINetConfig.from_dict(self.document["network"])
+        """The network's configuration. Raises WeightsError "checkpoint" for another network than IUINet."""
+        network = self.document["network"]
+        if is_peer(network):
+            raise WeightsError(
+                f"the run {self.run} trained {network['name']}, and only IUINet is a model of this program",
+                hint="Only IUINet's own runs can be exported; evaluate.py measures the others too.",
+                code="checkpoint",
+            )
+        return IUINetConfig.from_dict(network)
 
     def net(self) -> IUINet:
         """The network with the checkpoint's weights, in evaluation mode.

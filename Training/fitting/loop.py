@@ -11,14 +11,14 @@ import torch
 from dataset.prepared import PreparedData
 from records.run_folder import BEST, LAST
 from records.surroundings import environment
-from torch import nn
 
 from iuinet.errors import IUINetError, UsageError
 from iuinet.memory import give_back_memory
-from iuinet.network import IUINet, IUINetConfig
 
+from .budget import Budget
 from .device import training_device
 from .engine import MOST_SKIPPED, MOST_SKIPPED_FP16, Engine
+from .networks import build
 from .processes import Processes, join
 from .progress import Progress
 from .recipe import Phase, Recipe
@@ -28,7 +28,7 @@ from .task import Task, make_task
 from .timing import Pace
 from .validation import Validation, validate
 
-Stop = Callable[[float, int], bool]
+Stop = Callable[[], bool]
 
 
 def train(
@@ -36,7 +36,6 @@ def train(
     data: PreparedData | None,
     folder: Path,
     *,
-    build: Callable[[IUINetConfig], nn.Module] | None = None,
     device: str = "auto",
     stop: Stop | None = None,
     limit_steps: int | None = None,
@@ -48,8 +47,7 @@ def train(
 ) -> Path:
     """Train in a folder, or go on with the unfinished training of the same recipe in it.
 
-    build: makes another network than IUINet. stop: asked after every step with the seconds spent on steps and
-    the number of steps so far; a run that it stops can go on later. limit_steps: the same by a number alone.
+    stop: asked after every step; a run that it stops can go on later. limit_steps: the same by a number.
     partial, anatomies, start: see ``make_task``. resume: go on although the recipe has changed.
     Gives the path of the best checkpoint, of the last where nothing was validated.
     Raises IUINetError: UsageError, InputRefused, WeightsError, OutputError, "loss-not-finite".
@@ -63,8 +61,8 @@ def train(
     processes.check_batch(recipe.optimiser.batch, recipe.optimiser.micro_batch)
     task = make_task(recipe, data, anatomies, start, partial)
     screen = (console or Silent()) if processes.first else Silent()
-    training = Training(task, folder, chosen, processes, screen, build, resume)
-    return training.run(stop or (lambda seconds, steps: False), limit_steps)
+    training = Training(task, folder, chosen, processes, screen, resume)
+    return training.run(stop or (lambda: False), limit_steps)
 
 
 class Training:
@@ -77,14 +75,14 @@ class Training:
         device: torch.device,
         processes: Processes,
         screen: Screen,
-        build: Callable[[IUINetConfig], nn.Module] | None = None,
         resume: bool = False,
     ) -> None:
         self.task, self.recipe, self.folder = task, task.recipe, folder
         self.device, self.processes, self.screen = device, processes, screen
+        self.budget = Budget.of(task, processes.count)
         self.checkpoint = find_run(folder, task.document(), resume)
         torch.manual_seed(self.recipe.run.seed)
-        net = (build or IUINet)(task.config)
+        net = build(task.config)
         if task.start:
             net.load_state_dict(task.start.tensors)
         self.engine = Engine(net, self.recipe, task.names, device, processes)
@@ -103,6 +101,7 @@ class Training:
             said["start"] = self.checkpoint[1].get("start")
         self.recorder = Recorder(folder, said, environment(device, processes.count), screen)
         self._last_saved = self.progress.step
+        self.latest_dsc: float | None = None
 
     def _check_together(self) -> None:
         """Raise UsageError "run-folders" where processes found different checkpoints: on machines that share
@@ -143,7 +142,8 @@ class Training:
                 )
                 return
             self.screen.say(reason)
-            self.progress.finished = self.progress.phase + 1 == len(self.recipe.phases)
+            over = self.budget.spent(self.progress)
+            self.progress.finished = over or self.progress.phase + 1 == len(self.recipe.phases)
             if not self.progress.finished:
                 self.progress.next_phase()
             self._save(LAST)
@@ -162,8 +162,9 @@ class Training:
             self.engine.new_optimiser()
         self.engine.loss.set_weight_power(phase.class_weight_power)
         self.samples = self.task.samples(progress.phase, self.device)
-        while progress.epoch < phase.epochs:
-            while progress.phase_step < (progress.epoch + 1) * per_epoch:
+        while self.budget.limited or progress.epoch < phase.epochs:
+            end = (progress.epoch + 1) * per_epoch
+            while progress.phase_step < end and not self.budget.phase_over(progress):
                 if limit_steps is not None and progress.step >= limit_steps:
                     return None
                 if self._step(phase, per_epoch, stop):
@@ -173,17 +174,19 @@ class Training:
                     f"The phase {phase.name} ended in epoch {progress.epoch}: no lower validation loss for "
                     f"{phase.stop_patience} epochs."
                 )
+            if self.budget.phase_over(progress):
+                return f"The phase {phase.name} ended with its share of the budget in epoch {progress.epoch}."
         return f"The phase {phase.name} ended after its {phase.epochs} epochs."
 
     def _step(self, phase: Phase, per_epoch: int, stop: Stop) -> bool:
         """One step; gives whether the training was told to stop."""
         progress, settings = self.progress, self.recipe.optimiser
         began = time.perf_counter()
-        rate = learning_rate(phase, progress.phase_step, per_epoch * phase.epochs, progress.drops)
+        rate = self._rate(phase, per_epoch)
         numbers = [progress.phase_step * settings.batch + n for n in range(settings.batch)]
         size = self.recipe.size_of(phase)
         samples = (self.samples.sample(number, size) for number in self.processes.mine(numbers))
-        wants_stop = stop(progress.seconds, progress.step)
+        wants_stop = stop()
         if wants_stop and self.processes.count == 1:
             return True
         result = self.engine.step(samples, rate, progress.step, wants_stop)
@@ -204,6 +207,11 @@ class Training:
                 self._save(LAST)
         return result.stop
 
+    def _rate(self, phase: Phase, per_epoch: int, back: int = 0) -> float:
+        """The learning rate of the next step, or of one before it."""
+        progress, steps = self.progress, per_epoch * phase.epochs
+        return learning_rate(phase, self.budget.place(progress, steps) - back, steps, progress.drops)
+
     def _check_skipped(self, rate: float) -> None:
         most = MOST_SKIPPED_FP16 if self.engine.precision.chosen == "fp16" else MOST_SKIPPED
         if self.progress.skipped >= most:
@@ -220,16 +228,14 @@ class Training:
         self.recorder.line.update(
             phase.name,
             progress.epoch + 1,
-            phase.epochs,
+            self.budget.epochs(progress, phase.epochs),
             progress.phase_step - progress.epoch * per_epoch,
             per_epoch,
             progress.loss_sum / max(1, progress.loss_steps),
             self.latest_dsc,
             rate,
-            self.pace.seconds_left(progress),
+            (self.budget if self.budget.limited else self.pace).seconds_left(progress),
         )
-
-    latest_dsc: float | None = None
 
     def _end_epoch(self, phase: Phase, per_epoch: int) -> bool:
         """Validate, record and select; gives whether the phase stops early."""
@@ -237,6 +243,7 @@ class Training:
         progress.epoch += 1
         found, better = None, False
         due = progress.epoch % self.recipe.run.validate_every == 0 or progress.epoch == phase.epochs
+        due = due or self.budget.phase_over(progress)
         if self.validation_samples is not None and due:
             found = self._validate(phase)
             self.latest_dsc = found.dsc
@@ -245,11 +252,11 @@ class Training:
             self._record_epoch(phase, per_epoch, found)
         progress.loss_sum, progress.loss_steps = 0.0, 0
         progress.rows += 1
-        if better:
+        if better and not self.budget.limited:  # the weights at the end of a budget are its result
             self._save(BEST)
         if self.processes.first:
             self.recorder.draw()
-        return found is not None and stops_early(phase, progress)
+        return found is not None and not self.budget.limited and stops_early(phase, progress)
 
     def _validate(self, phase: Phase) -> Validation:
         began = time.perf_counter()
@@ -270,7 +277,7 @@ class Training:
 
     def _record_epoch(self, phase: Phase, per_epoch: int, found: Validation | None) -> None:
         progress = self.progress
-        rate = learning_rate(phase, progress.phase_step - 1, per_epoch * phase.epochs, progress.drops)
+        rate = self._rate(phase, per_epoch, back=1)
         entry = {"phase": phase.name, "epoch": progress.epoch, "step": progress.step}
         entry |= {"train_loss": progress.loss_sum / max(1, progress.loss_steps), "learning_rate": rate}
         entry["seconds"] = round(progress.seconds, 1)

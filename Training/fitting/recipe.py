@@ -12,9 +12,10 @@ from typing import Any
 
 from augmentation import Augmentation
 
-from iuinet.network import PRESETS, IUINetConfig
+from iuinet.errors import UsageError
+from iuinet.network import PRESETS
 
-from .recipe_checks import plain, positive, require, wrong
+from .networks import OWN, Config, peers
 
 DATA = ("cases", "pairs", "synthetic")
 SCHEDULES = ("plateau", "cosine", "linear", "constant")
@@ -22,13 +23,41 @@ OPTIMISERS = ("adam", "adamw", "sgd")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 
 
+def plain(value: Any) -> Any:
+    """Tuples as lists, as JSON gives them back."""
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def wrong(where: str, value: object, hint: str) -> UsageError:
+    """The error for a value that a recipe cannot have."""
+    return UsageError(f"the recipe's {where} is {value!r}", hint=hint, code="recipe")
+
+
+def require(where: str, value: str, choices: tuple[str, ...]) -> None:
+    """Raise UsageError "recipe" for a value that is none of the choices."""
+    if value not in choices:
+        raise wrong(where, value, f"Choose from {', '.join(choices)}.")
+
+
+def positive(where: str, part: object, *names: str) -> None:
+    """Raise UsageError "recipe" for a field that is not above 0."""
+    for name in names:
+        if not getattr(part, name) > 0:
+            raise wrong(f"{where}.{name}", getattr(part, name), "Give a number above 0.")
+
+
 @dataclass(frozen=True)
 class NetworkRecipe:
     """The network: a preset of ``iuinet.network``, and the fields in which it differs from it.
 
     The number of classes is not chosen here: it follows from the organs.
+    name: "iuinet", or one of MONAI's (``networks.toml``). Those take from here only the size, which is the
+    preset's if it is not given; their own settings stand in networks.toml.
     """
 
+    name: str = OWN
     preset: str = "paper"
     size: int | None = None
     width: int | None = None
@@ -39,13 +68,25 @@ class NetworkRecipe:
     shift: bool | None = None
 
     def __post_init__(self) -> None:
+        require("network.name", self.name, (OWN, *peers()))
         require("network.preset", self.preset, tuple(PRESETS))
+        for key in self._changes if self.name != OWN else ():
+            if key != "size":
+                hint = f"Leave it out: {self.name} takes network.size alone."
+                raise wrong(f"network.{key}", getattr(self, key), hint)
         self.config(1)
 
-    def config(self, organs: int) -> IUINetConfig:
+    @property
+    def _changes(self) -> dict[str, Any]:
+        named = ("name", "preset")
+        return {key: value for key, value in vars(self).items() if key not in named and value is not None}
+
+    def config(self, organs: int) -> Config:
         """The configuration for so many organs; background is a further class."""
-        own = {key: value for key, value in vars(self).items() if key != "preset" and value is not None}
-        return dataclasses.replace(PRESETS[self.preset], classes=organs + 1, **own)
+        if self.name == OWN:
+            return dataclasses.replace(PRESETS[self.preset], classes=organs + 1, **self._changes)
+        size = self.size or PRESETS[self.preset].size
+        return dataclasses.replace(peers()[self.name], classes=organs + 1, size=size)
 
 
 @dataclass(frozen=True)
@@ -174,6 +215,7 @@ class RunRecipe:
     data_on_device: "auto", "true" or "false": keep the prepared set in the device's memory.
     checkpoint_every: steps between checkpoints; one is also written every five minutes, and when a phase or
     the run ends. validate_every: epochs. threads: of the CPU, 0 for torch's own choice.
+    budget_steps, budget_seconds: of the whole training, 0 for none; see ``budget.py``.
     """
 
     seed: int = 1
@@ -185,6 +227,8 @@ class RunRecipe:
     checkpoint_every: int = 200
     validate_every: int = 1
     threads: int = 0
+    budget_steps: int = 0
+    budget_seconds: float = 0.0
 
     def __post_init__(self) -> None:
         require("run.precision", self.precision, PRECISIONS)
@@ -192,6 +236,11 @@ class RunRecipe:
         positive("run", self, "checkpoint_every", "validate_every")
         if not 0 <= self.average < 1:
             raise wrong("run.average", self.average, "Give a decay of 0 to below 1, such as 0.999.")
+        for name in ("budget_steps", "budget_seconds"):
+            if getattr(self, name) < 0:
+                raise wrong(f"run.{name}", getattr(self, name), "Give a number above 0, or 0 for no limit.")
+        if self.budget_steps and self.budget_seconds:
+            raise wrong("run.budget_steps", self.budget_steps, "Give either steps or seconds.")
 
 
 @dataclass(frozen=True)

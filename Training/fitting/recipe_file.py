@@ -12,8 +12,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from iuinet.errors import UsageError
 
-from .recipe import Recipe
-from .recipe_checks import wrong
+from .recipe import Recipe, wrong
 
 _FORM = "Write section.key=value, such as optimiser.batch=2 or phases.train.epochs=100."
 

@@ -21,6 +21,7 @@ from iuinet.errors import OutputError, UsageError
 
 from .checkpoint import read_checkpoint, write_checkpoint
 from .progress import Progress
+from .recipe_file import recipe_from
 
 CURVES_EVERY_S = 60.0
 CHECKPOINT_EVERY_S = 300.0
@@ -95,12 +96,14 @@ class Recorder:
     ) -> None:
         """Write last.safetensors or best.safetensors. Raises OutputError; the earlier file then stays."""
         self.history.sync()
+        run = self.document["recipe"]["run"]
         document = {
             **self.document,
             "phase": phase,
             "epoch": progress.epoch,
             "step": progress.step,
-            "selection": progress.selection,
+            # The weights at the end of a budget were chosen by no validation.
+            "selection": None if run["budget_steps"] or run["budget_seconds"] else progress.selection,
             "progress": progress.to_json(),
             "scaler": dict(scaler),
         }
@@ -136,6 +139,8 @@ def find_run(
             )
         return None
     tensors, before = read_checkpoint(folder / LAST)
+    # With what recipes did not have yet when it was begun.
+    before["recipe"] = recipe_from(before["recipe"]).to_dict()
     document = {**document, "start": before.get("start")}
     for part in ("network", "organs"):
         changed = differences(before[part], document[part], part)

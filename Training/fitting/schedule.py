@@ -8,7 +8,7 @@ from .progress import Progress
 from .recipe import Phase
 
 
-def learning_rate(phase: Phase, step: int, steps: int, drops: int) -> float:
+def learning_rate(phase: Phase, step: float, steps: int, drops: int) -> float:
     """The rate at a step of a phase, counted from 0, of so many at most.
 
     drops: how often "plateau" has lowered it.

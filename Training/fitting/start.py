@@ -19,6 +19,8 @@ from iuinet.model import load_model
 from iuinet.network import IUINet, IUINetConfig
 from iuinet.weights import resolve
 
+from .networks import Config
+
 HEADS = "mapping."
 # The same network computes every size of input, and has a class for each organ of the list.
 _FREE = ("classes", "size")
@@ -43,7 +45,7 @@ def start_from(
     weights: str | Path,
     organs: Sequence[str],
     seed: int,
-    network: IUINetConfig | None = None,
+    network: Config | None = None,
     window: tuple[float, float] | None = None,
 ) -> Start:
     """The start of a training of these organs from a model.
@@ -78,10 +80,16 @@ def start_from(
     return Start(config, kept | anew, record, tuple(said))
 
 
-def check_network(model: IUINetConfig, recipe: IUINetConfig | None, name: str) -> None:
+def check_network(model: IUINetConfig, recipe: Config | None, name: str) -> None:
     """Raise UsageError "start-network" that names each field in which the recipe's network is another one."""
     if recipe is None:
         return
+    if not isinstance(recipe, IUINetConfig):
+        raise UsageError(
+            f"the model {name} is an IUINet, and the recipe's network is {recipe.name}",
+            hint="Set network.name=iuinet, or train without a start.",
+            code="start-network",
+        )
     before, wanted = model.to_dict(), recipe.to_dict()
     differing = [key for key in before if key not in _FREE and before[key] != wanted[key]]
     if differing:

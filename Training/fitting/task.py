@@ -16,8 +16,8 @@ from dataset.splits import Split, choose_split
 
 from iuinet.errors import UsageError
 from iuinet.labels import ORGANS
-from iuinet.network import IUINetConfig
 
+from .networks import Config
 from .recipe import Phase, Recipe
 from .samples import PreparedSamples, Samples, SyntheticSamples, check_cases, keeps_on_device
 from .start import Start, start_from
@@ -34,7 +34,7 @@ class Task:
 
     recipe: Recipe
     organs: tuple[dict, ...]
-    config: IUINetConfig
+    config: Config
     channels: torch.Tensor
     data: PreparedData | None = None
     split: Split | None = None
@@ -155,9 +155,7 @@ def _synthetic(recipe: Recipe, anatomies: Sequence, start: str | Path | None) ->
     return Task(recipe, organs, config, channels, None, None, tuple(anatomies), started, provenance)
 
 
-def _network(
-    recipe: Recipe, names: Sequence[str], start: str | Path | None
-) -> tuple[IUINetConfig, Start | None]:
+def _network(recipe: Recipe, names: Sequence[str], start: str | Path | None) -> tuple[Config, Start | None]:
     config = recipe.network.config(len(names))
     if start is None:
         return config, None

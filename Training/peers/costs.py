@@ -17,6 +17,7 @@ from importlib import metadata
 from typing import Any
 
 import torch
+from fitting.networks import Config, build
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -25,8 +26,6 @@ from iuinet.devices import device_name
 from iuinet.ladder import free_cache, is_out_of_memory
 from iuinet.network import IUINet
 from iuinet.network.complexity import count
-
-from .models import Model
 
 
 @dataclass(frozen=True)
@@ -56,21 +55,16 @@ class Costs:
     untimed: str | None = None
 
 
-def measure(
-    model: Model, size: int, classes: int | None = None, device: torch.device | None = None, repeats: int = 3
-) -> Costs:
-    """Count a model; with a device, time it there too. classes: None for the preset's own.
-
-    Raises UsageError for a size that does not fit or where MONAI is absent.
-    """
-    net = model.make(size, classes).eval()
+def measure(name: str, config: Config, device: torch.device | None = None, repeats: int = 3) -> Costs:
+    """Count a network; with a device, time it there too. Raises UsageError where MONAI is absent."""
+    net, size = build(config).eval(), config.size
     taken = _time(net, size, device, repeats) if device else {}
     # Moved and not made there: some networks look at numbers while they are made.
     shadow = net.to("meta")
     return Costs(
-        model=model.name,
+        model=name,
         size=size,
-        classes=model.configuration(size, classes).classes,
+        classes=config.classes,
         parameters=parameters(shadow),
         macs_pytorch=ptflops(shadow, size, "pytorch"),
         macs_aten=ptflops(shadow, size, "aten"),

@@ -4,75 +4,37 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import Any
 
+from fitting.networks import OWN, Config, full_peers, peers
 from fitting.recipe import NetworkRecipe
-from torch import nn
 
 from iuinet.errors import UsageError
-from iuinet.network import PRESETS, IUINet, IUINetConfig
+from iuinet.network import PRESETS
 
-from .builders import Build, builder
-from .catalogue import Peer, full_peers, peers
-
-OWN = "iuinet"
-# The ablations of the paper's tables 2 to 4: title, ending of a model's name, what is changed.
+# The ablations of the paper's tables 2 to 4: title, ending of a network's name, what is changed.
 VARIANTS: tuple[tuple[str, str, dict[str, Any]], ...] = (
-    ("full model", "", {}),
+    ("full model", "", {"shift": True, "head": "dyfc"}),
     ("without shift and DyFC head", "-no-shift-conv-head", {"shift": False, "head": "conv"}),
-    ("without DyFC head", "-conv-head", {"head": "conv"}),
-    ("without shift", "-no-shift", {"shift": False}),
+    ("without DyFC head", "-conv-head", {"shift": True, "head": "conv"}),
+    ("without shift", "-no-shift", {"shift": False, "head": "dyfc"}),
 )
 
 
-@dataclass(frozen=True)
-class Model:
-    """build: makes the network. preset, changes: of IUINet; a peer takes size and classes alone."""
-
-    name: str
-    build: Build
-    preset: str = "paper"
-    changes: Mapping[str, Any] = field(default_factory=dict)
-    peer: Peer | None = None
-
-    def make(self, size: int, classes: int | None = None) -> nn.Module:
-        """The network for an input edge (voxels). classes: None for the preset's, "paper" for a peer."""
-        return self.build(self.configuration(size, classes))
-
-    def configuration(self, size: int, classes: int | None = None) -> IUINetConfig:
-        """What ``build`` is given. Raises UsageError for a size that does not fit."""
-        if self.peer:
-            self.peer.check_size(size)
-        base = PRESETS[self.preset]
-        changes = {**self.changes, "size": size, "classes": classes or base.classes}
-        return dataclasses.replace(base, **changes)
-
-    def network(self, size: int) -> NetworkRecipe:
-        """A recipe's part for it; for a peer what carries the size."""
-        return NetworkRecipe(preset=self.preset, size=size, **self.changes)
-
-    def describe(self) -> dict[str, Any]:
-        """What makes it what it is, for the records of a comparison; JSON-ready."""
-        if self.peer:
-            return {"kind": self.peer.kind, "parameters": self.peer.parameters}
-        return {"kind": "IUINet"}
-
-
-def models() -> dict[str, Model]:
+def networks() -> dict[str, NetworkRecipe]:
     """All of them by name: ``iuinet-<preset>[-no-shift][-conv-head]`` and the peers."""
-    found = {}
-    for preset in PRESETS:
-        for _, ending, changes in VARIANTS:
-            name = f"{OWN}-{preset}{ending}"
-            found[name] = Model(name, IUINet, preset, changes)
-    return found | {name: Model(name, builder(peer), peer=peer) for name, peer in peers().items()}
+    own = {
+        f"{OWN}-{preset}{ending}": NetworkRecipe(preset=preset, **changes)
+        for preset in PRESETS
+        for _, ending, changes in VARIANTS
+    }
+    return own | {name: NetworkRecipe(name=name) for name in peers()}
 
 
-def find_models(names: Sequence[str]) -> list[Model]:
-    """The models of these names, each once. Raises UsageError "unknown-model"."""
-    known = models()
+def find_networks(names: Sequence[str]) -> dict[str, NetworkRecipe]:
+    """The networks of these names. Raises UsageError "unknown-model"."""
+    known = networks()
     for name in names:
         if name not in known:
             near = difflib.get_close_matches(name, known, 1)
@@ -81,10 +43,20 @@ def find_models(names: Sequence[str]) -> list[Model]:
                 hint=f"Did you mean {near[0]}?" if near else f"There are: {', '.join(known)}.",
                 code="unknown-model",
             )
-    return [known[name] for name in dict.fromkeys(names)]
+    return {name: known[name] for name in names}
 
 
-def default_models() -> list[str]:
+def configuration(network: NetworkRecipe, size: int | None = None, classes: int | None = None) -> Config:
+    """The network's configuration at an input edge (voxels), both as in the preset where they are not given.
+
+    Raises UsageError for a size that does not fit.
+    """
+    if size:
+        network = dataclasses.replace(network, size=size)
+    return network.config((classes or PRESETS[network.preset].classes) - 1)
+
+
+def default_names() -> list[str]:
     """What ``complexity.py`` shows: the paper's four rows, the other presets, the peers."""
     rows = [f"{OWN}-paper{ending}" for _, ending, _ in VARIANTS]
     return [*rows, *(f"{OWN}-{preset}" for preset in PRESETS if preset != "paper"), *full_peers()]

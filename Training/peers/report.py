@@ -1,129 +1,150 @@
-"""The results of a comparison: one row per network over its seeds, printed and written in three forms."""
+"""The table of an experiment, a row per network: its costs, its trainings, its scores; and published figures.
+
+Printed, and written as JSON, CSV and Markdown. A value that does not exist is shown as "-".
+"""
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Callable, Sequence
+import csv
+import io
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dataset.splits import choose_split
 from fitting.recipe import Recipe
 
+from iuinet.atomic import atomic
 from iuinet.errors import IUINetError
 from iuinet.writing import write_json
 
-from .jobs import Setting
-from .scores import mean
-from .tables import Column, decimals, markdown, print_table, write_csv, write_text
+from .scores import mean, scores_of
 
-_DSC = decimals(4)
+_PUBLISHED = Path(__file__).with_name("published.toml")
+# Title, key of the row, how a value is written.
+Column = tuple[str, str, Callable[[Any], str]]
+Row = Mapping[str, Any]
 
 
-def summarise(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One row per model: mean over its seeds, sd of the mean DSC over them (None for one seed), failures."""
+def giga(value: float) -> str:
+    """10^9 as the unit."""
+    return f"{value / 1e9:.2f}"
+
+
+def mega(value: float) -> str:
+    """10^6 as the unit."""
+    return f"{value / 1e6:.2f}"
+
+
+def gib(value: float) -> str:
+    """Bytes in GiB."""
+    return f"{value / 2**30:.2f}"
+
+
+def decimals(count: int) -> Callable[[float], str]:
+    """A number with so many decimals."""
+    return lambda value: f"{value:.{count}f}"
+
+
+# Rows ---------------------------------------------------------------------------------------------------
+
+
+def rows_of(
+    costs: Mapping[str, dict[str, Any]], trainings: Sequence[dict[str, Any]], results: dict[str, Any] | None
+) -> list[dict[str, Any]]:
+    """One row per network: its costs, means over its trainings, and ``scores_of``."""
     rows = []
-    for model in dict.fromkeys(result["model"] for result in results):
-        mine = [result for result in results if result["model"] == model]
-        done = [result for result in mine if "failed" not in result]
-        row: dict[str, Any] = {"model": model, "runs": len(mine), "failed": len(mine) - len(done)}
-        if done:
-            scores = [result["dsc"] for result in done if result["dsc"] is not None]
-            row["parameters"] = done[0]["parameters"]
-            for key in ("steps", "seconds", "seconds_per_step", "dsc"):
-                row[key] = mean([result[key] for result in done])
-            row["training_bytes"] = done[0].get("training_bytes")  # results of before have none
-            row["peak_bytes"] = max((r["peak_bytes"] for r in done if r["peak_bytes"]), default=None)
-            row["dsc_sd"] = statistics.stdev(scores) if len(scores) > 1 else None
-            for organ in done[0]["organs"]:
-                row[f"dsc {organ}"] = mean([result["organs"][organ] for result in done])
+    for model, cost in costs.items():
+        mine = [training for training in trainings if training["model"] == model]
+        done = [training for training in mine if "failed" not in training]
+        row = {"model": model, **cost}
+        if mine:
+            row |= {"runs": len(mine), "failed": len(mine) - len(done)}
+            for key in ("steps", "seconds", "seconds_per_step"):
+                row[key] = mean([training[key] for training in done])
+        if done and results:
+            row |= scores_of([training["run"] for training in done], results)
         rows.append(row)
     return rows
 
 
-def organ_columns(organs: Sequence[str]) -> tuple[Column, ...]:
-    """Mean DSC, its sd over seeds, and the DSC per organ."""
+def published_rows() -> list[dict[str, Any]]:
+    """What the paper prints of its ablations (``published.toml``), in rows of the same keys."""
+    tables = tomllib.loads(_PUBLISHED.read_text(encoding="utf-8"))
+    return [
+        {
+            "model": f"published: {title}",
+            "parameters": table["parameters_millions"] * 1e6,
+            "macs_pytorch": table["macs_thousand_millions"] * 1e9,
+            "dsc": mean(list(table["dsc"].values())),
+            **{f"dsc {organ}": value for organ, value in table["dsc"].items()},
+        }
+        for title, table in tables.items()
+    ]
+
+
+def score_columns(organs: Sequence[str]) -> tuple[Column, ...]:
+    """Mean DSC, its sd over seeds, the same at the network's size, and the DSC per organ."""
+    form = decimals(4)
     return (
-        ("DSC mean", "dsc", _DSC),
-        ("sd of seeds", "dsc_sd", _DSC),
-        *((f"{organ}", f"dsc {organ}", _DSC) for organ in organs),
+        ("DSC mean", "dsc", form),
+        ("sd of seeds", "dsc_sd", form),
+        ("DSC network", "dsc_network", form),
+        *((organ, f"dsc {organ}", form) for organ in organs),
     )
 
 
-def failures(results: Sequence[dict[str, Any]]) -> list[str]:
+# Sentences ----------------------------------------------------------------------------------------------
+
+
+def failures(trainings: Sequence[dict[str, Any]]) -> list[str]:
     """A sentence per training that failed."""
-    return [f"{r['model']}, seed {r['seed']}: {r['failed']}" for r in results if "failed" in r]
+    return [f"{t['model']}, seed {t['seed']}: {t['failed']}" for t in trainings if "failed" in t]
 
 
-def check_failures(results: Sequence[dict[str, Any]]) -> None:
+def check_failures(trainings: Sequence[dict[str, Any]]) -> None:
     """Raise IUINetError "training-failed" if any training failed."""
-    failed = failures(results)
+    failed = failures(trainings)
     if failed:
         raise IUINetError(
-            f"{len(failed)} of {len(results)} trainings failed: {failed[0]}",
+            f"{len(failed)} of {len(trainings)} trainings failed: {failed[0]}",
             hint="The others are in the table. The same command tries the failed ones again.",
             code="training-failed",
         )
 
 
-def organs_of(results: Sequence[dict[str, Any]]) -> tuple[str, ...]:
-    """In channel order; none if no training succeeded."""
-    return next((tuple(result["organs"]) for result in results if "organs" in result), ())
-
-
-def describe(setting: Setting, recipe: Recipe, size: int) -> dict[str, Any]:
-    """What was compared on what. recipe: before it was cut to the budget. size: of the input, voxels."""
-    split = choose_split(setting.data, recipe.data.split, recipe.data.atlases, setting.partial)
-    data = {"name": setting.data.name, "fingerprint": setting.data.fingerprint, "split": split.name}
-    lists = {part: list(getattr(split, part)) for part in ("train", "validation", "test")}
-    return {
-        "recipe": recipe.to_dict(),
-        "budget": setting.budget.to_json(),
-        "data": {**data, "statement": split.statement, **lists},
-        "size": size,
-    }
-
-
-def remarks(results: Sequence[dict[str, Any]], about: dict[str, Any]) -> list[str]:
-    """What a reader must know of the numbers, in sentences. about: what ``describe`` gave."""
-    data, budget, size = about["data"], about["budget"], about["size"]
-    done = [result for result in results if "failed" not in result]
-    said = [
-        f"DSC of {len(data['test'])} test cases of the split {data['split']}, at {size}^3 voxels and not on "
-        f"the scans' own grid. {data['statement']}",
-    ]
-    selected = {result["model"] for result in done if result["weights"] == "best"}
-    if selected and set(data["test"]) & set(data["validation"]):
-        said.append(
-            "The weights were selected on cases that are tested on: the DSC are too high, if alike for all."
-        )
-    unselected = sorted({result["model"] for result in done} - selected)
-    if unselected:
-        said.append(f"Measured with their last weights, which no validation chose: {', '.join(unselected)}.")
-    early = sorted({result["model"] for result in done if not result.get("reached_last_phase", True)})
+def remarks(trainings: Sequence[dict[str, Any]], recipe: Recipe) -> list[str]:
+    """What a reader must know of the trainings beside what the evaluation says, in sentences."""
+    done, run = [training for training in trainings if "failed" not in training], recipe.run
+    said = []
+    last = sorted({training["model"] for training in done if training["weights"] == "last"})
+    if last:
+        said.append(f"Measured with their last weights, which no validation chose: {', '.join(last)}.")
+    early = sorted({training["model"] for training in done if not training["reached_last_phase"]})
     if early:
         said.append(f"Too small a budget: ended before the recipe's last phase: {', '.join(early)}.")
-    if budget["seconds"] is not None:
-        minutes = f"{budget['seconds'] / 60:g} minutes"
+    if run.budget_seconds:
         said.append(
-            f"Budget: {minutes} of steps each, validation not counted. How many steps that is was measured "
-            "beforehand, so that a learning rate falls in time; a training may thus end somewhat earlier."
+            f"Budget: {run.budget_seconds / 60:g} minutes of steps each, validation not counted; a learning "
+            "rate follows the share of it that is used."
         )
-    elif budget["steps"] is not None:
-        said.append(f"Budget: {budget['steps']} steps each, whatever time they take.")
-    if len({result["seed"] for result in results}) == 1:
+    elif run.budget_steps:
+        said.append(f"Budget: {run.budget_steps} steps each, whatever time they take.")
+    if len({training["seed"] for training in trainings}) == 1:
         said.append("One seed: differences that are not larger than those between seeds mean nothing.")
-    devices = {str((r["environment"]["device"], r["environment"]["devices"])) for r in done}
-    if len(devices) > 1:
+    if len({str((t["environment"]["device"], t["environment"]["devices"])) for t in done}) > 1:
         said.append("The trainings ran on different devices: their seconds cannot be compared.")
     return said
+
+
+# Tables -------------------------------------------------------------------------------------------------
 
 
 def publish(
     folder: Path | None,
     name: str,
     document: dict[str, Any],
-    rows: Sequence[dict[str, Any]],
+    rows: Sequence[Row],
     columns: Sequence[Column],
     notes: Sequence[str],
     say: Callable[[str], None],
@@ -139,7 +160,49 @@ def publish(
     write_json(
         folder / f"{name}.json", {**document, "rows": list(rows), "notes": list(notes)}, overwrite=True
     )
-    keys = list(dict.fromkeys(key for row in rows for key in row))
-    write_csv(folder / f"{name}.csv", rows, keys)
+    write_csv(folder / f"{name}.csv", rows, list(dict.fromkeys(key for row in rows for key in row)))
     lines = "".join(f"\n{note}\n" for note in notes)
     write_text(folder / f"{name}.md", markdown(rows, columns) + lines)
+
+
+def print_table(rows: Sequence[Row], columns: Sequence[Column], say: Callable[[str], None]) -> None:
+    """Aligned columns, the first one to the left."""
+    cells = _cells(rows, columns)
+    widths = [max(len(row[number]) for row in cells) for number in range(len(columns))]
+    for row in cells:
+        first, *others = (
+            cell.ljust(width) if not number else cell.rjust(width)
+            for number, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        say("  ".join((first, *others)).rstrip())
+
+
+def markdown(rows: Sequence[Row], columns: Sequence[Column]) -> str:
+    """A table in Markdown."""
+    head, *body = _cells(rows, columns)
+    lines = [head, ["---", *("--:" for _ in columns[1:])], *body]
+    return "".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |\n" for line in lines)
+
+
+def write_csv(path: Path, rows: Sequence[Row], keys: Sequence[str]) -> None:
+    """The raw values under their keys; what does not exist is left empty. Raises OutputError."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(keys)
+    writer.writerows([_raw(row.get(key)) for key in keys] for row in rows)
+    write_text(path, text.getvalue())
+
+
+def write_text(path: Path, text: str) -> None:
+    """A text file in the place of an earlier one. Raises OutputError."""
+    with atomic(path, overwrite=True) as draft:
+        draft.write_text(text, encoding="utf-8", newline="\n")
+
+
+def _raw(value: Any) -> Any:
+    return "" if value is None else value
+
+
+def _cells(rows: Sequence[Row], columns: Sequence[Column]) -> list[list[str]]:
+    shown = [["-" if row.get(key) is None else form(row[key]) for _, key, form in columns] for row in rows]
+    return [[title for title, *_ in columns], *shown]

@@ -1,162 +1,106 @@
-"""One training of a comparison: trained within its budget, measured on the test cases, and never done twice.
-
-Its folder is a run folder of ``train.py`` with ``plan.json`` and, once it is done, ``result.json``.
-"""
+"""The trainings of an experiment, one after the other, as ``train.py`` does them; none is done twice."""
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Sequence
-from pathlib import Path
+import argparse
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+from exporting.model import find_checkpoint
 from fitting.activations import checkpoint_activations
 from fitting.checkpoint import read_checkpoint
 from fitting.device import training_device
 from fitting.loop import train
+from fitting.networks import build
 from fitting.precision import Precision
-from fitting.task import Task, make_task
+from fitting.recorder import Screen, find_run
 from records.run_folder import BEST, LAST
-from records.surroundings import environment
 
-from iuinet.errors import IUINetError
+from iuinet.errors import Cancelled, IUINetError, UsageError
 from iuinet.ladder import free_cache, is_out_of_memory
-from iuinet.writing import write_json
 
-from .budget import cut
-from .costs import parameters, training_bytes, versions
-from .jobs import Job, Setting, StatusOnly
-from .plans import RESULT, check_asked, make_plan, read_document, read_plan, seconds_per_step
-from .scores import check_test_cases, score
+from .jobs import Job
 
 # What ends one network's training, and is no reason to end the others'.
 _OWN_FAILURES = ("loss-not-finite", "gradient-not-finite")
 
 
-def run_all(jobs: Sequence[Job], setting: Setting) -> list[dict[str, Any]]:
-    """The results of all jobs, of which those that are done are not run again.
+def train_all(
+    jobs: Sequence[Job], options: argparse.Namespace, asked: Callable[[], bool], screen: Screen
+) -> list[dict[str, Any]]:
+    """Train them in run folders below --run. asked: whether the user asked to stop.
 
-    A job that ran out of memory or diverged gives {"model", "seed", "failed": why}; it is tried again next
-    time. Raises IUINetError before any training for what cannot work; Cancelled.
+    Returns what each training was and took, JSON-ready. One that ran out of memory or diverged has
+    {"model", "seed", "failed": why}; the next time it is tried again.
+    Raises IUINetError before any training for what cannot work; Cancelled.
     """
-    tasks = [make_task(job.recipe, setting.data, (), None, setting.partial) for job in jobs]
-    for job, task in zip(jobs, tasks, strict=True):
-        check_test_cases(task)
-        read_plan(job, setting)
-    waiting = {
-        job.model: (job, task) for job, task in zip(jobs, tasks, strict=True) if not _done(job, setting)
-    }
-    for job, task in waiting.values():
-        _check(job, task, training_device(setting.device))
-    results = []
-    for job, task in zip(jobs, tasks, strict=True):
-        if _done(job, setting):
-            setting.screen.say(f"{job.name} is done already")
-            results.append(read_document(setting.folder / job.name / RESULT))
-            continue
-        results.append(_attempt(job, task, setting))
-        setting.screen.say(f"{job.name}: {_in_short(results[-1])}")
-    return results
+    device = training_device(options.device)
+    for job in jobs:
+        _check(job, options, device)
+    done = []
+    for number, job in enumerate(jobs, start=1):
+        screen.say(f"{job.name} ({number} of {len(jobs)})")
+        done.append(_train(job, options, asked, screen))
+        if "failed" in done[-1]:
+            free_cache(device)
+            screen.say(done[-1]["failed"])
+    return done
 
 
-def _done(job: Job, setting: Setting) -> bool:
-    return (setting.folder / job.name / RESULT).is_file()
-
-
-def _check(job: Job, task: Task, device: torch.device) -> None:
-    """Raise IUINetError now for what would end a comparison when it is this network's turn."""
-    Precision(job.recipe.run.precision, device)
-    net = job.build(task.config)
-    if job.recipe.run.checkpoint_activations:
+def _check(job: Job, options: argparse.Namespace, device: torch.device) -> None:
+    """Raise IUINetError now for what would end an experiment when it is this network's turn."""
+    try:
+        checkpoint = find_run(options.run / job.name, job.task.document(), resume=False)
+    except UsageError as error:
+        hint = "Choose another folder for --run, or remove that one."
+        raise UsageError(error.message, hint=hint, code="comparison-other") from error
+    if checkpoint and checkpoint[1]["progress"]["finished"]:
+        return
+    Precision(job.task.recipe.run.precision, device)
+    net = build(job.task.config)
+    if job.task.recipe.run.checkpoint_activations:
         checkpoint_activations(net)
 
 
-def _in_short(result: dict[str, Any]) -> str:
-    if "failed" in result:
-        return result["failed"]
-    dsc = "-" if result["dsc"] is None else f"{result['dsc']:.4f}"
-    return f"{result['steps']} steps in {result['seconds']:.0f} s, mean DSC {dsc}"
-
-
-def _attempt(job: Job, task: Task, setting: Setting) -> dict[str, Any]:
-    device = training_device(setting.device)
+def _train(
+    job: Job, options: argparse.Namespace, asked: Callable[[], bool], screen: Screen
+) -> dict[str, Any]:
+    head = {"model": job.model, "seed": job.seed}
     try:
-        return _run(job, task, setting, device)
+        train(
+            job.task.recipe,
+            job.task.data,
+            options.run / job.name,
+            device=options.device,
+            stop=asked,
+            console=screen,
+            partial=options.partial,
+        )
     except RuntimeError as error:
         if not is_out_of_memory(error):
             raise
-        reason = "out of memory"
+        return {**head, "failed": "out of memory"}
     except IUINetError as error:
         if error.code not in _OWN_FAILURES:
             raise
-        reason = error.message
-    free_cache(device)
-    return {"model": job.model, "seed": job.seed, "failed": reason}
+        return {**head, "failed": error.message}
+    if asked():
+        raise Cancelled("stopped", hint="What is done is kept: the same command goes on from there.")
+    return head | _facts(job, options)
 
 
-def _run(job: Job, task: Task, setting: Setting, device: torch.device) -> dict[str, Any]:
-    folder = setting.folder / job.name
-    folder.mkdir(parents=True, exist_ok=True)
-    plan = read_plan(job, setting) or make_plan(job, setting)
-    recipe = job.recipe
-    if plan["steps"]:
-        recipe = cut(recipe, plan["steps"], [task.steps_per_epoch(phase) for phase in recipe.phases])
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-    begun_at: list[int] = []
-
-    def stop(seconds: float, steps: int) -> bool:
-        if not begun_at:
-            begun_at.append(steps)
-        return setting.asked() or setting.budget.spent(seconds, steps)
-
-    path = train(
-        recipe,
-        setting.data,
-        folder,
-        build=job.build,
-        device=setting.device,
-        stop=stop,
-        console=StatusOnly(setting.screen, job.name),
-        partial=setting.partial,
-    )
-    check_asked(setting)
-    progress = read_checkpoint(folder / LAST)[1]["progress"]
-    # After a kill between the last step and the result there is nothing left to train, and no peak to tell.
-    trained = bool(begun_at) and progress["step"] > begun_at[0]
-    peak = torch.cuda.max_memory_allocated(device) if device.type == "cuda" and trained else None
-    if setting.budget.limited:
-        path = folder / LAST  # all of the budget counts: the last validation may lie long before its end
-    task = dataclasses.replace(task, recipe=recipe)
-    known = {"peak_bytes": peak} | _facts(job, task, folder, progress)
-    result = known | _scores(job, task, path, device)
-    write_json(folder / RESULT, result, overwrite=True)
-    return result
-
-
-def _facts(job: Job, task: Task, folder: Path, progress: dict[str, Any]) -> dict[str, Any]:
-    """What the training was and took."""
-    net = job.build(task.config)
+def _facts(job: Job, options: argparse.Namespace) -> dict[str, Any]:
+    """What a training took, and which of its weights count."""
+    folder = options.run / job.name
+    document = read_checkpoint(folder / LAST)[1]
+    progress = document["progress"]
     return {
-        "model": job.model,
-        "seed": job.seed,
-        "network": job.described,
-        "parameters": parameters(net),
+        "run": job.name,
         "steps": progress["step"],
         "seconds": progress["seconds"],
-        "seconds_per_step": seconds_per_step(folder),
-        "training_bytes": training_bytes(net.to("meta"), task.config.size),
-        "recipe_finished": progress["finished"],
-        "reached_last_phase": progress["phase"] + 1 == len(task.recipe.phases),
-    }
-
-
-def _scores(job: Job, task: Task, path: Path, device: torch.device) -> dict[str, Any]:
-    """What it reached, with which weights, and on what these were chosen."""
-    return {
-        "weights": "best" if path.name == BEST else "last",
-        "selection": read_checkpoint(path)[1]["selection"],
-        "environment": environment(device) | versions(),
-        **score(task, job.build, path, device),
+        "seconds_per_step": progress["seconds"] / progress["step"],
+        "reached_last_phase": progress["phase"] + 1 == len(job.task.recipe.phases),
+        "weights": "best" if find_checkpoint(folder).name == BEST else "last",
+        "environment": document["environment"],
     }

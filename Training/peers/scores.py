@@ -1,62 +1,65 @@
-"""How well trained weights segment a split's test cases, at the size of the network's input."""
+"""What the networks of an experiment reach: one evaluation of all their runs, by ``evaluate.py`` itself."""
 
 from __future__ import annotations
 
+import argparse
+import json
+import statistics
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-import torch
-from augmentation import Augmentation
-from fitting.checkpoint import read_weights
-from fitting.precision import Precision
-from fitting.samples import PreparedSamples
-from fitting.task import Task
-from fitting.validation import case_dsc
+import evaluate
+from evaluation.summary import MEAN
 
-from iuinet.errors import UsageError
-from iuinet.preprocessing import apply_window
+from iuinet.cli.console import Console
 
-from .builders import Build
+FOLDER = "evaluation"
 
 
-def check_test_cases(task: Task) -> None:
-    """Raise UsageError "no-test" for a split that has nothing to compare on."""
-    if task.split is None or not task.split.test:
-        name = task.split.name if task.split else "none"
-        raise UsageError(
-            f"the split {name!r} has no test cases to compare on",
-            hint="Choose another one: --set data.split=NAME.",
-            code="no-test",
-        )
+def evaluate_all(
+    trainings: Sequence[dict[str, Any]], options: argparse.Namespace, console: Console
+) -> dict[str, Any] | None:
+    """Measure all runs that did not fail into --run/evaluation; returns its results.json, None for no run."""
+    runs = [options.run / training["run"] for training in trainings if "run" in training]
+    if not runs:
+        return None
+    out = options.run / FOLDER
+    words = ["--data", options.data, "--run", *runs, "--out", out, "--device", options.device]
+    words += ["--partial"] if options.partial else []
+    evaluate.run(evaluate.parse([str(word) for word in words], ""), console)
+    return json.loads((out / "results.json").read_text(encoding="utf-8"))
 
 
-@torch.inference_mode()
-def score(task: Task, build: Build, checkpoint: Path, device: torch.device) -> dict[str, Any]:
-    """DSC of a checkpoint on the test cases, augmentation off, nothing removed after the argmax.
+def organs_of(results: dict[str, Any] | None) -> tuple[str, ...]:
+    """Names of the organs that were scored."""
+    return tuple(organ["name"] for organ in results["organs"]) if results else ()
 
-    Gives {"dsc": mean over the organs, "organs": {name: mean over cases}, "cases": {id: {name: DSC}}}; None
-    for an organ that is neither in a case nor said to be.
+
+def scores_of(runs: Sequence[str], results: dict[str, Any]) -> dict[str, float | None]:
+    """DSC of one network: means over its runs, which differ in their seed.
+
+    "dsc", "dsc_network": mean over the organs on the scans' own grid and at the network's size; "dsc_sd": of
+    the first over the seeds, None for one; "dsc <organ>": on the scans' own grid. None for what no run has.
     """
-    tensors, _ = read_weights(checkpoint)
-    net = build(task.config)
-    net.load_state_dict(tensors)
-    net.to(device).eval()
-    precision = Precision(task.recipe.run.precision, device)
-    samples = PreparedSamples(task.data, task.split.test, task.channels, Augmentation.off(), device=device)
-    cases = {}
-    for id in task.split.test:
-        image, labels = samples.take(id, task.config.size)
-        with precision.autocast():
-            outputs = net(apply_window(image, task.recipe.data.window)[None, None])
-        finest = outputs if isinstance(outputs, torch.Tensor) else outputs[0]
-        values = case_dsc(finest[0].argmax(0), labels, len(task.names))
-        cases[id] = dict(zip(task.names, values, strict=True))
-    organs = {name: mean([values[name] for values in cases.values()]) for name in task.names}
-    return {"dsc": mean(list(organs.values())), "organs": organs, "cases": cases}
+    found = {
+        (entry["model"], entry["grid"], entry["organ"]): entry["mean"]
+        for entry in results["summary"]
+        if entry["metric"] == "dsc"
+    }
+
+    def values(grid: str, organ: str) -> list[float]:
+        every = [found.get((run, grid, organ)) for run in runs]
+        return [value for value in every if value is not None]
+
+    means = values("native", MEAN)
+    return {
+        "dsc": mean(means),
+        "dsc_sd": statistics.stdev(means) if len(means) > 1 else None,
+        "dsc_network": mean(values("network", MEAN)),
+        **{f"dsc {organ}": mean(values("native", organ)) for organ in organs_of(results)},
+    }
 
 
-def mean(values: Sequence[float | None]) -> float | None:
-    """Of those that exist; None if none does."""
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None
+def mean(values: Sequence[float]) -> float | None:
+    """None for no values."""
+    return statistics.fmean(values) if values else None
