@@ -37,10 +37,8 @@ from peers.report import (
 )
 from peers.runs import train_all
 from peers.scores import evaluate_all, organs_of
-from train import stop_on_signal
 
-from iuinet.cli.console import Console
-from iuinet.cli.frame import run_command
+from iuinet.console import Console, run_command, stop_on_signal
 from iuinet.errors import UsageError
 from iuinet.network import IUINet, IUINetConfig
 from iuinet.network.complexity import count

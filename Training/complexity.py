@@ -23,8 +23,7 @@ from peers.models import configuration, default_names, find_networks
 from peers.report import Column, gib, giga, mega, print_table, write_csv
 from records.surroundings import environment
 
-from iuinet.cli.console import Console
-from iuinet.cli.frame import run_command
+from iuinet.console import Console, run_command
 from iuinet.devices import choose_device, device_name
 from iuinet.errors import UsageError
 from iuinet.writing import write_json

@@ -31,8 +31,7 @@ from evaluation.runner import Runner, Settings
 from evaluation.store import LABELS, Store, make_folder
 from evaluation.tables import print_results, write_cases, write_summary
 
-from iuinet.cli.console import Console
-from iuinet.cli.frame import run_command
+from iuinet.console import Console, run_command
 from iuinet.labels import organs_of_model
 from iuinet.writing import write_json
 

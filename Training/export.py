@@ -22,7 +22,6 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import NoReturn
 
 from exporting.card import read_card
 from exporting.listing import check_place, enter
@@ -32,9 +31,7 @@ from exporting.model_card import model_card
 from exporting.verify import rounding, verify
 
 from iuinet.atomic import atomic
-from iuinet.cli.console import Console
-from iuinet.cli.frame import run_command
-from iuinet.errors import UsageError
+from iuinet.console import Console, Parser, run_command
 from iuinet.model_file import SUFFIX, check_file, file_sha256
 
 
@@ -92,15 +89,8 @@ def _show(console: Console, name: str) -> None:
     console.status(f"Comparing labels of {name}")
 
 
-class _Parser(argparse.ArgumentParser):
-    """An argument parser whose complaints look like all others."""
-
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(message, hint=f"'{self.prog} --help' shows how it is used.")
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = Parser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     add = parser.add_argument

@@ -22,7 +22,7 @@ import argparse
 import os
 import sys
 from pathlib import Path
-from typing import NoReturn, TextIO
+from typing import TextIO
 
 import numpy as np
 from dataset.parallel import usual_workers
@@ -33,8 +33,7 @@ from layout.synapse import Settings, plan, write_set
 from synthesis import HELD_OUT, TRAINING, generate
 from synthesis.tissues import table
 
-from iuinet.cli.console import Console
-from iuinet.cli.frame import run_command
+from iuinet.console import Console, Parser, run_command
 from iuinet.errors import UsageError
 from iuinet.sample import make_sample
 from iuinet.volume import Grid, Volume
@@ -58,15 +57,8 @@ def main(arguments: list[str] | None = None) -> int:
         return run_command(lambda: _parse(arguments), lambda options, console: run(options, console, stream))
 
 
-class _Parser(argparse.ArgumentParser):
-    """An argument parser whose complaints look like all others."""
-
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(message, hint="phantom.py --help shows how it is used.")
-
-
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = _Parser(
+    parser = Parser(
         prog="phantom.py",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -47,8 +47,7 @@ from dataset.prepared_folder import CHECKS, prepared_folder, readable, unused_ar
 from dataset.sources import find_sources
 from dataset.splits import choose_split, split_names
 
-from iuinet.cli.console import Console
-from iuinet.cli.frame import run_command
+from iuinet.console import Console, run_command
 from iuinet.errors import Cancelled, UsageError
 from iuinet.writing import write_json
 

@@ -15,16 +15,11 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
-from iuinet.cli.console import Console
-from iuinet.cli.frame import run_command
+from iuinet.console import Console, Parser, run_command, stop_on_signal
 from iuinet.errors import Cancelled, UsageError
 from iuinet.memory import keep_memory
 
@@ -44,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     add = parser.add_argument
@@ -166,25 +161,6 @@ def _tell(
         console.say(f"budget    {what}, shared by the phases as their steps are")
     for sentence in task.start.sentences if task.start else ():
         console.say(f"start     {sentence}")
-
-
-@contextmanager
-def stop_on_signal() -> Iterator[list[int]]:
-    """A list that Ctrl-C and SIGTERM put their number into; a second Ctrl-C interrupts at once."""
-    asked: list[int] = []
-
-    def ask(number: int, frame: FrameType | None) -> None:
-        if asked and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        asked.append(number)
-
-    numbers = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) is not signal.SIG_IGN]
-    before = {number: signal.signal(number, ask) for number in numbers}
-    try:
-        yield asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 if __name__ == "__main__":

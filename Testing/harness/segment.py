@@ -15,12 +15,11 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
-from iuinet.cli.console import Console
-from iuinet.cli.frame import run_command
+from iuinet.console import Console, Parser, run_command
 from iuinet.errors import OutputError, UsageError
 from iuinet.labels import Organ, organs_of_model
 from iuinet.volume import Volume
@@ -31,13 +30,6 @@ MODULE_FOLDER = Path(__file__).resolve().parents[2] / "IUINetSegmentation"
 def main(arguments: list[str] | None = None) -> int:
     """Do the job; returns the exit status: that of the command ``iuinet segment``."""
     return run_command(lambda: parse(arguments, os.environ), run)
-
-
-class Parser(argparse.ArgumentParser):
-    """An argument parser whose complaints look like all others."""
-
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(message, hint="The option --help shows what there is.")
 
 
 def parse(arguments: list[str] | None, environment: Mapping[str, str]) -> argparse.Namespace:

@@ -18,7 +18,7 @@ TRAINING = Path(__file__).resolve().parents[2] / "Training"
 
 LIVE = """
 import sys, time
-from iuinet.cli.console import Console
+from iuinet.console import Console
 from records.live import LiveLine
 console = Console()
 line = LiveLine(console, every=float(sys.argv[1]))

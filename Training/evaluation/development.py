@@ -17,7 +17,7 @@ import numpy as np
 from synthesis import ORGANS, data_folder, load
 
 from iuinet.atomic import atomic
-from iuinet.cli.console import Console
+from iuinet.console import Console
 from iuinet.errors import UsageError
 from iuinet.geometry import canonical_axes, to_canonical
 from iuinet.inference import Segmenter

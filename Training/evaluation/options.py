@@ -7,12 +7,12 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
 from dataset.prepared import PreparedData
 from dataset.splits import choose_split
 from synthesis.sources import HELD_OUT, TRAINING
 
+from iuinet.console import Parser
 from iuinet.errors import UsageError
 
 from .candidates import Member
@@ -21,16 +21,9 @@ from .metrics import CONVENTIONS, IUINET, TOLERANCE_MM, TRANSUNET
 SUBSETS = ("test", "validation", "train", "all")
 
 
-class _Parser(argparse.ArgumentParser):
-    """An argument parser whose complaints look like all others."""
-
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(message, hint="evaluate.py --help shows how it is used.")
-
-
 def parse(arguments: Sequence[str] | None, description: str) -> argparse.Namespace:
     """The options. Raises UsageError for those that do not go together."""
-    parser = _Parser(
+    parser = Parser(
         prog="evaluate.py",
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,

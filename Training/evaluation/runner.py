@@ -14,7 +14,7 @@ from dataset.facts import finite
 from dataset.prepared import PreparedData
 
 import iuinet
-from iuinet.cli.console import Console
+from iuinet.console import Console
 from iuinet.labels import Organ
 from iuinet.volume import Volume
 

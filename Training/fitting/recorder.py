@@ -29,7 +29,7 @@ _SPARE_BYTES = 50 * 2**20
 
 
 class Screen(Protocol):
-    """What of ``iuinet.cli.console.Console`` is used."""
+    """What of ``iuinet.console.Console`` is used."""
 
     @property
     def on_terminal(self) -> bool: ...

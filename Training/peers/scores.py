@@ -11,7 +11,7 @@ from typing import Any
 import evaluate
 from evaluation.summary import MEAN
 
-from iuinet.cli.console import Console
+from iuinet.console import Console
 
 FOLDER = "evaluation"
 

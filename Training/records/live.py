@@ -12,7 +12,7 @@ _AFTER_EPOCH_S = 2.0
 
 
 class Screen(Protocol):
-    """What the line needs of ``iuinet.cli.console.Console``."""
+    """What the line needs of ``iuinet.console.Console``."""
 
     @property
     def on_terminal(self) -> bool: ...

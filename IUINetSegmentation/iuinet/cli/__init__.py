@@ -9,13 +9,10 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Sequence
-from typing import NoReturn
 
 from .. import __version__
-from ..errors import UsageError
+from ..console import Console, Parser, run_command
 from . import weights
-from .console import Console
-from .frame import run_command
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -25,15 +22,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
 
 
-class _Parser(argparse.ArgumentParser):
-    """An argument parser whose complaints look like all others."""
-
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(message, hint=f"'{self.prog} --help' shows how it is used.")
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = Parser(
         prog="iuinet",
         description="Segments the organs of the abdomen in CT with IUINet. For research; not a diagnosis.",
         allow_abbrev=False,

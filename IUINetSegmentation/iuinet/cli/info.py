@@ -9,10 +9,10 @@ from importlib import metadata
 from typing import Any
 
 from .. import __version__
+from ..console import Console
 from ..errors import IUINetError, WeightsError
 from ..probe import cpu_count, probe
 from ..weights import Entry, list_models, manifest_path, models_folder
-from .console import Console
 from .weights import models_table
 
 _PACKAGES = ("torch", "numpy", "SimpleITK", "safetensors", "pydicom", "scipy", "matplotlib")

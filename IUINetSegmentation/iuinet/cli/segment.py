@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..console import Console
 from ..errors import IUINetError, OutputError, UsageError
 from ..file_headers import check_letters
 from ..labels import organs_of_model, select
@@ -21,7 +22,6 @@ from ..report import report_table
 from ..volume import Volume
 from ..weights import resolve
 from ..writing import ENDINGS, atomic, image_on_grid, write_json, write_labels
-from .console import Console
 
 if TYPE_CHECKING:
     from ..segmentation import SegmentationResult

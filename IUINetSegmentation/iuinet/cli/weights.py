@@ -6,10 +6,10 @@ import argparse
 from pathlib import Path
 
 from .. import download, weights_folder
+from ..console import Console
 from ..errors import WeightsError
 from ..model_list import fetch_list, index_address
 from ..weights import Entry, check_entry, find_entry, is_path, list_models, models_folder, resolve
-from .console import Console
 
 
 def run_list(options: argparse.Namespace, console: Console) -> None:

@@ -1,4 +1,4 @@
-"""What the command says, and how it is stopped.
+"""What every command shares: how it reads its options, what it says, how it is stopped, how it ends.
 
 Standard error gets two lines at most, ``error[<code>]: ...`` and ``hint: ...``. ITK, GDCM and others write
 their warnings straight to the descriptors 1 and 2, so these are led to nowhere while the command works, and
@@ -7,15 +7,18 @@ the console speaks through copies of them. On a terminal a progress line stands 
 
 from __future__ import annotations
 
+import argparse
 import os
 import signal
 import sys
-from collections.abc import Iterator
+import traceback
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import TextIO
+from typing import NoReturn, TextIO
 
-from ..errors import IUINetError
+from .errors import Cancelled, IUINetError, UsageError
+from .unexpected import plain_error
 
 _STAGES = {
     "reading": "Reading",
@@ -24,6 +27,14 @@ _STAGES = {
     "finishing": "Finishing",
     "writing": "Writing",
 }
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose complaints look like all other refusals."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raises: UsageError for options that make no sense."""
+        raise UsageError(message, hint=f"'{self.prog} --help' shows how it is used.")
 
 
 class Console:
@@ -159,3 +170,52 @@ def _copy(descriptor: int, like: TextIO | None) -> TextIO:
 def _one_line(text: str) -> str:
     """The text on one line, without the control characters that a file's header may hold."""
     return "".join(letter if letter.isprintable() else "?" for letter in " ".join(text.split()))
+
+
+def run_command(
+    parse: Callable[[], argparse.Namespace], run: Callable[[argparse.Namespace, Console], None]
+) -> int:
+    """Parse the options (they hold ``debug``) and run the command; returns the exit status."""
+    console = Console()
+    debug = False
+    try:
+        with console.interruptible():
+            options = parse()
+            debug = options.debug
+            with console.quiet(unless=debug):
+                run(options, console)
+        return 0
+    except SystemExit as end:  # --help and --version
+        return int(end.code or 0)
+    except BrokenPipeError:  # the reader of our output, such as "head", has seen enough
+        return 0
+    except BaseException as error:
+        if debug:
+            traceback.print_exc()
+        # Native code may turn the interrupt into an error of its own.
+        if console.interrupted or isinstance(error, KeyboardInterrupt):
+            error = Cancelled("stopped before it was done", hint="Nothing was written.")
+        refusal = plain_error(error, "Run the command again with --debug for the details.")
+        console.refuse(refusal)
+        return refusal.exit_status
+    finally:
+        console.close()
+
+
+@contextmanager
+def stop_on_signal() -> Iterator[list[int]]:
+    """A list that Ctrl-C and SIGTERM put their number into; a second Ctrl-C interrupts at once."""
+    asked: list[int] = []
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        if asked and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        asked.append(number)
+
+    numbers = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, ask) for number in numbers}
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
