@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from fitting.run_folder import environment
 from peers.costs import measure, versions
 from peers.models import configuration, default_names, find_networks
 from peers.report import Column, gib, giga, mega, print_table, write_csv
-from records.surroundings import environment
 
 from iuinet.console import Console, run_command
 from iuinet.devices import choose_device, device_name

@@ -63,11 +63,11 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
 def run(options: argparse.Namespace, console: Console) -> None:
     """Read, check, train."""
     from dataset.prepared import open_prepared
+    from fitting.device import leave
     from fitting.loop import train
-    from fitting.processes import leave
     from fitting.recipe_file import read_recipe
     from fitting.recorder import clear_run
-    from records.run_folder import CURVES
+    from fitting.run_folder import CURVES
 
     if options.limit_steps is not None and options.limit_steps < 1:
         raise UsageError(f"--limit-steps is {options.limit_steps}", hint="Give a number above 0.")

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import torch
-from fitting.activations import blocks_of, checkpoint_activations
+from fitting.device import blocks_of, checkpoint_activations
 from torch import nn
 from training.memory import saved_bytes
 

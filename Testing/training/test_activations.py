@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("torch", reason="torch is not installed here")
 
 import torch
-from fitting.activations import checkpoint_activations
+from fitting.device import checkpoint_activations
 from torch import nn
 from training.memory import saved_bytes
 

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from augmentation import Augmentation, augment
 from augmentation.intensity import bend, blur, coarsen
-from augmentation.seeds import seed_of
 from augmentation.spatial import Motion, draw_matrix, draw_motion, resample, steepness
 from dataset.label_resize import resize_labels
+from fitting.samples import seed_of
 
 from iuinet.errors import UsageError
 from iuinet.preprocessing import HIGHEST_HU, LOWEST_HU, resize

@@ -12,14 +12,14 @@ import pytest
 
 pytest.importorskip("torch", reason="torch is not installed here")
 
-from records.live import LiveLine, duration
+from fitting.live import LiveLine, duration
 
 TRAINING = Path(__file__).resolve().parents[2] / "Training"
 
 LIVE = """
 import sys, time
 from iuinet.console import Console
-from records.live import LiveLine
+from fitting.live import LiveLine
 console = Console()
 line = LiveLine(console, every=float(sys.argv[1]))
 for epoch in (1, 2):

@@ -19,10 +19,10 @@ import pytest
 pytest.importorskip("torch", reason="torch is not installed here")
 
 import torch
-from records import curves
-from records.curves import draw_curves, read_course, spread
-from records.history import History, read_epochs, read_steps
-from records.run_folder import RunFolder, changes, environment
+from fitting import curves
+from fitting.curves import draw_curves, read_course, spread
+from fitting.history import History, read_epochs, read_steps
+from fitting.run_folder import RunFolder, changes, environment
 
 from iuinet.errors import InputRefused, OutputError, UsageError
 
@@ -33,7 +33,7 @@ ORGANS = ("liver", "my, own structure")
 WRITER = """
 import sys
 from pathlib import Path
-from records.history import History
+from fitting.history import History
 history = History(Path(sys.argv[1]), ("liver", "my, own structure"))
 step = 0
 while True:
@@ -204,7 +204,8 @@ def test_a_full_disk_is_one_plain_error(tmp_path):
     assert refused.value.code == "disk-full"
 
 
-def test_tensorboard_reads_the_scalars_without_what_was_rewound(tmp_path):
+def test_tensorboard_reads_the_scalars_without_what_was_rewound(tmp_path, monkeypatch):
+    monkeypatch.setattr("socket.gethostname", lambda: "this-machine")
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     history = History(tmp_path, ORGANS)
     write(history, range(1, 16), dsc=0.1)
@@ -213,6 +214,7 @@ def test_tensorboard_reads_the_scalars_without_what_was_rewound(tmp_path):
     history.close()
     names = [path.name for path in (tmp_path / "tensorboard").iterdir()]
     assert sorted(names) == ["events.out.tfevents.00001", "events.out.tfevents.00002"]  # no host name
+    assert not [path for path in (tmp_path / "tensorboard").iterdir() if b"this-machine" in path.read_bytes()]
     events = accumulator.EventAccumulator(str(tmp_path / "tensorboard"), size_guidance={"scalars": 0})
     events.Reload()
     assert [event.step for event in events.Scalars("loss")] == list(range(1, 21))

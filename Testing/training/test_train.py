@@ -12,10 +12,9 @@ pytest.importorskip("torch", reason="torch is not installed here")
 
 import torch
 from fitting.checkpoint import read_checkpoint, read_weights
-from fitting.device import training_device
+from fitting.device import Processes, training_device
 from fitting.engine import Engine
 from fitting.loop import train
-from fitting.processes import Processes
 from fitting.recipe import Recipe
 from synthesis import save
 from training.small_anatomy import small_anatomy

@@ -28,7 +28,7 @@ from pathlib import Path
 
 from dataset.prepared import open_prepared
 from fitting.loop import train
-from fitting.processes import join, leave
+from fitting.device import join, leave
 from fitting.recipe_file import read_recipe
 from iuinet.network import IUINet
 from safetensors.torch import save_file
@@ -99,7 +99,7 @@ def test_validation_is_shared_and_selects_the_same(results):
 
 
 def test_a_batch_that_cannot_be_shared_is_refused():
-    from fitting.processes import Processes
+    from fitting.device import Processes
 
     with pytest.raises(UsageError) as refused:
         Processes(0, 2).check_batch(3, 1)

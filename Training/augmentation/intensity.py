@@ -6,8 +6,7 @@ import torch
 
 from iuinet.preprocessing import HIGHEST_HU, LOWEST_HU, resize_weights
 
-from .chance import between, factor, happens
-from .settings import Augmentation
+from .settings import Augmentation, between, factor, happens
 
 _MIDDLE_HU = 40.0  # soft tissue stays in place when contrast changes
 _GAMMA_HU = (-160.0, 240.0)

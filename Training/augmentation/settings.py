@@ -1,10 +1,12 @@
-"""How strongly samples are changed: the recipe's [augmentation]."""
+"""How strongly samples are changed: the recipe's [augmentation], and draws in its units."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
 from dataclasses import dataclass
+
+import torch
 
 from iuinet.errors import UsageError
 
@@ -84,3 +86,21 @@ def _problem(name: str, value: object, is_range: bool) -> str | None:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, float | int) and not isinstance(value, bool) and math.isfinite(value)
+
+
+# Draws ------------------------------------------------------------------------------------------------------
+
+
+def happens(probability: float, chance: torch.Generator) -> bool:
+    """True with this probability. One number is drawn whatever comes of it."""
+    return float(torch.rand((), generator=chance)) < probability
+
+
+def between(low: float, high: float, chance: torch.Generator) -> float:
+    """A number in [low, high)."""
+    return low + (high - low) * float(torch.rand((), generator=chance))
+
+
+def factor(low: float, high: float, chance: torch.Generator) -> float:
+    """A factor in [low, high), even in its logarithm: halving is as likely as doubling."""
+    return math.exp(between(math.log(low), math.log(high), chance))

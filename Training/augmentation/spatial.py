@@ -10,8 +10,7 @@ from torch.nn.functional import grid_sample, interpolate
 
 from iuinet.preprocessing import LOWEST_HU, resize_weights
 
-from .chance import between, factor, happens
-from .settings import Augmentation
+from .settings import Augmentation, between, factor, happens
 
 Extent = tuple[float, float, float]
 _TIE = 1e-5  # shares closer than this are equal

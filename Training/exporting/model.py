@@ -13,8 +13,7 @@ from typing import Any
 import torch
 from fitting.checkpoint import read_weights
 from fitting.networks import is_peer
-from records.run_folder import BEST, LAST, RUN
-from records.surroundings import revision
+from fitting.run_folder import BEST, LAST, RUN, revision
 
 from iuinet.errors import UsageError, WeightsError
 from iuinet.labels import organs_of_model

@@ -13,12 +13,9 @@ from torch.func import functional_call
 from iuinet.errors import IUINetError
 from iuinet.preprocessing import apply_window
 
-from .average import Average
 from .checkpoint import AVERAGE, NET, moments, named, part, restore_moments
-from .gradients import GradientSum
+from .device import Precision, Processes, checkpoint_activations
 from .loss import Loss
-from .precision import Precision
-from .processes import Processes
 from .recipe import OptimiserRecipe, Recipe
 from .samples import Sample
 
@@ -62,8 +59,6 @@ class Engine:
         passes = recipe.optimiser.batch // (processes.count * recipe.optimiser.micro_batch)
         self.gradients = GradientSum(self.net, processes, passes)
         if recipe.run.checkpoint_activations:
-            from .activations import checkpoint_activations
-
             checkpoint_activations(self.net)
         self._forward = torch.compile(self.net) if recipe.run.compile else self.net
 
@@ -171,3 +166,69 @@ def in_groups(samples: Iterable[Sample], size: int) -> Iterable[Sample]:
             images, labels = zip(*group, strict=True)
             yield torch.stack(images)[:, None], torch.stack(labels).long()
             group = []
+
+
+class Average:
+    """A moving average of the weights: steadier than the last step's, and what is validated and exported.
+
+    It is exponential; its memory starts short, so that the first weights do not linger.
+
+    decay: share of the old average that each step keeps, in the long run.
+    """
+
+    def __init__(self, net: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.tensors = {name: tensor.detach().clone() for name, tensor in net.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self, net: nn.Module, step: int) -> None:
+        """Take in the weights after a step, counted from 0."""
+        decay = min(self.decay, (1 + step) / (10 + step))
+        for name, tensor in net.state_dict().items():
+            if tensor.is_floating_point():
+                self.tensors[name].lerp_(tensor.detach(), 1 - decay)
+            else:
+                self.tensors[name].copy_(tensor)
+
+    def load(self, tensors: dict[str, torch.Tensor]) -> None:
+        """Take over saved tensors."""
+        for name, tensor in tensors.items():
+            self.tensors[name].copy_(tensor)
+
+
+class GradientSum:
+    """The sum of the gradients of several forward passes and processes, whatever their order.
+
+    It is kept in float64, so that rounding does not depend on who computed which sample: left alone, such
+    differences of 1e-7 grow, with Adam, to 1e-2 of the loss within twenty steps.
+    Where there is one forward pass in one process, nothing is collected and nothing copied.
+    """
+
+    def __init__(self, net: nn.Module, processes: Processes, passes: int) -> None:
+        self.parameters = list(net.parameters())
+        self.processes = processes
+        self.needed = passes > 1 or processes.count > 1
+        sizes = [parameter.numel() for parameter in self.parameters] if self.needed else []
+        self._sum = torch.zeros(sum(sizes), dtype=torch.float64, device=self.parameters[0].device)
+        self._shares = self._sum.split(sizes)  # a view for each parameter
+        self._seen = [False] * len(sizes)
+
+    def collect(self) -> None:
+        """Take in the gradients of one backward pass, and clear them."""
+        if not self.needed:
+            return
+        for number, (parameter, share) in enumerate(zip(self.parameters, self._shares, strict=True)):
+            if parameter.grad is not None:
+                share += parameter.grad.flatten()
+                self._seen[number] = True
+                parameter.grad = None
+
+    def finish(self) -> None:
+        """Give every parameter the sum over all passes and processes."""
+        if not self.needed:
+            return
+        self.processes.add(self._sum)
+        for seen, parameter, share in zip(self._seen, self.parameters, self._shares, strict=True):
+            if seen:
+                parameter.grad = share.view_as(parameter).to(parameter.dtype)
+        self._sum.zero_()

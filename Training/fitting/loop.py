@@ -9,23 +9,19 @@ from pathlib import Path
 
 import torch
 from dataset.prepared import PreparedData
-from records.run_folder import BEST, LAST
-from records.surroundings import environment
 
 from iuinet.errors import IUINetError, UsageError
 from iuinet.memory import give_back_memory
 
 from .budget import Budget
-from .device import training_device
+from .device import Processes, join, training_device
 from .engine import MOST_SKIPPED, MOST_SKIPPED_FP16, Engine
 from .networks import build
-from .processes import Processes, join
-from .progress import Progress
+from .progress import Pace, Progress, after_validation, learning_rate, stops_early
 from .recipe import Phase, Recipe
 from .recorder import Recorder, Screen, Silent, check_space, find_run
-from .schedule import after_validation, learning_rate, stops_early
+from .run_folder import BEST, LAST, environment
 from .task import Task, make_task
-from .timing import Pace
 from .validation import Validation, validate
 
 Stop = Callable[[], bool]

@@ -1,4 +1,4 @@
-"""Where a training stands: the numbers that, with the tensors, let it go on as if it had not been stopped."""
+"""Where a training stands, and what follows from it: its learning rate, its end, the time that is left."""
 
 from __future__ import annotations
 
@@ -7,12 +7,18 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from .recipe import Phase
+from .task import Task
+
 NEVER = -1.0  # a DSC that every other is better than
+_MEMORY = 0.95  # share that each new step leaves to the ones before
 
 
 @dataclass
 class Progress:
-    """Counts and bests. All but the first four are of the phase.
+    """The numbers that, with the tensors, let a training go on as if it had not been stopped.
+
+    All but the first four are of the phase.
 
     step: of the whole run; epoch, phase_step: done in this phase; phase: its number; rows: of epochs.csv.
     loss_sum, loss_steps: of the epoch that is under way. skipped: steps in a row whose gradient was infinite.
@@ -67,3 +73,82 @@ class Progress:
         """The inverse of ``to_json``."""
         loss = values["lowest_loss"]
         return cls(**{**values, "lowest_loss": math.inf if loss is None else loss})
+
+
+def learning_rate(phase: Phase, step: float, steps: int, drops: int) -> float:
+    """The rate at a step of a phase, counted from 0, of so many at most.
+
+    drops: how often "plateau" has lowered it.
+    """
+    rise = min(1.0, (step + 1) / phase.warm_up_steps) if phase.warm_up_steps else 1.0
+    first = phase.decay_from * steps
+    done = min(1.0, max(0.0, (step - first) / max(1.0, steps - first)))
+    fall = {
+        "constant": 1.0,
+        "plateau": phase.plateau_factor**drops,
+        "cosine": (1 + math.cos(math.pi * done)) / 2,
+        "linear": 1 - done,
+    }[phase.schedule]
+    return phase.learning_rate * rise * fall
+
+
+def after_validation(phase: Phase, progress: Progress, loss: float, dsc: float) -> bool:
+    """Take in a validation; gives whether its DSC is the best of the phase.
+
+    Paper, 4.2: the rate falls after epochs without a better DSC, the training stops after epochs without a
+    lower validation loss.
+    """
+    epoch = progress.epoch
+    if loss < progress.lowest_loss:
+        progress.lowest_loss, progress.lowest_loss_epoch = loss, epoch
+    better = dsc > progress.best_dsc
+    if better:
+        progress.best_dsc, progress.best_dsc_epoch = dsc, epoch
+    waited = epoch - max(progress.best_dsc_epoch, progress.dropped_epoch)
+    if phase.schedule == "plateau" and waited >= phase.plateau_patience:
+        progress.drops, progress.dropped_epoch = progress.drops + 1, epoch
+    return better
+
+
+def stops_early(phase: Phase, progress: Progress) -> bool:
+    """Whether the validation loss has not fallen for the phase's patience."""
+    return 0 < phase.stop_patience <= progress.epoch - progress.lowest_loss_epoch
+
+
+class Pace:
+    """How long a training will still take: its steps so far, scaled by the voxels of the steps to come.
+
+    Early stops are not foreseen, so it is the longest time.
+    """
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+        self._per_voxel: float | None = None
+        self._validation = 0.0
+
+    def step(self, size: int, seconds: float) -> None:
+        """Take in a step at this edge, voxels."""
+        value = seconds / size**3
+        if self._per_voxel is None:
+            self._per_voxel = value
+        self._per_voxel = _MEMORY * self._per_voxel + (1 - _MEMORY) * value
+
+    def validation(self, seconds: float) -> None:
+        """Take in a validation."""
+        self._validation = seconds
+
+    def seconds_left(self, progress: Progress) -> float | None:
+        """Seconds until all phases have run all their epochs; None before the first step."""
+        if self._per_voxel is None:
+            return None
+        recipe, total = self.task.recipe, 0.0
+        for number, phase in enumerate(recipe.phases):
+            if number < progress.phase:
+                continue
+            done_steps, done_epochs = (
+                (progress.phase_step, progress.epoch) if number == progress.phase else (0, 0)
+            )
+            steps = self.task.steps_per_epoch(phase) * phase.epochs - done_steps
+            total += steps * self._per_voxel * recipe.size_of(phase) ** 3
+            total += (phase.epochs - done_epochs) / recipe.run.validate_every * self._validation
+        return total

@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from records.curves import draw_curves
-from records.history import History
-from records.live import LiveLine
-from records.run_folder import BEST, CURVES, EPOCHS, LAST, RUN, STEPS, TENSORBOARD, RunFolder, differences
 
 from iuinet.errors import OutputError, UsageError
 
 from .checkpoint import read_checkpoint, write_checkpoint
+from .curves import draw_curves
+from .history import History
+from .live import LiveLine
 from .progress import Progress
 from .recipe_file import recipe_from
+from .run_folder import BEST, CURVES, EPOCHS, LAST, RUN, STEPS, TENSORBOARD, RunFolder, differences
 
 CURVES_EVERY_S = 60.0
 CHECKPOINT_EVERY_S = 300.0

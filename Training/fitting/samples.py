@@ -11,7 +11,6 @@ from typing import Protocol
 
 import torch
 from augmentation import Augmentation, augment
-from augmentation.seeds import seed_of
 from dataset.prepared import PreparedData
 
 from iuinet.errors import UsageError
@@ -19,6 +18,7 @@ from iuinet.geometry import canonical_grid
 
 # Purposes of seeds: two draws never share one.
 ORDER, AUGMENTATION, ANATOMY, SCAN = range(4)
+_MASK = 2**64 - 1
 
 Sample = tuple[torch.Tensor, torch.Tensor]
 
@@ -143,3 +143,24 @@ def check_cases(name: str, ids: Sequence[str], split: str) -> None:
             hint="Prepare the registered pairs too, or leave the phase out of the recipe.",
             code="empty-phase",
         )
+
+
+# Seeds ------------------------------------------------------------------------------------------------------
+
+
+def seed_of(*parts: int) -> int:
+    """A seed of 63 bits, a good mixture of the parts and their order.
+
+    Each part goes through the finaliser of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014): neighbouring
+    numbers give seeds that have nothing in common.
+    """
+    state = len(parts)
+    for part in parts:
+        state = _mixed((state + part + 0x9E3779B97F4A7C15) & _MASK)
+    return state >> 1
+
+
+def _mixed(value: int) -> int:
+    value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
+    value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & _MASK
+    return value ^ (value >> 31)

@@ -9,9 +9,8 @@ import torch
 
 from iuinet.preprocessing import apply_window
 
+from .device import Precision, Processes
 from .loss import UNKNOWN, Loss
-from .precision import Precision
-from .processes import Processes
 from .samples import PreparedSamples
 
 

@@ -8,14 +8,12 @@ from typing import Any
 
 import torch
 from exporting.model import find_checkpoint
-from fitting.activations import checkpoint_activations
 from fitting.checkpoint import read_checkpoint
-from fitting.device import training_device
+from fitting.device import Precision, checkpoint_activations, training_device
 from fitting.loop import train
 from fitting.networks import build
-from fitting.precision import Precision
 from fitting.recorder import Screen, find_run
-from records.run_folder import BEST, LAST
+from fitting.run_folder import BEST, LAST
 
 from iuinet.errors import Cancelled, IUINetError, UsageError
 from iuinet.ladder import free_cache, is_out_of_memory

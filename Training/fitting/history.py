@@ -11,6 +11,7 @@ import io
 import json
 import math
 import os
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -18,7 +19,6 @@ from typing import Any, BinaryIO
 from iuinet.atomic import atomic, output_error
 from iuinet.errors import InputRefused
 
-from .events import Events
 from .run_folder import EPOCHS, STEPS, TENSORBOARD
 
 STEP_KEYS = ("phase", "epoch", "step", "loss", "learning_rate", "gradient_norm", "seconds")
@@ -50,7 +50,7 @@ class History:
         self._steps_path, self._epochs_path = folder / STEPS, folder / EPOCHS
         folder.mkdir(parents=True, exist_ok=True)
         self._files: dict[Path, BinaryIO] = {}
-        self._events: Events | None = None
+        self._events: Events | None = None  # opened with the first scalar
         self._wants_events = tensorboard
         self._check_columns()
         self._rewrite(lambda entry: True, lambda number, row: True)
@@ -208,3 +208,46 @@ def _csv_line(values: Sequence[Any]) -> str:
 def _number(value: Any) -> Any:
     """The value, None for one that is no finite number: JSON and CSV have no sign for it."""
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+class Events:
+    """One file of TensorBoard's; it takes back what a run's earlier files hold from its first step on.
+
+    TensorBoard's own writers put the machine's name into the file's name, and a run's folder is given to
+    others: so the file is named here, and only its records are TensorBoard's.
+    start: first step that will be written. Raises ImportError where TensorBoard is not installed.
+    """
+
+    def __init__(self, folder: Path, start: int) -> None:
+        from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+        from tensorboard.compat.proto.summary_pb2 import Summary
+        from torch.utils.tensorboard import RecordWriter
+
+        self._event, self._summary = Event, Summary
+        folder.mkdir(parents=True, exist_ok=True)
+        # TensorBoard reads a folder's files in the order of their names.
+        earlier = (int(path.name[-5:]) for path in folder.glob("events.out.tfevents." + 5 * "[0-9]"))
+        number = 1 + max(earlier, default=0)
+        self._records = RecordWriter(open(folder / f"events.out.tfevents.{number:05d}", "xb"))  # noqa: SIM115
+        self._write(file_version="brain.Event:2")
+        if number > 1:
+            self._write(step=start, session_log=SessionLog(status=SessionLog.START))
+        self.flush()
+
+    def scalars(self, step: int, values: Mapping[str, float | None]) -> None:
+        """Numbers by their names at a step; what is None is left out."""
+        known = {tag: value for tag, value in values.items() if value is not None}
+        parts = [self._summary.Value(tag=tag, simple_value=value) for tag, value in known.items()]
+        if parts:
+            self._write(step=step, summary=self._summary(value=parts))
+
+    def flush(self) -> None:
+        """Hand everything to the system."""
+        self._records.flush()
+
+    def close(self) -> None:
+        """Write what is left."""
+        self._records.close()
+
+    def _write(self, **content: Any) -> None:
+        self._records.write(self._event(wall_time=time.time(), **content).SerializeToString())
