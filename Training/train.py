@@ -24,8 +24,8 @@ from iuinet.errors import Cancelled, UsageError
 from iuinet.memory import keep_memory
 
 if TYPE_CHECKING:
-    from dataset.prepared import PreparedData
     from fitting.recipe import Recipe
+    from fitting.task import Task
     from synthesis import Anatomy
 
 
@@ -68,14 +68,16 @@ def run(options: argparse.Namespace, console: Console) -> None:
     from fitting.recipe_file import read_recipe
     from fitting.recorder import clear_run
     from fitting.run_folder import CURVES
+    from fitting.task import make_task
 
     if options.limit_steps is not None and options.limit_steps < 1:
         raise UsageError(f"--limit-steps is {options.limit_steps}", hint="Give a number above 0.")
     recipe = read_recipe(options.config, options.set)
     data = open_prepared(options.data) if options.data else None
     anatomies = _anatomies(recipe, options.anatomy_cache)
+    task = make_task(recipe, data, anatomies, options.start, options.partial)
     if _first():
-        _tell(options, recipe, data, anatomies, console)
+        _show(task, console)
     if options.dry_run:
         return
     if options.restart:
@@ -83,16 +85,12 @@ def run(options: argparse.Namespace, console: Console) -> None:
     with stop_on_signal() as asked:
         try:
             train(
-                recipe,
-                data,
+                task,
                 options.run,
                 device=options.device,
-                stop=lambda: bool(asked),
-                limit_steps=options.limit_steps,
                 console=console,
-                partial=options.partial,
-                anatomies=anatomies,
-                start=options.start,
+                asked=lambda: bool(asked),
+                limit_steps=options.limit_steps,
                 resume=options.resume,
             )
         finally:
@@ -131,17 +129,9 @@ def _anatomies(recipe: Recipe, cache: Path | None) -> tuple[Anatomy, ...]:
         ) from error
 
 
-def _tell(
-    options: argparse.Namespace,
-    recipe: Recipe,
-    data: PreparedData | None,
-    anatomies: tuple[Anatomy, ...],
-    console: Console,
-) -> None:
-    """Say what is trained on what."""
-    from fitting.task import make_task
-
-    task = make_task(recipe, data, anatomies, options.start, options.partial)
+def _show(task: Task, console: Console) -> None:
+    """What is trained on what."""
+    recipe = task.recipe
     network = recipe.network
     name = network.preset if network.name == "iuinet" else network.name
     console.say(f"network   {name}, input {task.config.size}^3, {len(task.names)} organs")

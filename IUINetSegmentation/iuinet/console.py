@@ -8,9 +8,11 @@ the console speaks through copies of them. On a terminal a progress line stands 
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -40,26 +42,31 @@ class Parser(argparse.ArgumentParser):
 class Console:
     """The command's own standard output and error.
 
+    silent: for work that nobody watches: nothing is said or shown.
     interrupted: whether the user (Ctrl-C) or the system (SIGTERM) asked to stop.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, silent: bool = False) -> None:
         self.interrupted = False
-        self._out = _copy(1, sys.stdout)
-        self._err = _copy(2, sys.stderr)
+        self.silent = silent
+        if not silent:
+            self._out, self._err = _copy(1, sys.stdout), _copy(2, sys.stderr)
         self._holding = False
         self._line = ""
+        self._status_said = -math.inf
 
     def close(self) -> None:
         """Give the descriptors back."""
-        for stream in (self._out, self._err):
+        for stream in () if self.silent else (self._out, self._err):
             with suppress(OSError):
                 stream.close()
 
     def say(self, text: str = "") -> None:
         """One or several lines on standard output."""
-        self.clear()
-        print(text, file=self._out, flush=True)
+        if not self.silent:
+            self.clear()
+            print(text, file=self._out, flush=True)
+            self._status_said = -math.inf
 
     def refuse(self, error: IUINetError) -> None:
         """The two lines that a refusal consists of."""
@@ -72,19 +79,26 @@ class Console:
         """Show where the work stands, on a terminal only."""
         self.status(f"{_STAGES.get(stage, stage)} {fraction:.0%}")
 
-    def status(self, line: str) -> None:
-        """Put one line in the place of the last one, on a terminal only."""
-        if line == self._line or not self.on_terminal:
-            return
-        self._line = line
-        # A line that wraps could not be taken back.
-        self._err.write(f"\r\x1b[K{line[: self._columns() - 1]}")
-        self._err.flush()
+    def status(self, line: str, every: float | None = None) -> None:
+        """Put one line in the place of the last one, on a terminal.
+
+        every: without a terminal, say the line as others are said, once in so many seconds and the first time
+        after something else was said; None to show it on a terminal only.
+        """
+        if self.on_terminal:
+            if line != self._line:
+                self._line = line
+                # A line that wraps could not be taken back.
+                self._err.write(f"\r\x1b[K{line[: self._columns() - 1]}")
+                self._err.flush()
+        elif every is not None and time.monotonic() - self._status_said >= every:
+            self.say(line)
+            self._status_said = time.monotonic()
 
     @property
     def on_terminal(self) -> bool:
         """Whether a line can be shown in the place of another."""
-        return self._err.isatty()
+        return not self.silent and self._err.isatty()
 
     def _columns(self) -> int:
         try:

@@ -23,7 +23,6 @@ from evaluation.segmenters import segmenter  # noqa: E402
 from fitting import networks  # noqa: E402
 from fitting.checkpoint import read_weights  # noqa: E402
 from fitting.networks import build, config_from  # noqa: E402
-from fitting.recorder import Silent  # noqa: E402
 from peers.jobs import Job, make_jobs, recipe_of  # noqa: E402
 from peers.models import VARIANTS, find_networks  # noqa: E402
 from peers.report import check_failures, remarks, rows_of  # noqa: E402
@@ -31,6 +30,7 @@ from peers.runs import train_all  # noqa: E402
 from torch import nn  # noqa: E402
 from training.training_runs import losses, recipe_file, steps  # noqa: E402
 
+from iuinet.console import Console  # noqa: E402
 from iuinet.errors import Cancelled, UsageError  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("own_threads")
@@ -58,7 +58,7 @@ def jobs_of(data, options: Namespace, *names: str) -> list[Job]:
 
 def all_trained(data, options: Namespace, *names: str, asked=lambda: False) -> list[dict]:
     """What came of them."""
-    return train_all(jobs_of(data, options, *names), options, asked, Silent())
+    return train_all(jobs_of(data, options, *names), options, asked, Console(silent=True))
 
 
 # Comparisons --------------------------------------------------------------------------------------------

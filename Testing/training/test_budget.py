@@ -11,9 +11,8 @@ torch = pytest.importorskip("torch", reason="torch is not installed here")
 
 from fitting.budget import Budget  # noqa: E402
 from fitting.checkpoint import read_checkpoint, write_checkpoint  # noqa: E402
-from fitting.loop import train  # noqa: E402
 from fitting.task import make_task  # noqa: E402
-from training.training_runs import assert_same, losses, small_recipe, steps  # noqa: E402
+from training.training_runs import assert_same, losses, small_recipe, steps, train  # noqa: E402
 
 from iuinet.errors import UsageError  # noqa: E402
 
@@ -24,7 +23,7 @@ LAST = "last.safetensors"
 
 def trained(folder: Path, data, run: str, *changes: str, **options) -> Path:
     """The folder of a small training: 6 steps of its first phase and 9 of its second without a budget."""
-    train(small_recipe(folder, *SMALL_NET, *changes), data, folder / run, device="cpu", **options)
+    train(small_recipe(folder, *SMALL_NET, *changes), data, folder / run, **options)
     return folder / run
 
 

@@ -14,11 +14,10 @@ import torch
 from fitting.checkpoint import read_checkpoint, read_weights
 from fitting.device import Processes, training_device
 from fitting.engine import Engine
-from fitting.loop import train
 from fitting.recipe import Recipe
 from synthesis import save
 from training.small_anatomy import small_anatomy
-from training.training_runs import assert_same, call, losses, small_recipe, steps
+from training.training_runs import assert_same, call, losses, small_recipe, steps, train
 
 from iuinet.errors import UsageError
 from iuinet.network import IUINet, IUINetConfig
@@ -62,7 +61,7 @@ def test_checkpoints_say_what_they_are(whole_run):
 
 def test_the_loss_falls(training_data, tmp_path):
     changes = ("phases.first.epochs=12", "optimiser.batch=1", "run.validate_every=20")
-    train(small_recipe(tmp_path, *changes), training_data, tmp_path / "run", device="cpu", limit_steps=48)
+    train(small_recipe(tmp_path, *changes), training_data, tmp_path / "run", limit_steps=48)
     values = losses(tmp_path / "run")
     assert len(values) == 48 and sum(values[-6:]) < 0.85 * sum(values[:6])
 
@@ -78,7 +77,7 @@ def test_the_same_command_again_finds_it_finished(whole_run, training_data, tmp_
 def test_parts_make_the_same_training_as_the_whole(whole_run, training_data, tmp_path):
     recipe = small_recipe(tmp_path)
     for limit in (1, 6, 8, None):  # before any checkpoint was due, at a phase's end, within an epoch
-        train(recipe, training_data, tmp_path / "run", device="cpu", limit_steps=limit)
+        train(recipe, training_data, tmp_path / "run", limit_steps=limit)
     assert_same(whole_run[0] / "last.safetensors", tmp_path / "run" / "last.safetensors")
     assert_same(whole_run[0] / "best.safetensors", tmp_path / "run" / "best.safetensors")
     assert losses(whole_run[0]) == losses(tmp_path / "run")
@@ -86,12 +85,12 @@ def test_parts_make_the_same_training_as_the_whole(whole_run, training_data, tmp
 
 def test_another_recipe_goes_on_only_when_asked(training_data, tmp_path):
     run = tmp_path / "run"
-    train(small_recipe(tmp_path), training_data, run, device="cpu", limit_steps=2)
+    train(small_recipe(tmp_path), training_data, run, limit_steps=2)
     changed = small_recipe(tmp_path, "phases.first.learning_rate=1e-4")
     with pytest.raises(UsageError) as refused:
-        train(changed, training_data, run, device="cpu", limit_steps=3)
+        train(changed, training_data, run, limit_steps=3)
     assert refused.value.code == "run-other" and "was 0.003 and is now 0.0001" in refused.value.message
-    train(changed, training_data, run, device="cpu", limit_steps=3, resume=True)
+    train(changed, training_data, run, limit_steps=3, resume=True)
     assert steps(run)[-1]["learning_rate"] == 1e-4
     resumed = json.loads((run / "run.json").read_text())["resumed"][-1]
     assert resumed["step"] == 2 and any("learning_rate" in line for line in resumed["changed"])
@@ -100,10 +99,10 @@ def test_another_recipe_goes_on_only_when_asked(training_data, tmp_path):
 def test_another_batch_keeps_the_epochs_that_are_done(training_data, tmp_path):
     """Epochs of 3 steps become epochs of 6: the one under way goes on where it was, and none passes empty."""
     run = tmp_path / "run"
-    train(small_recipe(tmp_path), training_data, run, device="cpu", limit_steps=4)
+    train(small_recipe(tmp_path), training_data, run, limit_steps=4)
     changes = ("optimiser.batch=1", "optimiser.micro_batch=1")
     recipe = small_recipe(tmp_path, *changes)
-    train(recipe, training_data, run, device="cpu", resume=True, limit_steps=8)
+    train(recipe, training_data, run, resume=True, limit_steps=8)
     done = [(entry["phase"], entry["epoch"], len(entry["samples"])) for entry in steps(run)]
     assert done == [("first", 1, 2)] * 3 + [("first", 2, 2)] + [("first", 2, 1)] * 4
     assert len((run / "epochs.csv").read_text().splitlines()) == 3
@@ -112,11 +111,11 @@ def test_another_batch_keeps_the_epochs_that_are_done(training_data, tmp_path):
 def test_an_average_begins_with_the_weights_and_another_optimiser_without_moments(training_data, tmp_path):
     run = tmp_path / "run"
     first = small_recipe(tmp_path, "run.average=0", "optimiser.name='sgd'")
-    train(first, training_data, run, device="cpu", limit_steps=4)
+    train(first, training_data, run, limit_steps=4)
     before = read_weights(run / "last.safetensors")[0]
     changes = ("run.average=0.999", "optimiser.name='adam'", "phases.first.learning_rate=1e-9")
     later = small_recipe(tmp_path, *changes)
-    train(later, training_data, run, device="cpu", resume=True, limit_steps=5)
+    train(later, training_data, run, resume=True, limit_steps=5)
     after = read_weights(run / "last.safetensors", prefer_average=True)[0]
     assert all(torch.allclose(before[name], after[name], atol=1e-6) for name in before)
 
@@ -153,9 +152,9 @@ def test_apples_gpu_does_not_train(monkeypatch):
 
 def test_a_finished_training_is_prolonged_when_asked(training_data, tmp_path):
     run, few = tmp_path / "run", ("phases.first.epochs=1", "phases.second.epochs=1")
-    train(small_recipe(tmp_path, *few), training_data, run, device="cpu")
+    train(small_recipe(tmp_path, *few), training_data, run)
     more = small_recipe(tmp_path, "phases.first.epochs=1", "phases.second.epochs=2")
-    train(more, training_data, run, device="cpu", resume=True)
+    train(more, training_data, run, resume=True)
     assert [entry["step"] for entry in steps(run)] == list(range(1, 10))
     assert read_checkpoint(run / "last.safetensors")[1]["epoch"] == 2
 
@@ -163,9 +162,9 @@ def test_a_finished_training_is_prolonged_when_asked(training_data, tmp_path):
 @pytest.mark.parametrize("change", ["network.width=16", 'data.organs=["liver"]', "network.shift=false"])
 def test_another_network_is_never_mixed_in(training_data, tmp_path, change):
     run = tmp_path / "run"
-    train(small_recipe(tmp_path), training_data, run, device="cpu", limit_steps=1)
+    train(small_recipe(tmp_path), training_data, run, limit_steps=1)
     with pytest.raises(UsageError) as refused:
-        train(small_recipe(tmp_path, change), training_data, run, device="cpu", resume=True)
+        train(small_recipe(tmp_path, change), training_data, run, resume=True)
     assert refused.value.code == "run-other-network"
 
 
@@ -191,7 +190,7 @@ def test_synthetic_phases_need_no_prepared_data(tmp_path):
     save(small_anatomy(), tmp_path / "cache")
     phase = '{name = "s", data = "synthetic", epochs = 1, steps_per_epoch = 2, schedule = "constant"}'
     recipe = small_recipe(tmp_path, f"phases=[{phase}]", 'synthesis.anatomies=["small"]', "optimiser.batch=1")
-    path = train(recipe, None, tmp_path / "run", device="cpu", anatomies=[small_anatomy()])
+    path = train(recipe, None, tmp_path / "run", anatomies=[small_anatomy()])
     document = read_checkpoint(path)[1]
     assert path.name == "last.safetensors" and len(document["organs"]) == 13
     assert document["data"]["train"] == ["small"] and "synthetic CT alone" in document["data"]["statement"]
@@ -203,13 +202,12 @@ def test_a_training_starts_from_a_model_with_other_organs(training_data, tmp_pat
         small_recipe(tmp_path),
         training_data,
         tmp_path / "run",
-        device="cpu",
         limit_steps=1,
         start=small_model,
     )
     document = read_checkpoint(tmp_path / "run" / "last.safetensors")[1]
     assert document["start"]["id"] == "small-random" and document["start"]["made_anew"]
-    train(small_recipe(tmp_path), training_data, tmp_path / "run", device="cpu", limit_steps=2)
+    train(small_recipe(tmp_path), training_data, tmp_path / "run", limit_steps=2)
     assert read_checkpoint(tmp_path / "run" / "last.safetensors")[1]["start"] == document["start"]
 
 
@@ -224,7 +222,7 @@ def test_what_cannot_be_trained_is_refused_before_anything_is_written(training_d
     ]
     for changes, data, code in cases:
         with pytest.raises(UsageError) as refused:
-            train(small_recipe(tmp_path, *changes), data, tmp_path / "run", device="cpu")
+            train(small_recipe(tmp_path, *changes), data, tmp_path / "run")
         assert refused.value.code == code, changes
     assert not (tmp_path / "run").exists()
     assert isinstance(small_recipe(tmp_path), Recipe)

@@ -14,9 +14,8 @@ pytest.importorskip("torch", reason="torch is not installed here")
 
 import torch
 from fitting.checkpoint import read_checkpoint
-from fitting.loop import train
 from fitting.samples import PreparedSamples
-from training.training_runs import assert_same, call, command, losses, small_recipe, steps
+from training.training_runs import assert_same, call, command, losses, small_recipe, steps, train
 
 from iuinet.errors import IUINetError, WeightsError
 
@@ -93,7 +92,7 @@ def test_a_full_disk_leaves_the_last_checkpoint_whole(training_data, tmp_path):
 
 def test_a_loss_that_is_no_number_stops_with_the_weights_intact(training_data, tmp_path, monkeypatch):
     run, recipe = tmp_path / "run", small_recipe(tmp_path)
-    train(recipe, training_data, run, device="cpu", limit_steps=4)
+    train(recipe, training_data, run, limit_steps=4)
     before = (run / "last.safetensors").read_bytes()
     sample = PreparedSamples.sample
 
@@ -104,10 +103,10 @@ def test_a_loss_that_is_no_number_stops_with_the_weights_intact(training_data, t
     with monkeypatch.context() as patch:
         patch.setattr(PreparedSamples, "sample", broken)
         with pytest.raises(IUINetError) as stopped:
-            train(recipe, training_data, run, device="cpu")
+            train(recipe, training_data, run)
     assert stopped.value.code == "loss-not-finite" and "step 6" in stopped.value.message
     assert (run / "last.safetensors").read_bytes() == before
-    train(recipe, training_data, run, device="cpu", limit_steps=7)
+    train(recipe, training_data, run, limit_steps=7)
     assert losses(run)[-1] == losses(run)[6]
 
 
@@ -125,10 +124,10 @@ def test_a_cache_that_cannot_be_read_stops_in_two_lines(training_data, tmp_path)
 
 def test_a_damaged_checkpoint_is_refused_and_kept(training_data, tmp_path):
     run, recipe = tmp_path / "run", small_recipe(tmp_path)
-    train(recipe, training_data, run, device="cpu", limit_steps=1)
+    train(recipe, training_data, run, limit_steps=1)
     path = run / "last.safetensors"
     path.write_bytes(path.read_bytes()[:-100])
     damaged = path.read_bytes()
     with pytest.raises(WeightsError) as refused:
-        train(recipe, training_data, run, device="cpu")
+        train(recipe, training_data, run)
     assert refused.value.code == "checkpoint-damaged" and path.read_bytes() == damaged

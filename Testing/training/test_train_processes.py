@@ -27,21 +27,22 @@ import sys
 from pathlib import Path
 
 from dataset.prepared import open_prepared
-from fitting.loop import train
+from fitting import loop
 from fitting.device import join, leave
+from fitting.networks import build
 from fitting.recipe_file import read_recipe
-from iuinet.network import IUINet
+from fitting.task import make_task
 from safetensors.torch import save_file
 
 import torch
 
 recipe_path, data, out = map(Path, sys.argv[1:])
 changes = ["optimiser.clip=0", "optimiser.batch=4", "phases.first.epochs=20", "run.validate_every=5"]
-recipe = read_recipe(recipe_path, changes)
+task = make_task(read_recipe(recipe_path, changes), open_prepared(data))
 nets = []
+loop.build = lambda config: nets.append(build(config)) or nets[-1]
 for name, steps in (("one", 1), ("many", 20)):
-    build = lambda config: nets.append(IUINet(config)) or nets[-1]
-    train(recipe, open_prepared(data), out / name, build=build, device="cpu", limit_steps=steps)
+    loop.train(task, out / name, device="cpu", limit_steps=steps)
     rank = join(torch.device("cpu"))[0].rank
     if steps == 1:
         gradients = {name: p.grad for name, p in nets[0].named_parameters() if p.grad is not None}

@@ -6,12 +6,16 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from dataset.prepared import PreparedData
+from fitting import loop
 from fitting.checkpoint import read_checkpoint
 from fitting.recipe import Recipe
 from fitting.recipe_file import read_recipe
+from fitting.task import make_task
 
 TRAIN = Path(__file__).resolve().parents[2] / "Training" / "train.py"
 # Six of the eight cases train and two select: three steps an epoch, fifteen in all.
@@ -53,6 +57,18 @@ threads = 1
 def small_recipe(folder: Path, *changes: str) -> Recipe:
     """The recipe above with changes."""
     return read_recipe(recipe_file(folder), changes)
+
+
+def train(
+    recipe: Recipe,
+    data: PreparedData | None,
+    folder: Path,
+    anatomies: Sequence = (),
+    start: Path | None = None,
+    **options,
+) -> Path:
+    """Train on the CPU, as the command does. options: of ``loop.train``."""
+    return loop.train(make_task(recipe, data, anatomies, start), folder, device="cpu", **options)
 
 
 def recipe_file(folder: Path) -> Path:

@@ -38,7 +38,8 @@ class StepResult:
 class Engine:
     """One process's share of a training.
 
-    net: gives logits, finest first, or the finest alone; it is moved to the device.
+    net: returns logits, finest first, or the finest alone; it is moved to the device. organs: their names,
+    in channel order.
     """
 
     def __init__(
@@ -50,7 +51,8 @@ class Engine:
         processes: Processes,
     ) -> None:
         self.net = net.to(device).train()
-        self.recipe, self.device, self.processes = recipe, device, processes
+        self.recipe, self.organs = recipe, tuple(organs)
+        self.device, self.processes = device, processes
         processes.share(self.net.state_dict().values())
         self.loss = Loss(recipe.loss, organs, device)
         self.precision = Precision(recipe.run.precision, device)

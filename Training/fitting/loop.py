@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
-from dataset.prepared import PreparedData
 
+from iuinet.console import Console
 from iuinet.errors import IUINetError, UsageError
 from iuinet.memory import give_back_memory
 
@@ -17,196 +17,186 @@ from .budget import Budget
 from .device import Processes, join, training_device
 from .engine import MOST_SKIPPED, MOST_SKIPPED_FP16, Engine
 from .networks import build
-from .progress import Pace, Progress, after_validation, learning_rate, stops_early
-from .recipe import Phase, Recipe
-from .recorder import Recorder, Screen, Silent, check_space, find_run
+from .progress import Pace, Progress, after_validation, learning_rate, progress_line, stops_early
+from .recipe import Phase
+from .recorder import Recorder, check_space, find_run
 from .run_folder import BEST, LAST, environment
-from .task import Task, make_task
+from .samples import Samples
+from .task import Task
 from .validation import Validation, validate
 
-Stop = Callable[[], bool]
+# Seconds between the lines of a training without a terminal: the first line of an epoch waits less.
+LINE_EVERY_S, EPOCH_EVERY_S = 10.0, 2.0
 
 
 def train(
-    recipe: Recipe,
-    data: PreparedData | None,
+    task: Task,
     folder: Path,
     *,
     device: str = "auto",
-    stop: Stop | None = None,
+    console: Console | None = None,
+    asked: Callable[[], bool] = lambda: False,
     limit_steps: int | None = None,
-    console: Screen | None = None,
-    partial: bool = False,
-    anatomies: Sequence = (),
-    start: str | Path | None = None,
     resume: bool = False,
 ) -> Path:
-    """Train in a folder, or go on with the unfinished training of the same recipe in it.
+    """Train in a folder, or go on with the unfinished training of the same task in it.
 
-    stop: asked after every step; a run that it stops can go on later. limit_steps: the same by a number.
-    partial, anatomies, start: see ``make_task``. resume: go on although the recipe has changed.
-    Gives the path of the best checkpoint, of the last where nothing was validated.
-    Raises IUINetError: UsageError, InputRefused, WeightsError, OutputError, "loss-not-finite".
+    console: where the training shows how far it is. asked: whether the user asked to stop, looked at before
+    every step; a training that is stopped can go on later. limit_steps: the same by the number of steps.
+    resume: go on although the recipe has changed.
+    Returns the path of the best checkpoint, of the last where none was chosen.
+    Raises: UsageError, InputRefused, WeightsError, OutputError; IUINetError "loss-not-finite" and
+    "gradient-not-finite".
     """
-    chosen = training_device(device)
-    processes, chosen = join(chosen)
+    processes, chosen = join(training_device(device))
+    recipe = task.recipe
     if recipe.run.threads:
         torch.set_num_threads(recipe.run.threads)
     if chosen.type == "cuda":
         torch.backends.cudnn.benchmark = True  # one shape per phase: the search for kernels pays
     processes.check_batch(recipe.optimiser.batch, recipe.optimiser.micro_batch)
-    task = make_task(recipe, data, anatomies, start, partial)
-    screen = (console or Silent()) if processes.first else Silent()
-    training = Training(task, folder, chosen, processes, screen, resume)
-    return training.run(stop or (lambda: False), limit_steps)
+    budget = Budget.of(task, processes.count)
+    engine, progress, document = _begin(task, folder, chosen, processes, resume)
+    if console is None or not processes.first:
+        console = Console(silent=True)
+    if progress.finished:
+        console.say(f"This training is finished: {progress.step} steps in {folder}.")
+        return _result(folder)
+    recorder = None
+    if processes.first:
+        copies = {"sgd": 1}.get(recipe.optimiser.name, 2)
+        check_space(folder, engine.net.state_dict(), copies + bool(engine.average))
+        recorder = Recorder(folder, document, progress, console)
+    try:
+        Training(task, engine, progress, budget, recorder, console).run(asked, limit_steps)
+    finally:
+        if recorder:
+            recorder.close()
+    return _result(folder)
+
+
+def _begin(
+    task: Task, folder: Path, device: torch.device, processes: Processes, resume: bool
+) -> tuple[Engine, Progress, dict[str, Any]]:
+    """Engine and progress, new or from the folder's checkpoint, and what all checkpoints say of the run."""
+    recipe, document, progress = task.recipe, task.document(), Progress()
+    found = find_run(folder, document, resume)
+    torch.manual_seed(recipe.run.seed)
+    net = build(task.config)
+    if task.start:
+        net.load_state_dict(task.start.tensors)
+    engine = Engine(net, recipe, task.names, device, processes)
+    if found:
+        tensors, before = found
+        same_optimiser = before["recipe"]["optimiser"]["name"] == recipe.optimiser.name
+        engine.load(tensors, before["scaler"], same_optimiser)
+        progress = Progress.from_json(before["progress"])
+        progress.finished &= before["recipe"] == recipe.to_dict()
+        document["start"] = before.get("start")
+    steps = processes.gather(progress.step)
+    if len(set(steps)) > 1:  # on machines that share no folder, only the first one's has a checkpoint
+        raise UsageError(
+            f"the processes would go on from different steps: {', '.join(map(str, steps))}",
+            hint="On several machines --run must be a folder that all of them share.",
+            code="run-folders",
+        )
+    return engine, progress, {**document, "environment": environment(device, processes.count)}
+
+
+def _result(folder: Path) -> Path:
+    best = folder / BEST
+    return best if best.is_file() else folder / LAST
 
 
 class Training:
-    """One run in one process."""
+    """One run in one process. recorder: None for all processes but the first."""
 
     def __init__(
         self,
         task: Task,
-        folder: Path,
-        device: torch.device,
-        processes: Processes,
-        screen: Screen,
-        resume: bool = False,
+        engine: Engine,
+        progress: Progress,
+        budget: Budget,
+        recorder: Recorder | None,
+        console: Console,
     ) -> None:
-        self.task, self.recipe, self.folder = task, task.recipe, folder
-        self.device, self.processes, self.screen = device, processes, screen
-        self.budget = Budget.of(task, processes.count)
-        self.checkpoint = find_run(folder, task.document(), resume)
-        torch.manual_seed(self.recipe.run.seed)
-        net = build(task.config)
-        if task.start:
-            net.load_state_dict(task.start.tensors)
-        self.engine = Engine(net, self.recipe, task.names, device, processes)
-        self.progress = Progress()
-        if self.checkpoint:
-            tensors, document = self.checkpoint
-            same_optimiser = document["recipe"]["optimiser"]["name"] == self.recipe.optimiser.name
-            self.engine.load(tensors, document["scaler"], same_optimiser)
-            self.progress = Progress.from_json(document["progress"])
-            if self.progress.finished and document["recipe"] != self.recipe.to_dict():
-                self.progress.finished = False
-        self._check_together()
-        self.validation_samples = task.validation(device)
-        said = task.document()
-        if self.checkpoint:
-            said["start"] = self.checkpoint[1].get("start")
-        self.recorder = Recorder(folder, said, environment(device, processes.count), screen)
-        self._last_saved = self.progress.step
-        self.latest_dsc: float | None = None
+        self.task, self.recipe = task, task.recipe
+        self.engine, self.progress, self.budget = engine, progress, budget
+        self.recorder, self.console = recorder, console
+        self.validation_samples = task.validation(engine.device)
+        self.pace = Pace(task)
 
-    def _check_together(self) -> None:
-        """Raise UsageError "run-folders" where processes found different checkpoints: on machines that share
-        no folder, only the first one's would have any."""
-        steps = self.processes.gather(self.progress.step)
-        if len(set(steps)) > 1:
-            raise UsageError(
-                f"the processes would go on from different steps: {', '.join(map(str, steps))}",
-                hint="On several machines --run must be a folder that all of them share.",
-                code="run-folders",
-            )
-
-    def run(self, stop: Stop, limit_steps: int | None) -> Path:
-        """Train until the end, or until it is told to stop; gives the checkpoint's path."""
-        if self.progress.finished:
-            self.screen.say(f"This training is finished: {self.progress.step} steps in {self.folder}.")
-            return self._result()
-        if self.processes.first:
-            copies = {"sgd": 1}.get(self.recipe.optimiser.name, 2)
-            check_space(self.folder, self.engine.net.state_dict(), copies + bool(self.engine.average))
-            self.recorder.begin(self.checkpoint)
-        self.checkpoint = None  # its tensors are not needed any more
-        try:
-            self._phases(stop, limit_steps)
-        finally:
-            if self.processes.first:
-                self.recorder.close()
-        return self._result()
-
-    def _phases(self, stop: Stop, limit_steps: int | None) -> None:
-        self.pace = Pace(self.task)
-        while True:
-            reason = self._phase(self.recipe.phases[self.progress.phase], stop, limit_steps)
-            if reason is None:  # told to stop
+    def run(self, asked: Callable[[], bool], limit_steps: int | None) -> None:
+        """Train phase after phase until the end, or until it is told to stop."""
+        progress, phases = self.progress, self.recipe.phases
+        while not progress.finished:
+            reason = self._phase(phases[progress.phase], asked, limit_steps)
+            if reason is None:
                 self._save(LAST)
-                self.screen.say(
-                    f"Stopped after step {self.progress.step}; the same command goes on from there."
-                )
+                self.console.say(f"Stopped after step {progress.step}; the same command goes on from there.")
                 return
-            self.screen.say(reason)
-            over = self.budget.spent(self.progress)
-            self.progress.finished = over or self.progress.phase + 1 == len(self.recipe.phases)
-            if not self.progress.finished:
-                self.progress.next_phase()
+            self.console.say(reason)
+            progress.finished = progress.phase + 1 == len(phases) or self.budget.spent(progress)
+            if not progress.finished:
+                progress.next_phase()
             self._save(LAST)
-            if self.processes.first:
+            if self.recorder:
                 self.recorder.draw(now=True)
-            if self.progress.finished:
-                if self.processes.first:
-                    self.recorder.record.ended(self.progress.step, reason)
-                return
+        if self.recorder:
+            self.recorder.record.ended(progress.step, reason)
 
-    def _phase(self, phase: Phase, stop: Stop, limit_steps: int | None) -> str | None:
-        """Train a phase to its end; gives why it ended, None if it was told to stop before."""
-        progress, per_epoch = self.progress, self.task.steps_per_epoch(phase)
-        progress.count_by(per_epoch)
+    def _phase(self, phase: Phase, asked: Callable[[], bool], limit_steps: int | None) -> str | None:
+        """Train a phase to its end; returns why it ended, None if it was told to stop before."""
+        progress, budget = self.progress, self.budget
+        progress.count_by(self.task.steps_per_epoch(phase))
         if progress.phase_step == 0 and progress.phase and not phase.keep_optimiser:
             self.engine.new_optimiser()
         self.engine.loss.set_weight_power(phase.class_weight_power)
-        self.samples = self.task.samples(progress.phase, self.device)
-        while self.budget.limited or progress.epoch < phase.epochs:
-            end = (progress.epoch + 1) * per_epoch
-            while progress.phase_step < end and not self.budget.phase_over(progress):
+        samples = self.task.samples(progress.phase, self.engine.device)
+        while budget.limited or progress.epoch < phase.epochs:
+            while progress.epoch_step < progress.epoch_steps and not budget.phase_over(progress):
                 if limit_steps is not None and progress.step >= limit_steps:
                     return None
-                if self._step(phase, per_epoch, stop):
+                if self._step(phase, samples, asked()):
                     return None
-            if self._end_epoch(phase, per_epoch):
+            if self._end_epoch(phase):
                 return (
                     f"The phase {phase.name} ended in epoch {progress.epoch}: no lower validation loss for "
                     f"{phase.stop_patience} epochs."
                 )
-            if self.budget.phase_over(progress):
+            if budget.phase_over(progress):
                 return f"The phase {phase.name} ended with its share of the budget in epoch {progress.epoch}."
         return f"The phase {phase.name} ended after its {phase.epochs} epochs."
 
-    def _step(self, phase: Phase, per_epoch: int, stop: Stop) -> bool:
-        """One step; gives whether the training was told to stop."""
-        progress, settings = self.progress, self.recipe.optimiser
-        began = time.perf_counter()
-        rate = self._rate(phase, per_epoch)
-        numbers = [progress.phase_step * settings.batch + n for n in range(settings.batch)]
-        size = self.recipe.size_of(phase)
-        samples = (self.samples.sample(number, size) for number in self.processes.mine(numbers))
-        wants_stop = stop()
-        if wants_stop and self.processes.count == 1:
+    def _step(self, phase: Phase, samples: Samples, asked: bool) -> bool:
+        """One step; returns whether the training is to stop, which one process does at once."""
+        progress, processes = self.progress, self.engine.processes
+        if asked and processes.count == 1:
             return True
-        result = self.engine.step(samples, rate, progress.step, wants_stop)
-        progress.step, progress.phase_step = progress.step + 1, progress.phase_step + 1
-        if math.isfinite(result.loss):
-            progress.loss_sum, progress.loss_steps = progress.loss_sum + result.loss, progress.loss_steps + 1
-        progress.skipped = 0 if result.taken else progress.skipped + 1
+        began = time.perf_counter()
+        rate, size, batch = self._rate(phase), self.recipe.size_of(phase), self.recipe.optimiser.batch
+        numbers = [progress.phase_step * batch + n for n in range(batch)]
+        mine = (samples.sample(number, size) for number in processes.mine(numbers))
+        result = self.engine.step(mine, rate, progress.step, asked)
         seconds = time.perf_counter() - began
-        progress.seconds += seconds
+        progress.add_step(result.loss, result.taken, seconds)
         self._check_skipped(rate)
-        if self.processes.first:
+        if self.recorder:
             entry = {"phase": phase.name, "epoch": progress.epoch + 1, "step": progress.step}
             entry |= {"loss": result.loss, "learning_rate": rate, "gradient_norm": result.norm}
-            names = [self.samples.name(number) for number in numbers]
+            names = [samples.name(number) for number in numbers]
             self.recorder.history.step({**entry, "seconds": round(seconds, 4), "samples": names})
-            self._show(phase, per_epoch, rate, seconds)
-            if self.recorder.due(progress.step - self._last_saved, self.recipe.run.checkpoint_every):
+            self.pace.step(size, seconds)
+            self._show(phase, rate)
+            if self.recorder.due(progress.step):
                 self._save(LAST)
         return result.stop
 
-    def _rate(self, phase: Phase, per_epoch: int, back: int = 0) -> float:
+    def _rate(self, phase: Phase, back: int = 0) -> float:
         """The learning rate of the next step, or of one before it."""
-        progress, steps = self.progress, per_epoch * phase.epochs
-        return learning_rate(phase, self.budget.place(progress, steps) - back, steps, progress.drops)
+        steps = self.progress.epoch_steps * phase.epochs
+        place = self.budget.place(self.progress, steps) - back
+        return learning_rate(phase, place, steps, self.progress.drops)
 
     def _check_skipped(self, rate: float) -> None:
         most = MOST_SKIPPED_FP16 if self.engine.precision.chosen == "fp16" else MOST_SKIPPED
@@ -218,79 +208,47 @@ class Training:
                 code="gradient-not-finite",
             )
 
-    def _show(self, phase: Phase, per_epoch: int, rate: float, seconds: float) -> None:
+    def _show(self, phase: Phase, rate: float) -> None:
         progress = self.progress
-        self.pace.step(self.recipe.size_of(phase), seconds)
-        self.recorder.line.update(
-            phase.name,
-            progress.epoch + 1,
-            self.budget.epochs(progress, phase.epochs),
-            progress.phase_step - progress.epoch * per_epoch,
-            per_epoch,
-            progress.loss_sum / max(1, progress.loss_steps),
-            self.latest_dsc,
-            rate,
-            (self.budget if self.budget.limited else self.pace).seconds_left(progress),
-        )
+        epochs = self.budget.epochs(progress, phase.epochs)
+        left = (self.budget if self.budget.limited else self.pace).seconds_left(progress)
+        line = progress_line(phase.name, progress, epochs=epochs, rate=rate, seconds_left=left)
+        self.console.status(line, every=EPOCH_EVERY_S if progress.epoch_step == 1 else LINE_EVERY_S)
 
-    def _end_epoch(self, phase: Phase, per_epoch: int) -> bool:
-        """Validate, record and select; gives whether the phase stops early."""
-        progress = self.progress
+    def _end_epoch(self, phase: Phase) -> bool:
+        """Validate, record and select; returns whether the phase stops early."""
+        progress, limited = self.progress, self.budget.limited
         progress.epoch += 1
         found, better = None, False
-        due = progress.epoch % self.recipe.run.validate_every == 0 or progress.epoch == phase.epochs
-        due = due or self.budget.phase_over(progress)
+        over = progress.epoch == phase.epochs or self.budget.phase_over(progress)
+        due = over or progress.epoch % self.recipe.run.validate_every == 0
         if self.validation_samples is not None and due:
-            found = self._validate(phase)
-            self.latest_dsc = found.dsc
+            began = time.perf_counter()
+            found = validate(self.engine, self.validation_samples, self.recipe.size_of(phase))
+            self.pace.validation(time.perf_counter() - began)
             better = after_validation(phase, progress, found.loss, found.dsc or 0.0)
-        if self.processes.first:
-            self._record_epoch(phase, per_epoch, found)
+        if self.recorder:
+            self._record_epoch(self.recorder, phase, found)
         progress.loss_sum, progress.loss_steps = 0.0, 0
         progress.rows += 1
-        if better and not self.budget.limited:  # the weights at the end of a budget are its result
+        if better and not limited:  # the weights at the end of a budget are its result
             self._save(BEST)
-        if self.processes.first:
+        if self.recorder:
             self.recorder.draw()
-        return found is not None and not self.budget.limited and stops_early(phase, progress)
+        return found is not None and not limited and stops_early(phase, progress)
 
-    def _validate(self, phase: Phase) -> Validation:
-        began = time.perf_counter()
-        self.engine.net.eval()
-        found = validate(
-            self.engine.forward_averaged(),
-            self.validation_samples,
-            self.recipe.size_of(phase),
-            self.recipe.data.window,
-            self.task.names,
-            self.engine.loss,
-            self.engine.precision,
-            self.processes,
-        )
-        self.engine.net.train()
-        self.pace.validation(time.perf_counter() - began)
-        return found
-
-    def _record_epoch(self, phase: Phase, per_epoch: int, found: Validation | None) -> None:
+    def _record_epoch(self, recorder: Recorder, phase: Phase, found: Validation | None) -> None:
         progress = self.progress
-        rate = self._rate(phase, per_epoch, back=1)
         entry = {"phase": phase.name, "epoch": progress.epoch, "step": progress.step}
-        entry |= {"train_loss": progress.loss_sum / max(1, progress.loss_steps), "learning_rate": rate}
+        entry |= {"train_loss": progress.loss, "learning_rate": self._rate(phase, back=1)}
         entry["seconds"] = round(progress.seconds, 1)
         if found:
             entry |= {"validation_loss": found.loss, "mean_dsc": found.dsc, "dsc": found.organs}
-        self.recorder.history.epoch(entry)
+        recorder.history.epoch(entry)
 
     def _save(self, name: str) -> None:
-        if not self.processes.first:
-            return
-        tensors = self.engine.tensors() if name == LAST else self.engine.best_tensors()
-        phase = self.recipe.phases[self.progress.phase].name
-        self.recorder.save(name, tensors, self.progress, phase, self.engine.precision.to_json())
-        if name == LAST:
-            self._last_saved = self.progress.step
+        """Write a checkpoint: all that the training goes on from (LAST), or the weights alone (BEST)."""
+        if self.recorder:
+            tensors = self.engine.tensors() if name == LAST else self.engine.best_tensors()
+            self.recorder.save(name, tensors, self.progress, self.engine.precision.to_json())
             give_back_memory()  # what ``keep_memory`` keeps falls into pieces with time
-
-    def _result(self) -> Path:
-        best = self.folder / BEST
-        return best if best.is_file() else self.folder / LAST

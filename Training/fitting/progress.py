@@ -1,4 +1,4 @@
-"""Where a training stands, and what follows from it: its learning rate, its end, the time that is left."""
+"""Where a training stands, and what follows: learning rate, end, time left, and the line that shows it."""
 
 from __future__ import annotations
 
@@ -18,17 +18,19 @@ _MEMORY = 0.95  # share that each new step leaves to the ones before
 class Progress:
     """The numbers that, with the tensors, let a training go on as if it had not been stopped.
 
-    All but the first four are of the phase.
+    All but the first five are of the phase.
 
     step: of the whole run; epoch, phase_step: done in this phase; phase: its number; rows: of epochs.csv.
     loss_sum, loss_steps: of the epoch that is under way. skipped: steps in a row whose gradient was infinite.
     seconds: of computing, over the whole run. epoch_steps: in an epoch, as phase_step was counted with.
+    dsc: of the latest validation.
     """
 
     phase: int = 0
     step: int = 0
     rows: int = 0
     seconds: float = 0.0
+    dsc: float = NEVER
     epoch: int = 0
     phase_step: int = 0
     epoch_steps: int = 0
@@ -45,16 +47,33 @@ class Progress:
 
     def next_phase(self) -> None:
         """Begin the next phase."""
-        kept = {"phase": self.phase + 1, "step": self.step, "rows": self.rows, "seconds": self.seconds}
-        vars(self).update(vars(Progress(**kept)))
+        kept = Progress(self.phase + 1, self.step, self.rows, self.seconds, self.dsc)
+        vars(self).update(vars(kept))
 
     def count_by(self, epoch_steps: int) -> None:
         """Count the phase's steps by epochs of another length (another batch, other data): its whole epochs
         stay done, and of the one under way the same share."""
         if self.epoch_steps not in (0, epoch_steps):
-            within = self.phase_step - self.epoch * self.epoch_steps
-            self.phase_step = self.epoch * epoch_steps + within * epoch_steps // self.epoch_steps
+            self.phase_step = self.epoch * epoch_steps + self.epoch_step * epoch_steps // self.epoch_steps
         self.epoch_steps = epoch_steps
+
+    def add_step(self, loss: float, taken: bool, seconds: float) -> None:
+        """Take in a step. taken: whether its gradient was finite."""
+        self.step, self.phase_step = self.step + 1, self.phase_step + 1
+        if math.isfinite(loss):
+            self.loss_sum, self.loss_steps = self.loss_sum + loss, self.loss_steps + 1
+        self.skipped = 0 if taken else self.skipped + 1
+        self.seconds += seconds
+
+    @property
+    def epoch_step(self) -> int:
+        """Steps done in the epoch that is under way."""
+        return self.phase_step - self.epoch * self.epoch_steps
+
+    @property
+    def loss(self) -> float:
+        """Mean over the epoch's steps so far."""
+        return self.loss_sum / max(1, self.loss_steps)
 
     @property
     def selection(self) -> dict[str, Any] | None:
@@ -93,12 +112,12 @@ def learning_rate(phase: Phase, step: float, steps: int, drops: int) -> float:
 
 
 def after_validation(phase: Phase, progress: Progress, loss: float, dsc: float) -> bool:
-    """Take in a validation; gives whether its DSC is the best of the phase.
+    """Take in a validation; returns whether its DSC is the best of the phase.
 
     Paper, 4.2: the rate falls after epochs without a better DSC, the training stops after epochs without a
     lower validation loss.
     """
-    epoch = progress.epoch
+    epoch, progress.dsc = progress.epoch, dsc
     if loss < progress.lowest_loss:
         progress.lowest_loss, progress.lowest_loss_epoch = loss, epoch
     better = dsc > progress.best_dsc
@@ -152,3 +171,37 @@ class Pace:
             total += steps * self._per_voxel * recipe.size_of(phase) ** 3
             total += (phase.epochs - done_epochs) / recipe.run.validate_every * self._validation
         return total
+
+
+def progress_line(
+    phase: str, progress: Progress, *, epochs: int, rate: float, seconds_left: float | None
+) -> str:
+    """The line, such as "fine-tune epoch 3/200 (4/18)  loss 1.234  DSC 0.812 best 0.834  5 min left ...".
+
+    What is least missed comes last, where a narrow terminal cuts it off.
+    epochs: that the phase will have. rate: learning rate. seconds_left: None where it is not known yet.
+    """
+    parts = [f"{phase} epoch {progress.epoch + 1}/{epochs} ({progress.epoch_step}/{progress.epoch_steps})"]
+    parts.append(f"loss {progress.loss:.3f}")
+    if progress.dsc != NEVER:
+        parts.append(f"DSC {progress.dsc:.3f}")
+    if progress.best_dsc != NEVER:
+        parts[-1] += f" best {progress.best_dsc:.3f}"
+    if seconds_left is not None:
+        parts.append(f"{duration(seconds_left)} left")
+    parts.append(f"lr {rate:.1e}")
+    return "  ".join(parts)
+
+
+def duration(seconds: float) -> str:
+    """Time for people: "45 s", "12 min", "3 h 05 min", "2 d 3 h"."""
+    seconds = max(0.0, seconds)
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes:02d} min"
+    return f"{hours // 24} d {hours % 24} h"

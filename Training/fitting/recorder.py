@@ -1,24 +1,25 @@
-"""A run's folder while it is trained: found or begun, checkpoints, history, curves, the live line.
+"""A run's folder while it is trained: found or begun, checkpoints, history, curves.
 
 Of several processes the first one alone has a recorder that writes.
 """
 
 from __future__ import annotations
 
+import math
 import shutil
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 
+from iuinet.console import Console
 from iuinet.errors import OutputError, UsageError
 
 from .checkpoint import read_checkpoint, write_checkpoint
 from .curves import draw_curves
 from .history import History
-from .live import LiveLine
 from .progress import Progress
 from .recipe_file import recipe_from
 from .run_folder import BEST, CURVES, EPOCHS, LAST, RUN, STEPS, TENSORBOARD, RunFolder, differences
@@ -28,93 +29,67 @@ CHECKPOINT_EVERY_S = 300.0
 _SPARE_BYTES = 50 * 2**20
 
 
-class Screen(Protocol):
-    """What of ``iuinet.console.Console`` is used."""
-
-    @property
-    def on_terminal(self) -> bool: ...
-
-    def status(self, line: str) -> None: ...
-
-    def say(self, text: str = "") -> None: ...
-
-
-class Silent:
-    """A screen that shows nothing."""
-
-    on_terminal = False
-
-    def status(self, line: str) -> None:
-        """Nothing."""
-
-    def say(self, text: str = "") -> None:
-        """Nothing."""
-
-
 class Recorder:
-    """folder: of the run. document: what every checkpoint says. environment: where it computes now."""
+    """Opens or makes the folder of a run that begins or goes on, says which, and keeps what happens there.
+
+    document: what every checkpoint says of the run. progress: where the run stands.
+    Raises: UsageError, InputRefused "history-other", OutputError.
+    """
 
     def __init__(
-        self, folder: Path, document: Mapping[str, Any], environment: Mapping[str, Any], screen: Screen
+        self, folder: Path, document: Mapping[str, Any], progress: Progress, console: Console
     ) -> None:
-        self.folder, self.screen = folder, screen
-        self.document = {**document, "environment": dict(environment)}
-        self.organs = [organ["name"] for organ in document["organs"]]
-        self._saved = self._drawn = time.monotonic()
-        self._drawn -= CURVES_EVERY_S
-
-    def begin(self, checkpoint: tuple[dict, dict] | None) -> None:
-        """Open or make the folder; say what is going on. checkpoint: what ``find_run`` gave."""
-        kept = ("recipe", "data", "seed", "start", "environment")
-        parts = {key: self.document[key] for key in kept}
-        step = checkpoint[1]["step"] if checkpoint else 0
-        if (self.folder / RUN).is_file():
-            self.record = RunFolder.open(self.folder)
-            changed = self.record.resumed(step, parts["recipe"], parts["data"], parts["environment"])
-            self.screen.say(f"Going on after step {step}.")
+        self.folder, self.document, self.console = folder, dict(document), console
+        parts = {key: document[key] for key in ("recipe", "data", "environment")}
+        if (folder / RUN).is_file():
+            self.record = RunFolder.open(folder)
+            changed = self.record.resumed(progress.step, *parts.values())
+            console.say(f"Going on after step {progress.step}.")
             for sentence in changed:
-                self.screen.say(f"changed: {sentence}")
+                console.say(f"changed: {sentence}")
         else:
             surroundings = parts.pop("environment")
-            self.record = RunFolder.create(self.folder, **parts, surroundings=surroundings)
-        self.history = History(self.folder, self.organs, self.screen.say)
-        self.history.rewind(step, checkpoint[1]["progress"]["rows"] if checkpoint else 0)
-        best = checkpoint[1]["selection"] if checkpoint else None
-        self.line = LiveLine(self.screen, best["dsc"] if best else None)
+            parts |= {"seed": document["seed"], "start": document["start"]}
+            self.record = RunFolder.create(folder, **parts, surroundings=surroundings)
+        self.history = History(folder, [organ["name"] for organ in document["organs"]], console.say)
+        self.history.rewind(progress.step, progress.rows)
+        self._saved, self._saved_step = time.monotonic(), progress.step
+        self._drawn = -math.inf
 
-    def due(self, steps_since: int, every: int) -> bool:
-        """Whether a checkpoint is due so many steps after the last one."""
-        return steps_since >= every or time.monotonic() - self._saved > CHECKPOINT_EVERY_S
+    def due(self, step: int) -> bool:
+        """Whether a checkpoint is due after this step."""
+        every = self.document["recipe"]["run"]["checkpoint_every"]
+        return step - self._saved_step >= every or time.monotonic() - self._saved > CHECKPOINT_EVERY_S
 
     def save(
         self,
         name: str,
         tensors: Mapping[str, torch.Tensor],
         progress: Progress,
-        phase: str,
         scaler: Mapping[str, float],
     ) -> None:
         """Write last.safetensors or best.safetensors. Raises OutputError; the earlier file then stays."""
         self.history.sync()
-        run = self.document["recipe"]["run"]
+        recipe = self.document["recipe"]
+        limited = recipe["run"]["budget_steps"] or recipe["run"]["budget_seconds"]
         document = {
             **self.document,
-            "phase": phase,
+            "phase": recipe["phases"][progress.phase]["name"],
             "epoch": progress.epoch,
             "step": progress.step,
             # The weights at the end of a budget were chosen by no validation.
-            "selection": None if run["budget_steps"] or run["budget_seconds"] else progress.selection,
+            "selection": None if limited else progress.selection,
             "progress": progress.to_json(),
             "scaler": dict(scaler),
         }
         write_checkpoint(self.folder / name, tensors, document)
         if name == LAST:
-            self._saved = time.monotonic()
+            self._saved, self._saved_step = time.monotonic(), progress.step
 
     def draw(self, now: bool = False) -> None:
         """Draw the curves, now and then."""
         if now or time.monotonic() - self._drawn > CURVES_EVERY_S:
-            draw_curves(self.folder, self.screen.say)
+            draw_curves(self.folder, self.console.say)
             self._drawn = time.monotonic()
 
     def close(self) -> None:

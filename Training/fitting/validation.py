@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 
 from iuinet.preprocessing import apply_window
 
-from .device import Precision, Processes
-from .loss import UNKNOWN, Loss
+from .engine import Engine
+from .loss import UNKNOWN
 from .samples import PreparedSamples
 
 
@@ -27,30 +27,27 @@ class Validation:
 
 
 @torch.no_grad()
-def validate(
-    forward: Callable[[torch.Tensor], Sequence[torch.Tensor] | torch.Tensor],
-    samples: PreparedSamples,
-    size: int,
-    window: tuple[float, float],
-    organs: Sequence[str],
-    loss: Loss,
-    precision: Precision,
-    processes: Processes,
-) -> Validation:
-    """All of the samples' cases, shared by the processes."""
+def validate(engine: Engine, samples: PreparedSamples, size: int) -> Validation:
+    """The engine's network, its averaged weights where there are some, on all of the samples' cases.
+
+    size: edge of the input, voxels. The processes share the cases.
+    """
     found = []
-    for id in processes.mine(sorted(samples.ids)):
+    forward = engine.forward_averaged()
+    engine.net.eval()
+    for id in engine.processes.mine(sorted(samples.ids)):
         image, labels = samples.take(id, size)
-        with precision.autocast():
-            outputs = forward(apply_window(image, window)[None, None])
+        with engine.precision.autocast():
+            outputs = forward(apply_window(image, engine.recipe.data.window)[None, None])
         finest = outputs if isinstance(outputs, torch.Tensor) else outputs[0]
-        value = float(loss(outputs, labels.long()[None])[0])
-        found.append((id, value, case_dsc(finest[0].argmax(0), labels, len(organs))))
+        loss = float(engine.loss(outputs, labels.long()[None])[0])
+        found.append((id, loss, case_dsc(finest[0].argmax(0), labels, len(engine.organs))))
+    engine.net.train()
     # In the order of the cases, so that the sums do not depend on the number of processes.
-    rows = sorted(row for part in processes.gather(found) for row in part)
+    rows = sorted(row for part in engine.processes.gather(found) for row in part)
     scores = {
         name: _mean([row[2][number] for row in rows if row[2][number] is not None])
-        for number, name in enumerate(organs)
+        for number, name in enumerate(engine.organs)
     }
     known = [value for value in scores.values() if value is not None]
     return Validation(sum(row[1] for row in rows) / len(rows), _mean(known), scores)

@@ -12,9 +12,10 @@ from fitting.checkpoint import read_checkpoint
 from fitting.device import Precision, checkpoint_activations, training_device
 from fitting.loop import train
 from fitting.networks import build
-from fitting.recorder import Screen, find_run
+from fitting.recorder import find_run
 from fitting.run_folder import BEST, LAST
 
+from iuinet.console import Console
 from iuinet.errors import Cancelled, IUINetError, UsageError
 from iuinet.ladder import free_cache, is_out_of_memory
 
@@ -25,7 +26,7 @@ _OWN_FAILURES = ("loss-not-finite", "gradient-not-finite")
 
 
 def train_all(
-    jobs: Sequence[Job], options: argparse.Namespace, asked: Callable[[], bool], screen: Screen
+    jobs: Sequence[Job], options: argparse.Namespace, asked: Callable[[], bool], console: Console
 ) -> list[dict[str, Any]]:
     """Train them in run folders below --run. asked: whether the user asked to stop.
 
@@ -38,11 +39,11 @@ def train_all(
         _check(job, options, device)
     done = []
     for number, job in enumerate(jobs, start=1):
-        screen.say(f"{job.name} ({number} of {len(jobs)})")
-        done.append(_train(job, options, asked, screen))
+        console.say(f"{job.name} ({number} of {len(jobs)})")
+        done.append(_train(job, options, asked, console))
         if "failed" in done[-1]:
             free_cache(device)
-            screen.say(done[-1]["failed"])
+            console.say(done[-1]["failed"])
     return done
 
 
@@ -62,19 +63,11 @@ def _check(job: Job, options: argparse.Namespace, device: torch.device) -> None:
 
 
 def _train(
-    job: Job, options: argparse.Namespace, asked: Callable[[], bool], screen: Screen
+    job: Job, options: argparse.Namespace, asked: Callable[[], bool], console: Console
 ) -> dict[str, Any]:
     head = {"model": job.model, "seed": job.seed}
     try:
-        train(
-            job.task.recipe,
-            job.task.data,
-            options.run / job.name,
-            device=options.device,
-            stop=asked,
-            console=screen,
-            partial=options.partial,
-        )
+        train(job.task, options.run / job.name, device=options.device, console=console, asked=asked)
     except RuntimeError as error:
         if not is_out_of_memory(error):
             raise
