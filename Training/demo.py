@@ -2,7 +2,7 @@
 """A whole training on generated data, from the official folder layout to a segmented CT. ``make train-demo``.
 
 Runs the commands that a researcher would type for the real data, and prints each before it runs. What is
-done stays done: the same command goes on where it was stopped; removing the folder starts anew. The bodies
+done stays done: the same command goes on where it was stopped; remove the folder to begin again. The bodies
 are drawn by a program, so the scores say that the chain works, and nothing about patients.
 """
 
@@ -24,7 +24,7 @@ TEST_SCAN = "RawData/Testing/img/img0061.nii.gz"
 
 @dataclass(frozen=True)
 class Step:
-    """One command. what: a line for whoever watches."""
+    """One command. what: a line for the user."""
 
     what: str
     command: tuple[str, ...]
@@ -35,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parse(arguments)
     began = time.monotonic()
     if options.folder.exists():
-        print(f"{options.folder} exists: what is done there stays done. Remove the folder to start anew.")
+        print(f"{options.folder} exists: what is done there stays done. Remove the folder to start again.")
     all_steps = steps(options)
     for number, step in enumerate(all_steps, start=1):
         print(f"\n== {number} of {len(all_steps)}: {step.what}\n$ {shlex.join(step.command)}", flush=True)

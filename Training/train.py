@@ -56,7 +56,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     add("--debug", action="store_true", help="show tracebacks and what libraries say")
     choice = parser.add_mutually_exclusive_group()
     choice.add_argument("--resume", action="store_true", help="go on although the recipe has changed")
-    choice.add_argument("--restart", action="store_true", help="remove the training in --run, begin anew")
+    choice.add_argument("--restart", action="store_true", help="remove the training in --run, begin again")
     return parser.parse_args(arguments)
 
 

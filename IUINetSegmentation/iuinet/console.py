@@ -42,7 +42,7 @@ class Parser(argparse.ArgumentParser):
 class Console:
     """The command's own standard output and error.
 
-    silent: for work that nobody watches: nothing is said or shown.
+    silent: nothing is said or shown, as for work in a program without a terminal of its own.
     interrupted: whether the user (Ctrl-C) or the system (SIGTERM) asked to stop.
     """
 

@@ -45,7 +45,7 @@ def coarsen(image: torch.Tensor, axis: int, times: float) -> torch.Tensor:
 
 
 def blur(image: torch.Tensor, deviation: float) -> torch.Tensor:
-    """A Gaussian of this standard deviation in voxels; at the faces what is there is weighed anew."""
+    """A Gaussian of this standard deviation in voxels; at the faces what is there is weighed again."""
     for axis, size in enumerate(image.shape):
         place = torch.arange(size, dtype=torch.float32)
         weights = torch.exp(-(((place[:, None] - place) / deviation) ** 2) / 2)

@@ -24,7 +24,7 @@ NET, AVERAGE, OPTIMISER = "net.", "average.", "optimiser."
 
 
 def write_checkpoint(path: Path, tensors: Mapping[str, torch.Tensor], document: Mapping[str, Any]) -> None:
-    """Write a checkpoint in the place of an earlier one, completely or not at all. Raises OutputError."""
+    """Write a checkpoint in the place of an earlier one, completely or not at all. Raises: OutputError."""
     kept = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     metadata = {KEY: json.dumps({"format": FORMAT, **document})}
     with atomic(path, overwrite=True) as draft:
@@ -34,7 +34,7 @@ def write_checkpoint(path: Path, tensors: Mapping[str, torch.Tensor], document: 
 def read_checkpoint(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """All tensors on the CPU, and the document.
 
-    Raises WeightsError "checkpoint-missing", "checkpoint-damaged", "checkpoint-newer".
+    Raises: WeightsError "checkpoint-missing", "checkpoint-damaged", "checkpoint-newer".
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -46,8 +46,8 @@ def read_checkpoint(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]
         raise WeightsError(f"there is no checkpoint {path}", hint=hint, code="checkpoint-missing") from error
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise WeightsError(
-            f"{path.name} is no checkpoint of train.py, or damaged",
-            hint="Copy it again, or train anew in another folder.",
+            f"{path.name} is not a checkpoint of train.py, or is damaged",
+            hint="Copy it again, or train again in another folder.",
             code="checkpoint-damaged",
         ) from error
     if newer:
@@ -59,7 +59,7 @@ def read_checkpoint(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]
 def read_weights(path: Path, prefer_average: bool = True) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """IUINet's state dict and the document of a checkpoint.
 
-    prefer_average: the moving average where the checkpoint holds one. Raises WeightsError.
+    prefer_average: the moving average where the checkpoint holds one. Raises: WeightsError.
     """
     tensors, document = read_checkpoint(path)
     kinds = (AVERAGE, NET) if prefer_average else (NET, AVERAGE)

@@ -49,10 +49,10 @@ class Course:
 
 
 def draw_curves(folder: Path, notice: Callable[[str], None] = lambda sentence: None) -> Path | None:
-    """Draw a run's curves.png from its history; gives its path.
+    """Draw a run's curves.png from its history; returns its path.
 
     Without matplotlib, or before the first step, nothing is drawn and None given; that matplotlib is missing
-    is told ``notice`` once. Raises OutputError for what the disk refuses.
+    is reported to ``notice`` once. Raises: OutputError for what the disk refuses.
     """
     course = read_course(folder)
     if course.steps.size + course.epochs.size == 0:

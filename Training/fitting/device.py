@@ -30,7 +30,7 @@ def training_device(name: str = "auto") -> torch.device:
     """Device for "auto", "cpu", "cuda" or "cuda:N"; auto takes the first CUDA GPU that works.
 
     Apple's GPU segments but does not train: gradients are added up in float64, which it lacks.
-    Raises DeviceError as ``choose_device``, UsageError "device-training" for "mps".
+    Raises: DeviceError as ``choose_device``, UsageError "device-training" for "mps".
     """
     if name == "mps":
         raise UsageError(
@@ -50,7 +50,7 @@ class Precision:
 
     Weights, loss and optimiser stay in float32. On the CPU everything does: there bfloat16 is slow, and gave
     gradients that were not finite.
-    Raises UsageError "precision" for half precision on the CPU.
+    Raises: UsageError "precision" for half precision on the CPU.
     """
 
     def __init__(self, name: str, device: torch.device) -> None:
@@ -164,7 +164,7 @@ def leave() -> None:
 def checkpoint_activations(net: nn.Module) -> None:
     """Let every block of an IUINet compute its activations twice while it trains; outputs stay the same.
 
-    Raises UsageError "checkpoint-activations" for another network.
+    Raises: UsageError "checkpoint-activations" for another network.
     """
     if not isinstance(net, IUINet):
         raise UsageError(

@@ -71,7 +71,7 @@ class Engine:
     def step(self, samples: Iterable[Sample], rate: float, steps_done: int, stop: bool) -> StepResult:
         """One step on this process's samples. steps_done: before this one. stop: whether this process asks.
 
-        Raises IUINetError "loss-not-finite"; the weights are then as they were.
+        Raises: IUINetError "loss-not-finite"; the weights are then as they were.
         """
         settings = self.recipe.optimiser
         self.optimiser.zero_grad(set_to_none=True)
@@ -102,7 +102,7 @@ class Engine:
         return StepResult(loss_value, norm, taken, stop_value > 0)
 
     def _descend(self, rate: float) -> float:
-        """Clip the gradient and take the step, unless it is not finite; gives the gradient's norm."""
+        """Clip the gradient and take the step, unless it is not finite; returns the gradient's norm."""
         scaler = self.precision.scaler
         for group in self.optimiser.param_groups:
             group["lr"] = rate

@@ -31,8 +31,8 @@ class History:
     """Writes a run's history into its folder, after what is there.
 
     organs: names, for the columns of epochs.csv. notice: takes a sentence for the user.
-    tensorboard: whether to write its scalars too; where it is not installed, that is said once.
-    Raises InputRefused "history-other" if the folder's epochs.csv has other columns, OutputError.
+    tensorboard: whether to write its scalars too; where it is not installed, that is reported once.
+    Raises: InputRefused "history-other" if the folder's epochs.csv has other columns, OutputError.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class History:
 
     def step(self, entry: Mapping[str, Any]) -> None:
         """One step: phase, epoch, step (counted over the whole run, from 1), loss, learning_rate,
-        gradient_norm, seconds; further keys are kept. What is no finite number becomes null."""
+        gradient_norm, seconds; further keys are kept. What is not a finite number becomes null."""
         line = json.dumps({key: _number(value) for key, value in entry.items()}, ensure_ascii=False)
         self._append(self._steps_path, line + "\n")
         self._scalars(entry["step"], entry, {"loss": "loss", "gradient_norm": "gradient norm"})
@@ -88,7 +88,7 @@ class History:
 
         epochs: ``self.epochs`` when the checkpoint was made; without it, rows after the step are dropped.
         Lines that are missing before it (a computer without power loses what it had not yet written) are
-        said. rewind(0) empties the history.
+        reported. rewind(0) empties the history.
         """
         lines = self._rewrite(
             lambda entry: entry["step"] <= step,
@@ -129,7 +129,7 @@ class History:
             raise output_error(path, error) from error
 
     def _rewrite(self, keep_line: Callable[[dict], bool], keep_row: Callable[[int, dict], bool]) -> int:
-        """Keep the whole lines and rows that are wanted; gives the number of steps that are left."""
+        """Keep the whole lines and rows that are wanted; returns the number of steps that are left."""
         self.close()
         lines = [line for line in whole_lines(self._steps_path) if keep_line(json.loads(line))]
         rows = [row for number, row in enumerate(self._rows()) if keep_row(number, row)]
@@ -206,7 +206,7 @@ def _csv_line(values: Sequence[Any]) -> str:
 
 
 def _number(value: Any) -> Any:
-    """The value, None for one that is no finite number: JSON and CSV have no sign for it."""
+    """The value, None for one that is not a finite number: JSON and CSV have no sign for it."""
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
@@ -215,7 +215,7 @@ class Events:
 
     TensorBoard's own writers put the machine's name into the file's name, and a run's folder is given to
     others: so the file is named here, and only its records are TensorBoard's.
-    start: first step that will be written. Raises ImportError where TensorBoard is not installed.
+    start: first step that will be written. Raises: ImportError where TensorBoard is not installed.
     """
 
     def __init__(self, folder: Path, start: int) -> None:

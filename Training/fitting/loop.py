@@ -127,7 +127,7 @@ class Training:
         self.pace = Pace(task)
 
     def run(self, asked: Callable[[], bool], limit_steps: int | None) -> None:
-        """Train phase after phase until the end, or until it is told to stop."""
+        """Train phase after phase until the end, or until it is asked to stop."""
         progress, phases = self.progress, self.recipe.phases
         while not progress.finished:
             reason = self._phase(phases[progress.phase], asked, limit_steps)
@@ -146,7 +146,7 @@ class Training:
             self.recorder.record.ended(progress.step, reason)
 
     def _phase(self, phase: Phase, asked: Callable[[], bool], limit_steps: int | None) -> str | None:
-        """Train a phase to its end; returns why it ended, None if it was told to stop before."""
+        """Train a phase to its end; returns why it ended, None if it was asked to stop before."""
         progress, budget = self.progress, self.budget
         progress.count_by(self.task.steps_per_epoch(phase))
         if progress.phase_step == 0 and progress.phase and not phase.keep_optimiser:

@@ -64,7 +64,7 @@ class Loss:
 def dice_loss(logits: torch.Tensor, truth: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
     """1 - soft Dice, mean over the organs that are in a sample, (B,); 0 for a sample without any.
 
-    Background is no organ. Where nothing is known (``known`` false), nothing counts.
+    Background is not an organ. Where nothing is known (``known`` false), nothing counts.
     """
     classes = logits.shape[1]
     target = one_hot(truth, classes).movedim(-1, 1) * known[:, None]

@@ -68,7 +68,7 @@ class Recorder:
         progress: Progress,
         scaler: Mapping[str, float],
     ) -> None:
-        """Write last.safetensors or best.safetensors. Raises OutputError; the earlier file then stays."""
+        """Write last.safetensors or best.safetensors. Raises: OutputError; the earlier file then stays."""
         self.history.sync()
         recipe = self.document["recipe"]
         limited = recipe["run"]["budget_steps"] or recipe["run"]["budget_seconds"]
@@ -103,7 +103,7 @@ def find_run(
     """The checkpoint that this training goes on from, None for a new one.
 
     document: of the task. resume: go on although recipe or data differ.
-    Raises UsageError "run-other-network", "run-other", WeightsError for a checkpoint that cannot be read.
+    Raises: UsageError "run-other-network", "run-other", WeightsError for a checkpoint that cannot be read.
     """
     if not (folder / LAST).is_file():
         if resume and not (folder / RUN).is_file():

@@ -31,7 +31,7 @@ STEPS, EPOCHS = "steps.jsonl", "epochs.csv"
 CURVES, TENSORBOARD = "curves.png", "tensorboard"
 _ROOT = Path(__file__).resolve().parents[2]
 
-# What a change of each entry means to whoever compares numbers before and after it.
+# What a change of each entry means to those who compare numbers before and after it.
 _WORDS = {
     "iuinet": "IUINet's version",
     "revision": "the git revision",
@@ -68,7 +68,7 @@ class RunFolder:
 
         recipe, data, start (the weights it starts from): JSON-ready, as in the checkpoint's document.
         surroundings: ``environment(...)`` where the run computes; taken here if not given.
-        Raises UsageError "run-exists" where a run lies already, OutputError for what the disk refuses.
+        Raises: UsageError "run-exists" where a run lies already, OutputError for what the disk refuses.
         """
         if cls.holds_run(path):
             raise UsageError(
@@ -93,7 +93,7 @@ class RunFolder:
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:
-        """The run that lies in a folder. Raises InputRefused "no-run", "run-damaged" or "run-newer"."""
+        """The run that lies in a folder. Raises: InputRefused "no-run", "run-damaged" or "run-newer"."""
         try:
             document = json.loads((path / RUN).read_text(encoding="utf-8"))
             newer = document["format"] > FORMAT
@@ -120,7 +120,7 @@ class RunFolder:
         data: Mapping[str, Any] | None = None,
         surroundings: Mapping[str, Any] | None = None,
     ) -> list[str]:
-        """Record that the run goes on from this step; gives what has changed since it last ran, in sentences.
+        """Record that the run goes on from this step; returns the changes since it last ran, in sentences.
 
         recipe, data, surroundings: as they are now; None for unchanged (surroundings are looked up).
         """

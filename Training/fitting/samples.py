@@ -69,7 +69,7 @@ class PreparedSamples:
         return self.take(self.name(number), size, seed_of(*self.seed, number, AUGMENTATION))
 
     def take(self, id: str, size: int, seed: int = 0) -> Sample:
-        """The same of one case or pair. Raises InputRefused "cache-damaged"."""
+        """The same of one case or pair. Raises: InputRefused "cache-damaged"."""
         image, labels = self._arrays(id)
         grid = canonical_grid(self.data.case(id).grid)
         extent = [n * step for n, step in zip(grid.size, grid.spacing, strict=True)]

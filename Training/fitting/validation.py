@@ -18,7 +18,7 @@ from .samples import PreparedSamples
 class Validation:
     """loss: mean over the cases. dsc: mean over the organs; None where no case holds one.
 
-    organs: per organ the mean over the cases that hold it or were said to hold it, None where there is none.
+    organs: per organ the mean over the cases that hold it or were predicted to hold it, None for none.
     """
 
     loss: float
@@ -59,11 +59,11 @@ def case_dsc(prediction: torch.Tensor, labels: torch.Tensor, organs: int) -> lis
     prediction, labels: channels (S, S, S); what is unknown in the labels does not count.
     """
     known = labels != UNKNOWN
-    truth, said = labels[known].long(), prediction[known].long()
+    truth, predicted = labels[known].long(), prediction[known].long()
     classes = organs + 1
-    in_truth, in_said = (torch.bincount(values, minlength=classes) for values in (truth, said))
-    in_both = torch.bincount(truth[truth == said], minlength=classes)
-    total = (in_truth + in_said).tolist()
+    in_truth, in_predicted = (torch.bincount(values, minlength=classes) for values in (truth, predicted))
+    in_both = torch.bincount(truth[truth == predicted], minlength=classes)
+    total = (in_truth + in_predicted).tolist()
     return [
         2 * both / all_ if all_ else None for both, all_ in zip(in_both.tolist()[1:], total[1:], strict=True)
     ]
