@@ -20,6 +20,7 @@ from types import FrameType
 from typing import NoReturn, TextIO
 
 from .errors import Cancelled, IUINetError, UsageError
+from .native_output import duplicate, redirected
 from .unexpected import plain_error
 
 _STAGES = {
@@ -119,20 +120,8 @@ class Console:
         if unless:
             yield
             return
-        null = os.open(os.devnull, os.O_WRONLY)
-        saved = [_duplicate(descriptor) for descriptor in (1, 2)]
-        try:
-            for descriptor in (1, 2):
-                os.dup2(null, descriptor)
+        with open(os.devnull, "wb") as null, redirected([1, 2], null.fileno()):
             yield
-        finally:
-            for stream in (sys.stdout, sys.stderr):
-                with suppress(AttributeError, OSError, ValueError):
-                    stream.flush()  # what a library printed through Python goes nowhere, too
-            for descriptor, copy in zip((1, 2), saved, strict=True):
-                os.dup2(copy, descriptor)
-                os.close(copy)
-            os.close(null)
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:
@@ -167,18 +156,10 @@ class Console:
         raise KeyboardInterrupt
 
 
-def _duplicate(descriptor: int) -> int:
-    """A copy of a descriptor, or of nowhere if the command was started without it."""
-    try:
-        return os.dup(descriptor)
-    except OSError:
-        return os.open(os.devnull, os.O_WRONLY)
-
-
 def _copy(descriptor: int, like: TextIO | None) -> TextIO:
     """A text stream of our own to where a descriptor leads; letters that it cannot show are spelled out."""
     encoding = getattr(like, "encoding", None) or "utf-8"
-    return open(_duplicate(descriptor), "w", encoding=encoding, errors="backslashreplace", closefd=True)
+    return open(duplicate(descriptor), "w", encoding=encoding, errors="backslashreplace", closefd=True)
 
 
 def _one_line(text: str) -> str:

@@ -13,7 +13,7 @@ import contextlib
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 
 class NativeOutput:
@@ -24,33 +24,42 @@ class NativeOutput:
 
 @contextlib.contextmanager
 def captured_native_output() -> Iterator[NativeOutput]:
-    """Redirects file descriptor 2 into a temporary file while the block runs.
-
-    Where there is no such descriptor (a program without console on Windows) nothing is caught, and
-    nothing can be shown either.
-    """
+    """Redirects file descriptor 2 into a temporary file while the block runs."""
     caught = NativeOutput()
-    try:
-        saved = os.dup(2)
-    except OSError:
-        yield caught
-        return
-    try:
-        with tempfile.TemporaryFile() as file:
-            _flush_python()
-            os.dup2(file.fileno(), 2)
-            try:
+    with tempfile.TemporaryFile() as file:
+        try:
+            with redirected([2], file.fileno()):
                 yield caught
-            finally:
-                _flush_python()
-                os.dup2(saved, 2)
-                file.seek(0)
-                caught.text = file.read().decode("utf-8", "replace")
+        finally:
+            file.seek(0)
+            caught.text = file.read().decode("utf-8", "replace")
+
+
+@contextlib.contextmanager
+def redirected(descriptors: Sequence[int], target: int) -> Iterator[None]:
+    """Leads what is written to these standard descriptors to the target while the block runs."""
+    saved = [duplicate(descriptor) for descriptor in descriptors]
+    _flush_python()
+    try:
+        for descriptor in descriptors:
+            os.dup2(target, descriptor)
+        yield
     finally:
-        os.close(saved)
+        _flush_python()
+        for descriptor, copy in zip(descriptors, saved, strict=True):
+            os.dup2(copy, descriptor)
+            os.close(copy)
+
+
+def duplicate(descriptor: int) -> int:
+    """A copy of a descriptor; of nowhere where there is none (a program without console on Windows)."""
+    try:
+        return os.dup(descriptor)
+    except OSError:
+        return os.open(os.devnull, os.O_WRONLY)
 
 
 def _flush_python() -> None:
-    if sys.stderr is not None:
-        with contextlib.suppress(OSError, ValueError):
-            sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, OSError, ValueError):
+            stream.flush()  # what was printed through Python goes the same way
