@@ -17,6 +17,7 @@ from slicer.ScriptedLoadableModule import (
 from slicer.util import VTKObservationMixin
 
 from iuinet.errors import IUINetError
+from iuinet.options import Options
 from iuinet.sample import make_sample
 from IUINetSegmentationLib.run import segment_volume_node
 from IUINetSegmentationLib.volume_node import add_volume_node
@@ -182,11 +183,7 @@ class IUINetSegmentationLogic(ScriptedLoadableModuleLogic):
         return segment_volume_node(
             volumeNode,
             segmentationNode,
-            weights=weights,
-            device=device,
-            organs=organs,
-            accept_warnings=acceptWarnings,
-            fast=fast,
+            Options(weights, device, organs, fast=fast, accept_warnings=acceptWarnings),
             progress=progressCallback,
             cancelled=cancelledCallback,
         )

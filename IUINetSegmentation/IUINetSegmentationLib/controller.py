@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import slicer
@@ -21,10 +22,11 @@ import slicer
 from iuinet.client import WorkerClient
 from iuinet.download import Download
 from iuinet.errors import Cancelled, IUINetError, WeightsError
-from iuinet.labels import organs_of_model, select
+from iuinet.labels import Organ, organs_of_model
+from iuinet.options import Options
 from iuinet.unexpected import plain_error
 from iuinet.volume import Volume
-from iuinet.weights import Weights, find_entry, is_path, list_models, resolve
+from iuinet.weights import Weights, find_entry, is_path, list_models
 from iuinet.weights_folder import set_aside
 from IUINetSegmentationLib.output import Replacement, check_replacement
 from IUINetSegmentationLib.region import Box, box_of, crop, embed
@@ -102,7 +104,7 @@ class Controller:
         self._stepping = True
         try:
             if self._cancelled:
-                self._run.throw(Cancelled("the segmentation was cancelled", hint="Nothing was changed."))
+                self._run.throw(Cancelled())
             next(self._run)
         except StopIteration:
             self._end(self._afterwards)
@@ -152,16 +154,19 @@ class Controller:
         output: slicer.vtkMRMLSegmentationNode | None,
         settings: Settings,
     ) -> Iterator[None]:
-        source = self._check(volume, output, settings)
+        job = self._check(volume, output, settings)
+        source = job.source
         box = box_of(settings.region, volume) if settings.region is not None else None
         yield
         self._enter(State.SETTING_UP)
         self._set_up()
-        yield from self._bring_weights(settings.weights)
-        model = self._checked_model(settings.weights)
+        yield from self._bring_weights(settings.options.weights)
+        model = self._checked_model(settings.options)
         frames = frames_of(volume) if settings.all_frames else None
-        jobs = frames.jobs(source) if frames is not None else [Job(volume, source)]
-        results = yield from self._segment_all(jobs, box, model, settings)
+        jobs = frames.jobs(source, box) if frames is not None else [job]
+        # The very file that was checked: the worker may know another folder of models.
+        options = replace(settings.options, weights=str(model.path))
+        results = yield from self._segment_all(jobs, box, organs_of_model(model.document), options)
         self._enter(State.IMPORTING)
         yield
         importing = time.monotonic()
@@ -174,25 +179,21 @@ class Controller:
         self.import_seconds = time.monotonic() - importing
 
     def _segment_all(
-        self, jobs: Sequence[Job], box: Box | None, model: Weights, settings: Settings
+        self, jobs: Sequence[Job], box: Box | None, table: tuple[Organ, ...], options: Options
     ) -> Iterator[None]:
-        """Segment one volume after the other; gives a list of Result."""
-        table = organs_of_model(model.document)
-        if settings.organs is not None:
-            select(table, settings.organs)
+        """Segment one volume after the other; returns a list of Result. table: the model's organs."""
         results = []
         for number, job in enumerate(jobs):
             self._frame, self._frames = number, len(jobs)
             try:
-                scan = job.volume(box)
-                part = scan if box is None else crop(scan, box)
-                labels, report = yield from self._segment(part, model, settings)
+                part = job.scan if box is None else crop(job.scan, box)
+                labels, report = yield from self._segment(part, options)
             except IUINetError as error:
                 if len(jobs) > 1 and not isinstance(error, Cancelled):
                     name_frame(error, number, len(jobs))
                 raise
             if box is not None:
-                labels = embed(labels, box, scan.array.shape)
+                labels = embed(labels, box, job.scan.array.shape)
             results.append(Result(make_segments(labels, table, job.source), report, table))
         return results
 
@@ -201,15 +202,14 @@ class Controller:
         volume: slicer.vtkMRMLScalarVolumeNode,
         output: slicer.vtkMRMLSegmentationNode | None,
         settings: Settings,
-    ) -> Source:
+    ) -> Job:
         """What can be refused at once is refused before a process starts."""
-        volume_from_node(volume)
-        source = Source.of(volume)
+        job = Job(volume_from_node(volume), Source.of(volume))
         if settings.replace and output is not None:
-            check_replacement(output, source)
+            check_replacement(output, job.source)
         else:
             check_output(output)
-        return source
+        return job
 
     def _bring_weights(self, weights: str | None) -> Iterator[None]:
         """Download the chosen model if it is listed and not here."""
@@ -232,28 +232,19 @@ class Controller:
             download.cancel()
         download.result()
 
-    def _checked_model(self, weights: str | None) -> Weights:
-        """The model, whole; a damaged one that can be had again is moved away, so that it is fetched anew."""
+    def _checked_model(self, options: Options) -> Weights:
+        """The model, whole; a damaged one that can be had again is moved away and so fetched next time."""
         try:
-            return resolve(weights)
+            return options.find_model()
         except WeightsError as error:
             if error.code in ("weights-hash", "weights-damaged"):
-                set_aside(weights)
+                set_aside(options.weights)
             raise
 
-    def _segment(self, volume: Volume, model: Weights, settings: Settings) -> Iterator[None]:
-        """Hand the voxels to the worker and wait for its labels; gives labels and report."""
+    def _segment(self, volume: Volume, options: Options) -> Iterator[None]:
+        """Hand the voxels to the worker and wait for its labels; returns labels and report."""
         self._enter(State.EXPORTING if self._frame == 0 else State.RUNNING)
-        run = self.client.start(
-            volume,
-            # The very file that was checked: the worker may know another folder of models.
-            weights=str(model.path),
-            device=settings.device,
-            organs=settings.organs,
-            islands=settings.islands,
-            fast=settings.fast,
-            accept_warnings=settings.accept_warnings,
-        )
+        run = self.client.start(volume, options)
         try:
             while not run.poll():
                 for stage, fraction in run.take_steps():

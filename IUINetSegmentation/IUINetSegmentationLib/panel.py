@@ -10,6 +10,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from iuinet.errors import Cancelled, IUINetError
+from iuinet.options import Options
 from IUINetSegmentationLib import timing
 from IUINetSegmentationLib.choices import is_filled, shown_volume
 from IUINetSegmentationLib.controller import Controller
@@ -49,12 +50,12 @@ class Panel:
         self._ready, self._under_way = False, (False, False, False)
         self.remedies = PanelRemedies(self)
         self.input = InputLine(ui, self.refresh, self.remedies.actions())
-        self.models = ModelSection(ui, self.refresh, self.say)
+        self.models = ModelSection(ui, self._on_choice, self.say)
         self.result = ResultSection(ui, self.controller, self.log.add)
         self.run = RunSection(ui)
         self.sample = SampleSection(ui, self._on_sample_begun, self.say)
         self.trouble_section = TroubleSection(ui, self.remedies.actions())
-        self.status = StatusStrip(ui, self.controller, self.models.show_devices)
+        self.status = StatusStrip(ui, self.controller, self.models.show_devices, lambda: self.models.timed)
         self._timer = qt.QTimer()
         self._timer.interval = POLL_MS
         self._timer.connect("timeout()", self._on_timer)
@@ -128,13 +129,16 @@ class Panel:
     def settings(self) -> Settings:
         """What the panel asks for now."""
         entry = self.models.entry
-        return Settings(
+        options = Options(
             weights=entry.id if entry is not None else None,
             device=self.models.device,
             organs=self.models.organs,
             islands=self.ui.islandsCheckBox.checked,
             fast=self.ui.fastCheckBox.checked,
             accept_warnings=self.input.accepted,
+        )
+        return Settings(
+            options,
             replace=self.ui.replaceCheckBox.checked,
             region=self.ui.regionSelector.currentNode(),
             all_frames=self.ui.allFramesCheckBox.checked,
@@ -209,6 +213,12 @@ class Panel:
 
     def _on_sample_begun(self) -> None:
         self._said = None
+        self._timer.start()
+        self.refresh()
+
+    def _on_choice(self) -> None:
+        """Another model or device: how long will that take?"""
+        self.status.begin()
         self._timer.start()
         self.refresh()
 

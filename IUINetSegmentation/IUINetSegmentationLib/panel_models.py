@@ -12,6 +12,7 @@ from slicer.i18n import tr as _
 
 from iuinet.errors import IUINetError
 from iuinet.model_file import read_document
+from iuinet.options import Options
 from iuinet.weights import Entry, list_models, models_folder, resolve
 from iuinet.weights_folder import import_file, remove
 
@@ -44,6 +45,13 @@ class ModelSection:
         """The chosen model, None where there is none."""
         index = self._ui.modelComboBox.currentIndex
         return self._models[index] if 0 <= index < len(self._models) else None
+
+    @property
+    def timed(self) -> Options | None:
+        """The options that decide how long the network takes; None while the chosen model is not here."""
+        if self.entry is None or self.entry.path is None:
+            return None
+        return Options(str(self.entry.path), self.device)
 
     @property
     def organs(self) -> tuple[str, ...] | None:

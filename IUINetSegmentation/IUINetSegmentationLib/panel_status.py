@@ -8,6 +8,8 @@ from typing import Any
 from slicer.i18n import tr as _
 
 from iuinet.errors import IUINetError
+from iuinet.options import Options
+from iuinet.probe import chosen_gpu
 from IUINetSegmentationLib import timing
 from IUINetSegmentationLib.controller import Controller
 from IUINetSegmentationLib.packages import Plan, make_plan
@@ -16,14 +18,24 @@ WORTH_HALVING_S = 60.0  # expected seconds from which on the strip says what Fas
 
 
 class StatusStrip:
-    """Asks the worker once per session what there is, and says it in one line; never a dialog.
+    """Asks the worker what there is and how long a run takes, and says it in one line; never a dialog.
 
+    found: called with what there is. chosen: returns the options of the run to be timed, None while the model
+    is not here; each choice is timed once per session.
     devices: what the probe found, {} before. plan: what is missing.
     """
 
-    def __init__(self, ui: Any, controller: Controller, found: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(
+        self,
+        ui: Any,
+        controller: Controller,
+        found: Callable[[dict[str, Any]], None],
+        chosen: Callable[[], Options | None],
+    ) -> None:
         self._label, self._button = ui.statusLabel, ui.setUpButton
-        self._controller, self._found = controller, found
+        self._controller, self._found, self._chosen = controller, found, chosen
+        self._timed: set[Options | None] = {None}
+        self._timing: Options | None = None
         self.devices: dict[str, Any] = {}
         self.plan: Plan | None = None
         self._error: IUINetError | None = None
@@ -33,10 +45,13 @@ class StatusStrip:
         """Look for packages, and where they are there, start the probe in the worker; waits for nothing."""
         self.plan = make_plan()
         self._error = None
-        if self.plan.needed or self.devices or self._probe is not None or self._controller.state.busy:
+        if self.plan.needed or self._probe is not None or self._controller.state.busy:
+            return
+        self._timing = self._chosen()
+        if self.devices and self._timing in self._timed:
             return
         try:
-            self._probe = self._controller.client.start_probe()
+            self._probe = self._controller.client.start_probe(self._timing)
         except IUINetError as error:
             self._error = error
 
@@ -45,12 +60,19 @@ class StatusStrip:
         if self._probe is None or not self._probe.poll():
             return self._probe is not None
         probe, self._probe = self._probe, None
+        known = self.devices.get("network_seconds", {})
         try:
             self.devices = probe.result()
-            self._found(self.devices)
         except IUINetError as error:
             self._error = error
-        return False
+            return False
+        for device, seconds in self.devices["network_seconds"].items():
+            known[device] = known.get(device, {}) | seconds
+        self.devices["network_seconds"] = known
+        self._timed.add(self._timing)
+        self._found(self.devices)
+        self.begin()  # the user may have chosen something else meanwhile
+        return self._probe is not None
 
     def stop(self) -> None:
         """Give up the probe: the user leaves, or a run needs the worker."""
@@ -95,14 +117,6 @@ class StatusStrip:
             fast = timing.expected_seconds(name, weights, voxels, network)
             text = _("{text} (Fast: {time})").format(text=text, time=timing.in_words(fast))
         return text
-
-
-def chosen_gpu(devices: dict[str, Any], device: str) -> dict[str, Any] | None:
-    """The GPU that a run on this device would take, None for the CPU."""
-    usable = [gpu for gpu in devices.get("gpus", []) if gpu["usable"]]
-    if device == "auto":
-        return usable[0] if usable else None
-    return next((gpu for gpu in usable if gpu["device"] == device), None)
 
 
 def set_up_text(plan: Plan) -> str:

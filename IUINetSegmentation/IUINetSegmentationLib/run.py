@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import slicer
 
 from iuinet.errors import IUINetError
+from iuinet.options import Options
 from IUINetSegmentationLib.controller import Controller
 from IUINetSegmentationLib.state import Progress, Settings, State
 
@@ -18,28 +19,15 @@ _POLL_S = 0.02
 def segment_volume_node(
     volume_node: slicer.vtkMRMLScalarVolumeNode,
     segmentation_node: slicer.vtkMRMLSegmentationNode | None = None,
-    *,
-    weights: str | None = None,
-    device: str = "auto",
-    organs: Sequence[str] | None = None,
-    accept_warnings: bool = False,
-    fast: bool = False,
+    options: Options | None = None,
     progress: Callable[[str, float], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> tuple[slicer.vtkMRMLSegmentationNode, dict[str, Any]]:
     """Segment a volume node; blocks until the worker has finished. See IUINetSegmentationLogic.segment."""
-    settings = Settings(
-        weights=weights,
-        device=device,
-        organs=None if organs is None else tuple(organs),
-        accept_warnings=accept_warnings,
-        fast=fast,
-    )
-
     steps: list[Progress] = []
     controller = Controller(changed=lambda: steps.append(controller.progress))
     try:
-        controller.start(volume_node, segmentation_node, settings)
+        controller.start(volume_node, segmentation_node, Settings(options or Options()))
         while controller.poll():
             # Here and not in the controller, so that an error in the caller's function is the caller's.
             _report(steps, progress)

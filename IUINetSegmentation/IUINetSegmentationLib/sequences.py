@@ -26,25 +26,10 @@ from IUINetSegmentationLib.volume_node import volume_from_node
 
 @dataclass(frozen=True)
 class Job:
-    """One volume to segment. node: holds the voxels. source: where the result belongs."""
+    """One volume to segment. scan: a view of its voxels. source: where the result belongs."""
 
-    node: slicer.vtkMRMLScalarVolumeNode
+    scan: Volume
     source: Source
-
-    def volume(self, box: Box | None) -> Volume:
-        """The voxels and their place. Errors: InputRefused, also where a box was cut for another shape."""
-        volume = volume_from_node(self.node)
-        if self.node is self.source.node:
-            return volume
-        proxy = self.source.node.GetImageData()
-        if box is not None and proxy.GetDimensions() != self.node.GetImageData().GetDimensions():
-            raise InputRefused(
-                "the frames have different sizes, so that one region does not fit them all",
-                hint="Segment the whole volume, or each frame by itself.",
-                code="frames-differ",
-            )
-        # DICOM's facts stand at the proxy, not at the frames.
-        return replace(volume, modality=modality_of(self.source.node))
 
 
 class Frames:
@@ -64,23 +49,32 @@ class Frames:
     def __len__(self) -> int:
         return self._sequence.GetNumberOfDataNodes()
 
-    def jobs(self, source: Source) -> list[Job]:
-        """All frames, each with its own grid under the proxy's transform. source: the proxy's place.
+    def jobs(self, source: Source, box: Box | None) -> list[Job]:
+        """All frames, each with its own grid under the proxy's transform.
 
-        Errors: those of volume_from_node for a frame, which they name.
+        source: the proxy's place. box: the part of it that is to be segmented, None for all.
+        Raises: those of volume_from_node for a frame; InputRefused for one that the box was not cut for. They
+        name the frame.
         """
         jobs = []
+        modality = modality_of(source.node)  # DICOM's facts stand at the proxy, not at the frames
         for number in range(len(self)):
             node = self._sequence.GetNthDataNode(number)
             try:
-                volume_from_node(node)
+                scan = volume_from_node(node)
+                if box is not None and scan.array.shape != source.shape:
+                    raise InputRefused(
+                        "the frames have different sizes, so that one region does not fit them all",
+                        hint="Segment the whole volume, or each frame by itself.",
+                        code="frames-differ",
+                    )
             except IUINetError as error:
                 name_frame(error, number, len(self))
                 raise
             place = replace(
                 Source.of(node), node=source.node, name=source.name, transform_id=source.transform_id
             )
-            jobs.append(Job(node, place))
+            jobs.append(Job(replace(scan, modality=modality), place))
         return jobs
 
     def add_results(self, source: Source, results: Sequence[Result]) -> slicer.vtkMRMLSegmentationNode | None:

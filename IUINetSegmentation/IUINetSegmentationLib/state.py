@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
+
+from iuinet.options import Options
 
 
 class State(Enum):
@@ -31,21 +33,13 @@ class State(Enum):
 class Settings:
     """What the user chose.
 
-    weights: id of a model or a file, None for the default. device: "auto", "cpu", "cuda", "cuda:N", "mps".
-    organs: names, None for all. islands: keep each organ's largest piece only. fast: one pass of the
-    network, also with a model that was trained for a second, closer one.
-    accept_warnings: go on where a person should decide. replace: take the place of this module's own
-    segments in a segmentation that is not empty; without it such an output is refused.
+    options: about the segmentation itself; the rest is about the scene. replace: take the place of this
+    module's own segments in a segmentation that is not empty; without it such an output is refused.
     region: a vtkMRMLMarkupsROINode to segment inside of, None for the whole volume. all_frames: of a volume
     that belongs to a sequence, else only the frame that is shown.
     """
 
-    weights: str | None = None
-    device: str = "auto"
-    organs: tuple[str, ...] | None = None
-    islands: bool = True
-    fast: bool = False
-    accept_warnings: bool = False
+    options: Options = field(default_factory=Options)
     replace: bool = False
     region: Any = None
     all_frames: bool = False

@@ -1,7 +1,7 @@
 """Segment volumes in a worker process: what Slicer's Logic, scripts and tests use. Needs no torch.
 
     with WorkerClient() as client:
-        labels, report = client.segment(volume, progress=show, cancelled=stop_asked)
+        labels, report = client.segment(volume, Options(fast=True), progress=show, cancelled=stop_asked)
 
 The process stays warm between calls and is replaced if it dies. ``segment`` blocks; an event loop calls
 ``start`` and then the run's ``poll`` from a timer, which never waits. The voxels travel through a private
@@ -11,19 +11,18 @@ temporary folder, which is removed however a run ends.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from os import PathLike
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from .child import Child
 from .errors import IUINetError
+from .options import Options
 from .protocol import Message
 from .run import Files, Run
 from .volume import Volume
-from .weights import is_path
 
 Progress = Callable[[str, float], None]
 
@@ -80,45 +79,29 @@ class WorkerClient:
         if self._child is None:
             self._child = Child(self._python, self._log, self._idle_s)
 
-    def start(
-        self,
-        volume: Volume,
-        weights: str | PathLike | None = None,
-        device: str = "auto",
-        organs: Sequence[str] | None = None,
-        islands: bool = True,
-        accept_warnings: bool = False,
-        fast: bool = False,
-    ) -> Run:
+    def start(self, volume: Volume, options: Options | None = None) -> Run:
         """Start a segmentation; see ``segment`` for the arguments. The run's result is (labels, report).
 
-        Errors: IUINetError worker-start, or busy while another run is under way; InputRefused for
-        voxels that are no plain numbers, OutputError if there is no place for temporary files.
+        Raises: IUINetError worker-start, or busy while another run is under way; InputRefused for
+        voxels that are not plain numbers; OutputError if there is no place for temporary files.
         """
-        if weights is not None and is_path(weights):
-            # The worker runs in another folder.
-            weights = str(Path(weights).expanduser().absolute())
-        options = {
-            "weights": weights,
-            "device": device,
-            "organs": None if organs is None else list(organs),
-            "islands": islands,
-            "accept_warnings": accept_warnings,
-            "fast": fast,
-        }
-        return self._start("segment", volume, options)
+        return self._start("segment", volume, options or Options())
 
-    def start_probe(self) -> Run:
-        """Ask the worker for its devices; the run's result is the dictionary of ``probe.probe``, and as its
-        "network_seconds" what ``self_check.calibrate`` gives. A run may begin after ``drop``."""
-        return self._start("probe", None, {})
+    def start_probe(self, options: Options | None = None) -> Run:
+        """Ask the worker for its devices; a run may begin after ``drop``.
 
-    def _start(self, kind: str, volume: Volume | None, options: Message) -> Run:
+        options: of a run whose time is to be estimated, None for none. The run's result is the dictionary of
+        ``probe.probe``, and as its "network_seconds" what ``self_check.calibrate`` returns for the options.
+        """
+        return self._start("probe", None, options)
+
+    def _start(self, kind: str, volume: Volume | None, options: Options | None) -> Run:
         if self._run is not None and not self._run.done:
             raise IUINetError("a segmentation is under way", code="busy", hint="Wait for it, or cancel it.")
         self.warm_up()
         self._runs += 1
-        request: Message = {"kind": kind, "run": self._runs, **options}
+        described = None if options is None else asdict(options)
+        request: Message = {"kind": kind, "run": self._runs, "options": described}
         files = None
         if volume is not None:
             files = Files(volume)
@@ -129,31 +112,26 @@ class WorkerClient:
     def segment(
         self,
         volume: Volume,
-        weights: str | PathLike | None = None,
-        device: str = "auto",
-        organs: Sequence[str] | None = None,
-        islands: bool = True,
-        accept_warnings: bool = False,
+        options: Options | None = None,
         progress: Progress | None = None,
         cancelled: Callable[[], bool] | None = None,
-        fast: bool = False,
     ) -> tuple[np.ndarray, Message]:
         """Segment a volume and wait for it.
 
-        weights: id or file of a model, None for the default. device: "auto", "cpu", "cuda", "cuda:N", "mps".
-        organs: names of those wanted, None for all. islands: keep each organ's largest piece only.
-        fast: one pass of the network only. accept_warnings: go on where a person should decide.
+        options: None for the defaults.
         progress(stage, fraction), cancelled(): called in this thread, at least every 40 ms.
-        Gives labels (uint8, the volume's shape) and the report.
-        Errors: those of ``segmentation.segment_volume``; Cancelled; WorkerStopped if the worker died;
-        OutputError if the temporary folder cannot take the voxels.
+        Returns labels (uint8, the volume's shape) and the report.
+        Raises: those of ``segmentation.segment``; WorkerStopped if the worker died; OutputError if the
+        temporary folder cannot take the voxels.
         """
-        run = self.start(volume, weights, device, organs, islands, accept_warnings, fast)
-        return wait(run, progress, cancelled)
+        return wait(self.start(volume, options), progress, cancelled)
 
-    def probe(self) -> Message:
-        """Ask the worker for its devices and wait. Errors: those of ``probe.probe``, WorkerStopped."""
-        return wait(self.start_probe())
+    def probe(self, options: Options | None = None) -> Message:
+        """Ask the worker for its devices, see ``start_probe``, and wait.
+
+        Raises: those of ``probe.probe``; WorkerStopped if the worker died.
+        """
+        return wait(self.start_probe(options))
 
     def close(self) -> None:
         """End the worker; a run under way is abandoned."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from .errors import DeviceError
-from .probe import APPLE_NAME, probe
+from .probe import APPLE_NAME, chosen_gpu, probe
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -21,10 +21,11 @@ def choose_device(name: str = "auto") -> torch.device:
         raise DeviceError(
             f"{name!r} is no device", hint="Use auto, cpu, cuda, cuda:N or mps.", code="device-unknown"
         )
-    gpus = probe()["gpus"]
+    found = probe()
     if name == "auto":
-        usable = next((gpu["device"] for gpu in gpus if gpu["usable"]), "cpu")
-        return torch.device(usable)
+        gpu = chosen_gpu(found, name)
+        return torch.device(gpu["device"] if gpu else "cpu")
+    gpus = found["gpus"]
     wanted = f"cuda:{int(number or 0)}" if cuda else name
     gpu = next((gpu for gpu in gpus if gpu["device"] == wanted), None)
     if gpu is None:

@@ -60,6 +60,15 @@ class Cancelled(IUINetError):
     exit_status = 6
     default_code = "cancelled"
 
+    def __init__(
+        self,
+        message: str = "the segmentation was cancelled",
+        *,
+        hint: str = "Nothing was changed.",
+        code: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint, code=code)
+
 
 class OutputError(IUINetError):
     """A result could not be written; no partial file is left."""

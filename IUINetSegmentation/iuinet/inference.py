@@ -14,16 +14,22 @@ from .devices import device_name
 from .errors import Cancelled
 from .geometry import canonical_axes, canonical_grid, from_canonical, to_canonical
 from .islands import keep_largest_components
-from .labels import Organ, organs_of_model
-from .ladder import DeviceLadder, out_of_memory
+from .labels import Organ, organs_of_model, select
+from .ladder import CPU, Fallback, Step, conditions
+from .model import load_model
 from .model_file import Weights
 from .network import IUINet
+from .network.complexity import count_modules
+from .options import Options
 from .preprocessing import prepare
 from .refine import Box, SecondPass, fuse
+from .unexpected import out_of_memory
 from .upsampling import upsample_labels
 from .volume import Volume
 
 Progress = Callable[[str, float], None]
+
+_SMALLEST_EDGE = 32  # voxels, of the smallest cube that a network takes
 
 
 @dataclass
@@ -114,7 +120,7 @@ class Stages:
     def check(self) -> None:
         """Raise Cancelled if the user asked to stop."""
         if self.cancelled():
-            raise Cancelled("the segmentation was cancelled", hint="Nothing was changed.")
+            raise Cancelled()
 
     def advance(self, fraction: float) -> None:
         """Report progress within the stage, or the span of it, unless the user asked to stop."""
@@ -127,35 +133,51 @@ class Segmenter:
     """A loaded model on a device; call it with volumes.
 
     weights: a model that ``weights.resolve`` found. device: see ``devices.choose_device``.
-    used: the device on which the last run ended. Raises WeightsError or DeviceError.
+    net, document: the model, where a run begins. used: the device on which the last run ended.
+    Raises: WeightsError, DeviceError.
     """
 
     used: torch.device | None = None
 
     def __init__(self, weights: Weights, device: str = "auto") -> None:
-        self.weights = weights
-        self.ladder = DeviceLadder(weights.path, device)
-        self.net, self.document = self.ladder.net, self.ladder.document
-        self.device = self.used = self.ladder.device
+        self.weights, self.fallback = weights, Fallback(device)
+        try:
+            self.net = self._load(self.fallback.device)
+        except RuntimeError as error:
+            self.fallback.leave_device(error)
+            self.net = self._load(CPU)
+        self._net_on_cpu: IUINet | None = None
+        self.device = self.used = self.fallback.device
         self.organs = organs_of_model(self.document)
         self.second_pass = SecondPass.of_model(self.document)
+
+    def _load(self, device: torch.device) -> IUINet:
+        """The model on a device, and what its layers cost, as the weights of the progress."""
+        net, self.document = load_model(self.weights.path)
+        # A small volume shares the work between the layers as a large one does; tensors without memory
+        # would need none, but torch then loads its compiler, which takes seconds.
+        small = torch.zeros(1, 1, *[_SMALLEST_EDGE] * 3)
+        with torch.inference_mode():
+            self._costs = {name: cost.total for name, cost in count_modules(net, small).items()}
+        return net.to(device)
 
     def __call__(
         self,
         volume: Volume,
-        organs: tuple[Organ, ...] | None = None,
-        islands: bool = True,
+        options: Options | None = None,
         progress: Progress | None = None,
         cancelled: Callable[[], bool] | None = None,
         notice: Callable[[str], None] | None = None,
-        fast: bool = False,
     ) -> Prediction:
-        """Segment one volume. organs: those wanted (all by default); islands: keep each organ's largest
-        piece only; notice: told at once of what had to be changed; fast: one pass, also where the model was
-        trained for two. Raises Cancelled, DeviceError if memory does not suffice, or IUINetError
-        "not-finite" if the network gave no numbers."""
+        """Segment one volume.
+
+        options: of these organs, islands and fast; None for the defaults. notice: called at once with a
+        sentence on what had to be changed.
+        Raises: Cancelled; DeviceError if memory does not suffice; UsageError for unknown organs.
+        """
+        options = options or Options()
         stages = Stages(progress, cancelled, notice)
-        wanted = self.organs if organs is None else organs
+        wanted = self.organs if options.organs is None else select(self.organs, options.organs)
         axes = canonical_axes(volume.grid.direction)
         array = to_canonical(volume.array, axes)
         try:
@@ -164,13 +186,13 @@ class Segmenter:
                     x = self.prepare(array, stages.check)
                 with stages.stage("segmenting"):
                     spacing = canonical_grid(volume.grid).spacing[::-1]
-                    logits, fallbacks = self.look(x, array, spacing, stages, fast)
+                    logits, fallbacks = self.look(x, array, spacing, stages, options.fast)
                 with stages.stage("finishing"):
                     last = logits.whole if logits.box is None else logits.inside
                     margins = softmax_margins(last, self.organs)
                     with stages.part("upsampling"):
                         channels = logits.labels(array.shape, stages)
-                    channels, components = self.clean(channels, islands)
+                    channels, components = self.clean(channels, options.islands)
                     labels = from_canonical(self.to_label_ids(channels, wanted), axes)
         except MemoryError as error:
             raise out_of_memory() from error
@@ -221,16 +243,26 @@ class Segmenter:
         box: the part of the volume that x shows, None for the whole.
         """
 
-        def forward(net: IUINet, device: torch.device) -> torch.Tensor:
-            return self.forward(net, x.to(device), stages)
+        def attempt(device: torch.device, step: Step) -> torch.Tensor:
+            net = self._net_on(device)
+            with conditions(step, net, device):
+                return self.forward(net, x.to(device), stages)
 
-        result = self.ladder.run(forward, stages.notice)
-        self.used = self.ladder.used
+        result = self.fallback.run(attempt, stages.notice)
+        self.used = self.fallback.used
         return result
+
+    def _net_on(self, device: torch.device) -> IUINet:
+        """The model where a run begins; another one on the CPU, once that was needed."""
+        if device == self.device:
+            return self.net
+        if self._net_on_cpu is None:
+            self._net_on_cpu = load_model(self.weights.path, device)[0]
+        return self._net_on_cpu
 
     def forward(self, net: IUINet, x: torch.Tensor, stages: Stages) -> torch.Tensor:
         """One pass; between its layers progress advances by their cost, and the user can cancel."""
-        costs = self.ladder.costs
+        costs = self._costs
         total, done = sum(costs.values()), 0
 
         def after(name: str) -> Callable:

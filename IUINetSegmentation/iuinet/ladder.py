@@ -1,4 +1,4 @@
-"""The way down when a device cannot do the work: step by step to the CPU, and the user is told of each one.
+"""What is tried next when a device cannot do the work: step by step to the CPU, and the user sees each one.
 
 A GPU's memory is shared with other programs, and Slicer's own pictures live there too, so it can be short
 although it sufficed yesterday. Each step needs less of it than the one before. What is no lack of memory (a
@@ -11,20 +11,14 @@ import gc
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
 from .devices import choose_device, device_name, unusable_gpus
-from .errors import DeviceError
-from .model import load_model
 from .network import IUINet
-from .network.complexity import count_modules
+from .unexpected import out_of_memory
 
 CPU = torch.device("cpu")
-SMALLEST_EDGE = 32  # voxels
-
-Forward = Callable[[IUINet, torch.device], torch.Tensor]
 
 _SHORT = "The memory of {device} was short: "
 _REASON_LENGTH = 200
@@ -58,83 +52,68 @@ STEPS = (
 BROKEN = Step("{device} failed ({reason}): the CPU is used instead, which takes longer.", cpu=True)
 NOT_FINITE = Step("{device} gave values that are no numbers: the CPU is used instead.", cpu=True)
 
+Attempt = Callable[[torch.device, Step], torch.Tensor]
 
-class DeviceLadder:
-    """A model on a device, and on the CPU as soon as the device has failed.
 
-    name: see ``devices.choose_device``. Errors: those of choose_device and ``model.load_model``.
-    net, document, device: the model where it runs first. costs: multiply-adds by module, for the progress.
-    used: where the last run ended. notes: sentences that hold for every run.
+class Fallback:
+    """Decides on which device, and how, the network runs next after it has failed.
+
+    name: see ``devices.choose_device``, whose errors it raises.
+    device: where a run begins. used: where the last one ended. notes: sentences that hold for every run.
     """
 
-    def __init__(self, path: Path, name: str) -> None:
-        self._path = path
-        self._cpu_net: IUINet | None = None
+    def __init__(self, name: str) -> None:
         self.device = self.used = choose_device(name)
         self.notes = unusable_gpus() if name == "auto" and self.device == CPU else []
-        try:
-            self._load()
-        except RuntimeError as error:
-            if self.device == CPU:
-                raise
-            self.notes = [self._told(ON_CPU if is_out_of_memory(error) else BROKEN, error)]
-        if self.notes and self.device != CPU:
-            free_cache(self.device)
-            self.device = CPU
-            self._load()
 
-    def _load(self) -> None:
-        net, self.document = load_model(self._path)
-        # A small volume shares the work between the modules as a large one does; tensors without memory
-        # would need none, but torch then loads its compiler, which takes seconds.
-        probe = torch.zeros(1, 1, *[SMALLEST_EDGE] * 3)
-        with torch.inference_mode():
-            self.costs = {name: cost.total for name, cost in count_modules(net, probe).items()}
-        self.net = net.to(self.device)
+    def leave_device(self, error: RuntimeError) -> None:
+        """The model could not be loaded on the device: every run begins on the CPU.
 
-    def run(self, forward: Forward, notice: Callable[[str], None]) -> tuple[torch.Tensor, list[str]]:
-        """The logits that ``forward(net, device)`` gives on the CPU, and what had to be changed for them.
+        Raises: the error itself where the device is the CPU already.
+        """
+        if self.device == CPU:
+            raise error
+        self.notes = [self._text(ON_CPU if is_out_of_memory(error) else BROKEN, error)]
+        error.with_traceback(None)  # it holds the frames of the attempt, and these hold its tensors
+        free_cache(self.device)
+        self.device = CPU
 
-        notice: told of each change at once. Raises DeviceError "memory" if the CPU's does not suffice either.
+    def run(self, attempt: Attempt, notice: Callable[[str], None]) -> tuple[torch.Tensor, list[str]]:
+        """The logits that ``attempt(device, step)`` returns on the CPU, and what had to be changed for them.
+
+        notice: called at once with each change. Raises: DeviceError "memory" if the CPU's does not suffice
+        either.
         """
         self.used, texts = self.device, []
         step, error = AS_IS, None
         for text in self.notes:
             notice(text)
         while not step.cpu and self.device != CPU:
-            logits, error = self._attempt(step, forward)
+            logits, error = self._try(step, attempt)
             if logits is not None:
                 return logits, [*self.notes, *texts]
             step = next_step(step, error)
-            texts.append(self._told(step, error))
-            error = None  # it holds the frames of the attempt, and these hold its tensors
+            texts.append(self._text(step, error))
+            error = None  # as above
             notice(texts[-1])
             free_cache(self.device)
         self.used = CPU
         try:
-            return forward(self._on_cpu(), CPU), [*self.notes, *texts]
+            return attempt(CPU, ON_CPU), [*self.notes, *texts]
         except RuntimeError as error:
             if is_out_of_memory(error):
                 raise out_of_memory() from error
             raise
 
-    def _attempt(self, step: Step, forward: Forward) -> tuple[torch.Tensor | None, RuntimeError | None]:
-        """Logits, or the error; neither where the logits are no numbers."""
+    def _try(self, step: Step, attempt: Attempt) -> tuple[torch.Tensor | None, RuntimeError | None]:
+        """Logits, or the error; neither where the logits are not numbers."""
         try:
-            with conditions(step, self.net, self.device):
-                logits = forward(self.net, self.device)
+            logits = attempt(self.device, step)
         except RuntimeError as error:
             return None, error.with_traceback(None)
         return (logits if torch.isfinite(logits).all() else None), None
 
-    def _on_cpu(self) -> IUINet:
-        if self.device == CPU:
-            return self.net
-        if self._cpu_net is None:
-            self._cpu_net = load_model(self._path, CPU)[0]
-        return self._cpu_net
-
-    def _told(self, step: Step, error: RuntimeError | None) -> str:
+    def _text(self, step: Step, error: RuntimeError | None) -> str:
         reason = " ".join(str(error).split())[:_REASON_LENGTH]
         return step.text.format(device=device_name(self.device), reason=reason)
 
@@ -192,12 +171,3 @@ def parked_features(net: IUINet) -> Iterator[None]:
     finally:
         for handle in handles:
             handle.remove()
-
-
-def out_of_memory() -> DeviceError:
-    """The error for a computer whose memory does not suffice."""
-    return DeviceError(
-        "the memory of the computer does not suffice for this volume",
-        hint="Close other programs, or crop the volume to the abdomen.",
-        code="memory",
-    )

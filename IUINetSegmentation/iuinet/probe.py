@@ -69,6 +69,15 @@ def probe() -> dict[str, Any]:
     }
 
 
+def chosen_gpu(found: dict[str, Any], device: str) -> dict[str, Any] | None:
+    """The GPU that a run on this device would take, None for the CPU.
+
+    found: what ``probe`` returned. device: "auto" takes the first GPU that works.
+    """
+    usable = [gpu for gpu in found.get("gpus", []) if gpu["usable"] and device in ("auto", gpu["device"])]
+    return usable[0] if usable else None
+
+
 def _cuda_count() -> int:
     """GPUs that the driver lists, also those that a driver too old for this torch cannot open."""
     import torch

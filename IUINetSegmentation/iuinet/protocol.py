@@ -18,36 +18,31 @@ import math
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
 import numpy as np
 
 from . import errors
 from .errors import InputRefused, IUINetError
+from .options import Options
 from .volume import Grid, Volume
 
-VERSION = 2
+VERSION = 3
 PREFIX = "@iuinet "
 
 Message = dict[str, Any]
 
 _TEXT = (str,)
 _NUMBER = (int, float)
-_OPTIONAL_TEXT = (str, type(None))
 
 REQUESTS: Mapping[str, Mapping[str, tuple[type, ...]]] = {
     "segment": {
         "run": (int,),
         "volume": (dict,),  # see describe_volume
         "output": _TEXT,  # where the labels go: raw uint8, the shape of the volume
-        "weights": _OPTIONAL_TEXT,  # id or absolute path; None is the default model
-        "device": _TEXT,
-        "organs": (list, type(None)),
-        "islands": (bool,),
-        "fast": (bool,),  # one pass of the network
-        "accept_warnings": (bool,),
+        "options": (dict,),  # ``Options`` as a dictionary
     },
-    "probe": {"run": (int,)},
+    "probe": {"run": (int,), "options": (dict, type(None))},  # whose model is to be timed on whose device
     "cancel": {"run": (int,)},
     "quit": {},
 }
@@ -62,6 +57,16 @@ REPLIES: Mapping[str, Mapping[str, tuple[type, ...]]] = {
     "error": {"run": (int,), "code": _TEXT, "text": _TEXT, "hint": _TEXT, "family": _TEXT},
     "cancelled": {"run": (int,)},
 }
+
+
+def _types(hint: Any) -> tuple[type, ...]:
+    """What isinstance wants for an annotation; JSON makes a list of a tuple."""
+    kinds = [get_origin(kind) or kind for kind in get_args(hint) or (hint,)]
+    return (*kinds, list) if tuple in kinds else tuple(kinds)
+
+
+# From the dataclass itself, so that a new option is known here too.
+_OPTIONS = {name: _types(hint) for name, hint in get_type_hints(Options).items()}
 
 LAST_REPLIES = frozenset({"result", "error", "cancelled"})
 
@@ -110,15 +115,21 @@ def _validate(message: Mapping[str, Any]) -> None:
     fields = REQUESTS.get(kind, REPLIES.get(kind)) if isinstance(kind, str) else None
     if fields is None:
         raise ProtocolError(f"unknown kind of message: {kind!r}")
-    names = set(message) - {"kind"}
-    if names != set(fields):
-        wrong = ", ".join(sorted(names ^ set(fields)))
-        raise ProtocolError(f"the message {kind!r} has missing or unknown fields: {wrong}")
+    _check_fields(f"the message {kind!r}", message, {"kind": (str,), **fields})
+    if message.get("options") is not None:
+        _check_fields("the field 'options'", message["options"], _OPTIONS)
+
+
+def _check_fields(what: str, found: Mapping[str, Any], fields: Mapping[str, tuple[type, ...]]) -> None:
+    """Raise ProtocolError unless these are the fields, with values of their types."""
+    if set(found) != set(fields):
+        wrong = ", ".join(sorted(set(found) ^ set(fields)))
+        raise ProtocolError(f"{what} has missing or unknown fields: {wrong}")
     for name, types in fields.items():
-        value = message[name]
-        # bool is an int for Python, but true is no run number.
+        value = found[name]
+        # bool is an int for Python, but true is not a run number.
         if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
-            raise ProtocolError(f"field {name!r} of {kind!r} has the wrong type: {value!r}")
+            raise ProtocolError(f"{name!r} of {what} has the wrong type: {value!r}")
 
 
 # Errors over the border --------------------------------------------------------------------------------

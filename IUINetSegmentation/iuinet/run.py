@@ -78,7 +78,7 @@ class Run:
             return
         self._cancel_time = time.monotonic()
         if self._writing is not None:
-            self._end(_cancelled())
+            self._end(Cancelled())
         else:
             self._child.send("cancel", run=self._number)
 
@@ -87,13 +87,13 @@ class Run:
         if not self.done:
             self.cancel()
             if not self.done:
-                self._end(_cancelled())
+                self._end(Cancelled())
 
     def abandon(self) -> None:
         """End the run and its process at once."""
         if not self.done:
             self._child.kill()
-            self._end(_cancelled())
+            self._end(Cancelled())
 
     def result(self) -> Any:
         """What the run gave, or raises its error. For a segmentation (labels, report)."""
@@ -150,7 +150,7 @@ class Run:
         elif kind == "fallback":
             self.fallbacks.append(message["text"])
         elif kind == "cancelled" or self._cancel_time is not None:
-            self._end(_cancelled())
+            self._end(Cancelled())
         elif kind == "error":
             self._end(protocol.rebuild_error(message))
         elif kind == "result":
@@ -169,7 +169,7 @@ class Run:
                 self._begin_anew()
             elif not self.done:
                 stopped = WorkerStopped(exit_code, tuple(self._child.last_lines))
-                self._end(stopped if self._cancel_time is None else _cancelled())
+                self._end(stopped if self._cancel_time is None else Cancelled())
         elif self._cancel_time is not None and time.monotonic() - self._cancel_time > _PATIENCE_S:
             self.abandon()
         elif self._silence > _LONGEST_SILENCE_S:
@@ -247,10 +247,6 @@ def _no_place(folder: Path | str | None, error: OSError) -> OutputError:
         code="temporary-folder",
         hint="Free some space there, or set TMPDIR (Windows: TEMP) to another folder.",
     )
-
-
-def _cancelled() -> Cancelled:
-    return Cancelled("the segmentation was cancelled", hint="Nothing was changed.")
 
 
 def _check_version(hello: Message) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from os import PathLike
 from typing import TYPE_CHECKING, Any
@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .checks import Finding, check_volume, enforce
-from .inference import Prediction, Progress, Segmenter
-from .labels import Organ, select
+from .inference import Progress, Segmenter
+from .labels import Organ
 from .model_file import Weights
+from .options import Options
 from .report import build_report
 from .volume import Volume
-from .weights import resolve
 
 if TYPE_CHECKING:
     import SimpleITK
@@ -48,7 +48,7 @@ def loaded_segmenter(weights: Weights, device: str) -> Segmenter:
     Not so where a device had to be given up while the model was loaded: it may have recovered.
     """
     key = (str(weights.path), weights.sha256, device)
-    if key not in _kept or _kept[key].ladder.notes:
+    if key not in _kept or _kept[key].fallback.notes:
         _kept.clear()
         _kept[key] = Segmenter(weights, device)
     return _kept[key]
@@ -56,52 +56,51 @@ def loaded_segmenter(weights: Weights, device: str) -> Segmenter:
 
 def segment_volume(
     volume: Volume,
-    weights: str | PathLike | None = None,
-    device: str = "auto",
-    organs: Sequence[str] | None = None,
-    islands: bool = True,
-    accept_warnings: bool = False,
+    weights: Weights,
+    options: Options,
     progress: Progress | None = None,
     cancelled: Callable[[], bool] | None = None,
     notice: Callable[[str], None] | None = None,
-    fast: bool = False,
 ) -> SegmentationResult:
     """Segment a volume.
 
-    weights: model id or file, None for the default model. device: see ``devices.choose_device``.
-    organs: names of the organs wanted, None for all. islands: keep each organ's largest piece only.
-    fast: one pass of the network, also with a model that was trained for a second, closer one.
-    accept_warnings: go on where a person should decide, such as values that do not look like CT.
+    weights: the model that ``options.find_model`` found.
     progress(stage, fraction), cancelled(): called between steps, at most about a second apart.
     notice(sentence): called when a device failed and the work goes on in another way; the report's
     "fallbacks" hold the same sentences.
-    The model stays loaded between calls. Raises IUINetError's subclasses only.
+    The model stays loaded between calls. Raises: subclasses of IUINetError only.
     """
     findings = check_volume(volume)
-    enforce(findings, accept_warnings)
-    found = resolve(weights)
-    segmenter = loaded_segmenter(found, device)
-    wanted = segmenter.organs if organs is None else select(segmenter.organs, organs)
-    prediction: Prediction = segmenter(volume, wanted, islands, progress, cancelled, notice, fast)
-    report = build_report(volume, prediction, findings, found)
-    return SegmentationResult(prediction.labels, wanted, report, findings)
+    enforce(findings, options.accept_warnings)
+    segmenter = loaded_segmenter(weights, options.device)
+    prediction = segmenter(volume, options, progress, cancelled, notice)
+    report = build_report(volume, prediction, findings, weights)
+    return SegmentationResult(prediction.labels, prediction.organs, report, findings)
 
 
 def segment(
     image: SimpleITK.Image,
     weights: str | PathLike | None = None,
     device: str = "auto",
-    **options: Any,
+    *,
+    progress: Progress | None = None,
+    cancelled: Callable[[], bool] | None = None,
+    notice: Callable[[str], None] | None = None,
+    **others: Any,
 ) -> Segmentation:
-    """Segment a CT that SimpleITK holds; options are those of ``segment_volume``.
+    """Segment a CT that SimpleITK holds.
 
-    image: 3-D scalar image in Hounsfield units. Raises InputRefused, WeightsError, DeviceError, Cancelled.
+    image: 3-D scalar image in Hounsfield units. weights, device, others: see ``Options``.
+    progress, cancelled, notice: see ``segment_volume``.
+    Raises: InputRefused, WeightsError, DeviceError, UsageError for unknown organs, Cancelled.
     """
     import SimpleITK as sitk
 
     from .reading import volume_from_image
 
-    result = segment_volume(volume_from_image(image), weights, device, **options)
+    options = Options(weights, device, **others)
+    volume = volume_from_image(image)
+    result = segment_volume(volume, options.find_model(), options, progress, cancelled, notice)
     labels = sitk.GetImageFromArray(result.labels)
     labels.CopyInformation(image)
     return Segmentation(labels, result.report)

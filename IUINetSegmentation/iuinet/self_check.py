@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import Any
 
 import torch
 
-from .errors import IUINetError, WeightsError
+from .errors import IUINetError
 from .network import PRESETS, IUINet, IUINetConfig
-from .weights import list_models, resolve
+from .options import Options
+from .probe import chosen_gpu
 
 _SMALL = 32  # edge of the cube of the self check, and of the pass that warms a device up
 # Edge on the CPU, where the whole cube of a large model takes many seconds; a pass costs as many times less
@@ -31,42 +31,21 @@ def agrees_with_cpu(device: torch.device) -> bool:
         return bool((found - expected).abs().max() <= _TOLERANCE * expected.abs().max())
 
 
-def calibrate(found: dict[str, Any], check: Callable[[], None]) -> dict[str, dict[str, float]]:
-    """Seconds of one pass of the network: by device, then by the SHA-256 of each model that is here.
+def calibrate(found: dict[str, Any], options: Options) -> dict[str, dict[str, float]]:
+    """Seconds that one pass of the network takes in a run with these options.
 
-    found: what ``probe.probe`` gave. check: called between the passes; it may raise to stop. A model that
-    cannot be measured, for want of memory or otherwise, is left out.
+    found: what ``probe.probe`` returned. Returns them by device, then by the SHA-256 of the model; one that
+    is not here, or cannot be measured for want of memory or otherwise, is left out.
     """
-    devices = ["cpu", *(gpu["device"] for gpu in found["gpus"] if gpu["usable"])]
-    measured: dict[tuple[str, IUINetConfig, int], float | None] = {}
-    seconds: dict[str, dict[str, float]] = {name: {} for name in devices}
-    for sha256, config, size in _models_here():
-        for name in devices:
-            key = (name, config, size)
-            if key not in measured:
-                check()
-                measured[key] = _seconds(torch.device(name), config, size)
-            if measured[key] is not None:
-                seconds[name][sha256] = measured[key]
-    return seconds
-
-
-def _models_here() -> list[tuple[str, IUINetConfig, int]]:
-    models = []
+    gpu = chosen_gpu(found, options.device)
+    device = gpu["device"] if gpu else "cpu"
     try:
-        entries = list_models()
-    except WeightsError:
-        return []  # the panel's list of models says what is wrong with it
-    for entry in entries:
-        if entry.path is None:
-            continue
-        try:
-            document = resolve(entry.id).document
-            config = IUINetConfig.from_dict(document["network"])
-            models.append((entry.sha256, config, int(document["preprocessing"]["size"])))
-        except (IUINetError, KeyError, TypeError, ValueError):
-            continue  # a run with this model says what is wrong with it
-    return models
+        model = options.find_model()
+        config = IUINetConfig.from_dict(model.document["network"])
+        seconds = _seconds(torch.device(device), config, int(model.document["preprocessing"]["size"]))
+    except (IUINetError, KeyError, TypeError, ValueError):
+        seconds = None  # a run with this model says what is wrong with it
+    return {device: {} if seconds is None else {model.sha256: seconds}}
 
 
 def _seconds(device: torch.device, config: IUINetConfig, size: int) -> float | None:

@@ -13,13 +13,18 @@ def plain_error(error: BaseException, details: str) -> IUINetError:
     if isinstance(error, IUINetError):
         return error
     if isinstance(error, MemoryError):
-        return DeviceError(
-            "the memory of this computer does not suffice for this volume",
-            code="memory",
-            hint="Close other programs, or crop the volume to the abdomen.",
-        )
+        return out_of_memory()
     return IUINetError(
         f"an unexpected {type(error).__name__} stopped the work",
         code="failed",
         hint=f"{details} Please report it.",
+    )
+
+
+def out_of_memory() -> DeviceError:
+    """The error for a computer whose memory does not suffice."""
+    return DeviceError(
+        "the memory of the computer does not suffice for this volume",
+        hint="Close other programs, or crop the volume to the abdomen.",
+        code="memory",
     )

@@ -72,7 +72,7 @@ class _Reporter:
 
     def __call__(self, fraction: float) -> None:
         if self.cancelled and self.cancelled():
-            raise Cancelled("the segmentation was cancelled", hint="Nothing was changed.")
+            raise Cancelled()
         if self.progress and (fraction >= self.last + 0.01 or fraction == 1.0 > self.last):
             self.last = fraction
             self.progress(fraction)

@@ -30,6 +30,7 @@ from typing import Any, NoReturn
 from . import protocol
 from .errors import Cancelled
 from .memory import give_back_memory, keep_memory
+from .options import Options
 from .protocol import Message
 from .unexpected import plain_error
 
@@ -142,11 +143,11 @@ class Worker:
         """Do one request; every way it can end is exactly one last message."""
         try:
             if run.cancelled.is_set():
-                raise Cancelled("cancelled before it started")
+                raise Cancelled()
             report = self._segment(run) if run.request["kind"] == "segment" else _probe(run)
             # A cancel that came too late to stop the work still means that nobody wants its result.
             if run.cancelled.is_set():
-                raise Cancelled("cancelled")
+                raise Cancelled()
             self._say("result", run=run.number, report=report)
         except Cancelled:
             self._say("cancelled", run=run.number)
@@ -158,16 +159,12 @@ class Worker:
         """Segment the volume of a request and leave the labels where it says; gives the report."""
         request = run.request
         output = Path(request["output"])
-        volume = protocol.read_volume(request["volume"])
+        volume, options = protocol.read_volume(request["volume"]), Options(**request["options"])
         segment_volume = _import_segmentation()
         result = segment_volume(
             volume,
-            weights=request["weights"],
-            device=request["device"],
-            organs=request["organs"],
-            islands=request["islands"],
-            fast=request["fast"],
-            accept_warnings=request["accept_warnings"],
+            options.find_model(),
+            options,
             progress=self._progress(run.number),
             cancelled=run.cancelled.is_set,
             notice=lambda text: self._say("fallback", run=run.number, text=text),
@@ -258,23 +255,21 @@ def _use_spare_cores() -> None:
 
 
 def _probe(run: Run) -> Message:
-    """What there is, and how long the models that are here take on it."""
+    """What there is, and how long the network takes in a run with the request's options."""
     from .probe import probe
 
     found = probe()  # says so where torch is missing, which the next line would not
     from .self_check import calibrate
 
-    def check() -> None:
-        if run.cancelled.is_set():
-            raise Cancelled("cancelled")
-
-    return {**found, "network_seconds": calibrate(found, check)}
+    options = run.request["options"]
+    if options is None or run.cancelled.is_set():
+        return {**found, "network_seconds": {}}
+    return {**found, "network_seconds": calibrate(found, Options(**options))}
 
 
 def _take(descriptor: int, replacement: int) -> int:
-    """Move a standard descriptor away and put another in its place; gives the moved one."""
+    """Move a standard descriptor away and put another in its place; returns the moved one."""
     taken = os.dup(descriptor)
-    os.set_inheritable(taken, False)
     os.dup2(replacement, descriptor)
     return taken
 

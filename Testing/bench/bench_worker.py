@@ -27,6 +27,7 @@ import numpy as np
 
 from iuinet.client import WorkerClient
 from iuinet.errors import Cancelled
+from iuinet.options import Options
 from iuinet.sample import make_sample
 from iuinet.volume import Grid, Volume
 
@@ -62,7 +63,7 @@ def second_clicks(client: WorkerClient, runs: int) -> float:
     print(f"\nVolumes of {' x '.join(map(str, SIZE))}, the default model, {os.cpu_count()} cores")
     for number in range(runs + 1):
         peak, start = 0.0, time.perf_counter()
-        run = client.start(scans[number % 2], device="cpu", accept_warnings=True)
+        run = client.start(scans[number % 2], Options(device="cpu", accept_warnings=True))
         while not run.poll():
             if not run.hands_over:
                 time.sleep(0.02)  # as Slicer's timer does
@@ -89,12 +90,12 @@ def cancels(client: WorkerClient, model: Path, times: int) -> float:
     """Print how long cancels took, spread evenly over a run; gives the longest."""
     scan = make_sample(size=(48, 48, 48)).volume
     start = time.perf_counter()
-    _, report = client.segment(scan, model, "cpu")
+    _, report = client.segment(scan, Options(model, "cpu"))
     print(f"\nCancelling a run of {time.perf_counter() - start:.1f} s")
     network = report["seconds"]["segmenting"]
     taken, killed = [], 0
     for number in range(times):
-        pid, run = client.pid, client.start(scan, model, "cpu")
+        pid, run = client.pid, client.start(scan, Options(model, "cpu"))
         while not run.poll() and run.stage != "segmenting":
             time.sleep(0.005)
         end = time.perf_counter() + network * (number + 0.5) / times
@@ -140,7 +141,7 @@ def main() -> int:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, WorkerClient() as client:
         start = time.perf_counter()
-        found = client.probe()
+        found = client.probe(Options(device="cpu"))
         print(f"start of the worker and probe: {time.perf_counter() - start:.2f} s; torch {found['torch']}")
         print(f"one pass takes, by the probe: {found['network_seconds']['cpu']}")
         print(f"at rest, without a model: {resident_mb(client.pid):.0f} MB")

@@ -18,6 +18,7 @@ from end_to_end.worker_tools import (
 from iuinet import errors
 from iuinet.client import WorkerClient
 from iuinet.errors import Cancelled, IUINetError
+from iuinet.options import Options
 from iuinet.volume import Volume
 
 pytestmark = [
@@ -41,9 +42,10 @@ def test_the_worker_gives_what_the_library_gives(client: WorkerClient, model: Pa
 
     volume = make_volume()
     told: list[tuple[str, float]] = []
-    labels, report = client.segment(volume, model, "cpu", progress=lambda *step: told.append(step))
+    labels, report = client.segment(volume, Options(model, "cpu"), progress=lambda *step: told.append(step))
     assert labels.dtype == np.uint8 and labels.shape == volume.array.shape and labels.any()
-    assert same(labels, segment_volume(volume, model, "cpu").labels)
+    options = Options(model, "cpu")
+    assert same(labels, segment_volume(volume, options.find_model(), options).labels)
     assert all(0 <= fraction <= 1 for _, fraction in told)
     assert {"preparing", "segmenting", "finishing"} <= {stage for stage, _ in told}
     # Neither the name nor any path leaves with the report.
@@ -55,11 +57,11 @@ def test_the_worker_gives_what_the_library_gives(client: WorkerClient, model: Pa
 def test_volumes_in_one_warm_worker_give_what_fresh_ones_give(client: WorkerClient, model: Path) -> None:
     volumes = [make_volume(seed) for seed in (1, 2)]
     pid = client.pid
-    warm = [client.segment(volume, model, "cpu")[0] for volume in volumes]
+    warm = [client.segment(volume, Options(model, "cpu"))[0] for volume in volumes]
     assert client.pid == pid
     for volume, labels in zip(volumes, warm, strict=True):
         with WorkerClient() as fresh:
-            assert same(labels, fresh.segment(volume, model, "cpu")[0])
+            assert same(labels, fresh.segment(volume, Options(model, "cpu"))[0])
 
 
 def test_a_view_of_a_volume_in_another_order_and_type_gives_the_same(
@@ -67,11 +69,12 @@ def test_a_view_of_a_volume_in_another_order_and_type_gives_the_same(
 ) -> None:
     volume = make_volume()
     turned = Volume(np.asfortranarray(volume.array.astype(">f8")), volume.grid, modality="CT")
-    assert same(client.segment(volume, model, "cpu")[0], client.segment(turned, model, "cpu")[0])
+    options = Options(model, "cpu")
+    assert same(client.segment(volume, options)[0], client.segment(turned, options)[0])
 
 
 def test_only_the_wanted_organs_are_given(client: WorkerClient, model: Path) -> None:
-    labels, report = client.segment(make_volume(), model, "cpu", organs=["liver", "left kidney"])
+    labels, report = client.segment(make_volume(), Options(model, "cpu", organs=["liver", "left kidney"]))
     assert set(np.unique(labels)) <= {0, 3, 6}
     assert {organ["name"] for organ in report["organs"]} == {"liver", "left kidney"}
 
@@ -84,9 +87,9 @@ def test_the_probe_tells_what_there_is(client: WorkerClient) -> None:
 
 def test_a_warm_call_costs_little_more_than_its_work(client: WorkerClient, model: Path) -> None:
     volume = make_volume()
-    client.segment(volume, model, "cpu")
+    client.segment(volume, Options(model, "cpu"))
     start = time.perf_counter()
-    _, report = client.segment(volume, model, "cpu")
+    _, report = client.segment(volume, Options(model, "cpu"))
     overhead = time.perf_counter() - start - sum(report["seconds"].values())
     print(f"overhead of a warm call: {1000 * overhead:.0f} ms")
     assert overhead < 1.0
@@ -108,15 +111,15 @@ def test_every_refusal_arrives_in_its_own_class_and_leaves_the_worker_warm(
         (errors.WeightsError, {"weights": "no-such-id"}),
         (errors.DeviceError, {"weights": model, "device": "cuda:99"}),
         (errors.UsageError, {"weights": model, "organs": ["livr"]}),
-        (errors.InputRefused, {"weights": model, "volume": noise}),
+        (errors.InputRefused, {"weights": model}),
     ]
     pid = client.pid
     for family, options in cases:
         with pytest.raises(family) as caught:
-            client.segment(**{"volume": volume, **options})
+            client.segment(noise if family is errors.InputRefused else volume, Options(**options))
         assert caught.value.message and caught.value.hint and caught.value.code, options
     assert client.pid == pid
-    assert client.segment(noise, model, "cpu", accept_warnings=True)[0].shape == noise.array.shape
+    assert client.segment(noise, Options(model, "cpu", accept_warnings=True))[0].shape == noise.array.shape
 
 
 def test_a_volume_that_makes_no_sense_is_refused_in_plain_words(client: WorkerClient, model: Path) -> None:
@@ -128,13 +131,13 @@ def test_a_volume_that_makes_no_sense_is_refused_in_plain_words(client: WorkerCl
         volume.array[:9],
     ):
         with pytest.raises(errors.InputRefused):
-            client.segment(Volume(array, volume.grid), model, "cpu")
+            client.segment(Volume(array, volume.grid), Options(model, "cpu"))
 
 
 def test_one_run_at_a_time(client: WorkerClient, model: Path) -> None:
-    run = client.start(make_volume(), model, "cpu")
+    run = client.start(make_volume(), Options(model, "cpu"))
     with pytest.raises(IUINetError) as caught:
-        client.start(make_volume(), model, "cpu")
+        client.start(make_volume(), Options(model, "cpu"))
     assert caught.value.code == "busy"
     with pytest.raises(IUINetError):
         run.result()
@@ -151,7 +154,7 @@ def test_a_full_disk_is_refused_and_leaves_nothing(client: WorkerClient, model: 
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))  # the disk, seen from here
     try:
         with pytest.raises(errors.OutputError) as caught:
-            client.segment(make_volume(), model, "cpu")
+            client.segment(make_volume(), Options(model, "cpu"))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert caught.value.code == "temporary-folder"

@@ -24,6 +24,7 @@ from iuinet import protocol
 from iuinet.child import WorkerStopped
 from iuinet.client import WorkerClient
 from iuinet.errors import Cancelled, IUINetError
+from iuinet.options import Options
 
 pytestmark = [
     pytest.mark.needs_torch,
@@ -54,7 +55,7 @@ def test_a_cancel_is_obeyed_within_two_seconds_and_the_worker_stays(
     assert latency < 2.0
     with pytest.raises(Cancelled):
         run.result()
-    client.segment(make_volume(), model, "cpu")
+    client.segment(make_volume(), Options(model, "cpu"))
     assert client.pid == pid
 
 
@@ -67,7 +68,7 @@ def test_a_worker_that_cannot_obey_is_killed(client: WorkerClient, model: Path, 
     assert wait_for_end(pid) < 1
     with pytest.raises(Cancelled):
         run.result()
-    client.segment(make_volume(), model, "cpu")
+    client.segment(make_volume(), Options(model, "cpu"))
     assert client.pid != pid
 
 
@@ -82,7 +83,7 @@ def test_a_killed_worker_is_told_with_its_exit_code_and_log_and_replaced(
         run.result()
     assert caught.value.exit_code == -signal.SIGKILL
     assert caught.value.code == "worker-killed" and "memory" in caught.value.hint
-    assert client.segment(make_volume(), model, "cpu")[0].any()
+    assert client.segment(make_volume(), Options(model, "cpu"))[0].any()
     assert client.pid != pid
 
 
@@ -95,7 +96,7 @@ def test_an_interrupted_wait_ends_the_worker(client: WorkerClient, slow_model: P
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        client.segment(make_volume(), slow_model, "cpu", progress=interrupt)
+        client.segment(make_volume(), Options(slow_model, "cpu"), progress=interrupt)
     assert wait_for_end(pid) < 1
 
 
@@ -178,7 +179,7 @@ def test_what_libraries_print_is_log_and_never_breaks_the_protocol(
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     lines: list[str] = []
     with WorkerClient(log=lines.append) as client:
-        assert client.segment(make_volume(), model, "cpu")[0].any()
+        assert client.segment(make_volume(), Options(model, "cpu"))[0].any()
     assert any("before the worker began" in line for line in lines)
     assert any("a native library talks" in line for line in lines)
 
@@ -192,7 +193,7 @@ def test_a_request_that_nobody_understands_is_answered_and_the_worker_goes_on(ex
         env={**environment_without("PYTHONPATH"), "PYTHONPATH": str(PACKAGE_ROOT)},
     )
     with worker:
-        worker.stdin.write(b"nonsense\n@iuinet {\n" + protocol.encode("probe", run=5))
+        worker.stdin.write(b"nonsense\n@iuinet {\n" + protocol.encode("probe", run=5, options=None))
         worker.stdin.flush()
         kinds = [protocol.decode(worker.stdout.readline()) for _ in range(3)]
         assert [(message["kind"], message.get("run")) for message in kinds] == [

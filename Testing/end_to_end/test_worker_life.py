@@ -23,6 +23,7 @@ from helpers.waiting import is_running, wait_for_end, wait_until
 from iuinet.child import WorkerStopped, child_environment
 from iuinet.client import WorkerClient
 from iuinet.errors import Cancelled
+from iuinet.options import Options
 from iuinet.weights import resolve
 
 pytestmark = [
@@ -64,14 +65,14 @@ def test_an_idle_worker_ends_by_itself_and_the_next_request_starts_another(
     exchange: Path, model: Path
 ) -> None:
     with WorkerClient(idle_s=0.5) as client:
-        expected = client.segment(make_volume(), model, "cpu")[0]
+        expected = client.segment(make_volume(), Options(model, "cpu"))[0]
         pid = client.pid
         gone = wait_for_end(pid)
         print(f"idle worker gone after {gone:.2f} s of 0.5 s")
         assert gone < 5
         while client.pid is not None:  # its last thread may be on its way out
             time.sleep(0.005)
-        assert same(client.segment(make_volume(), model, "cpu")[0], expected)
+        assert same(client.segment(make_volume(), Options(model, "cpu"))[0], expected)
         assert client.pid != pid
 
 
@@ -79,8 +80,8 @@ def test_a_request_that_crosses_with_the_idle_end_is_done_by_another_worker(
     exchange: Path, model: Path
 ) -> None:
     with WorkerClient(idle_s=0.3) as client:
-        expected = client.segment(make_volume(), model, "cpu")[0]
-        run = client.start(make_volume(), model, "cpu")  # sends nothing before it is polled
+        expected = client.segment(make_volume(), Options(model, "cpu"))[0]
+        run = client.start(make_volume(), Options(model, "cpu"))  # sends nothing before it is polled
         assert wait_for_end(client._child.pid) < 10
         poll_end(run)
         assert same(run.result()[0], expected)
@@ -136,8 +137,9 @@ import sys, time
 from pathlib import Path
 from end_to_end.worker_tools import make_volume
 from iuinet.client import WorkerClient
+from iuinet.options import Options
 client = WorkerClient()
-run = client.start(make_volume(), weights=Path(sys.argv[1]), device="cpu")
+run = client.start(make_volume(), Options(Path(sys.argv[1]), "cpu"))
 folder = Path(sys.argv[2])
 while run.stage != "segmenting":
     run.poll()
@@ -199,8 +201,8 @@ def test_a_worker_that_does_not_obey_is_killed_within_two_seconds_with_all_that_
 
 
 def test_the_memory_of_a_run_is_given_back_after_it(client: WorkerClient, slow_model: Path) -> None:
-    client.segment(make_volume(), slow_model, "cpu")
-    run = client.start(make_volume(), slow_model, "cpu")
+    client.segment(make_volume(), Options(slow_model, "cpu"))
+    run = client.start(make_volume(), Options(slow_model, "cpu"))
     highest = 0.0
 
     def look() -> bool:
@@ -226,13 +228,13 @@ def test_a_dropped_probe_leaves_the_worker_to_the_run(exchange: Path, model: Pat
         pid = client.pid
         probe.drop()
         assert probe.done
-        assert client.segment(make_volume(), model, "cpu")[0].any()
+        assert client.segment(make_volume(), Options(model, "cpu"))[0].any()
         assert client.pid == pid
 
 
 def test_the_probe_measures_the_models_that_are_here(client: WorkerClient) -> None:
     start = time.monotonic()
-    seconds = client.probe()["network_seconds"]
+    seconds = client.probe(Options())["network_seconds"]
     print(f"probe of a warm worker: {time.monotonic() - start:.2f} s, {seconds}")
     assert 0 < seconds["cpu"][resolve(None).sha256] < 600
 
@@ -248,10 +250,10 @@ FakeGpu({options}).__enter__()
 def test_a_short_gpu_is_told_while_the_run_goes_on_and_noted_in_the_report(
     client: WorkerClient, model: Path, in_worker
 ) -> None:
-    expected = client.segment(make_volume(), model, "cpu")[0]
+    expected = client.segment(make_volume(), Options(model, "cpu"))[0]
     in_worker(FAKE_GPU.format(options="limit=14e6"))  # the model fits, its features do not
     with WorkerClient() as other:
-        run = other.start(make_volume(), model, "auto")
+        run = other.start(make_volume(), Options(model, "auto"))
         poll_until(run, lambda: bool(run.fallbacks))
         assert run.stage == "segmenting"
         poll_until(run, lambda: len(run.fallbacks) == 4)
@@ -266,11 +268,11 @@ def test_a_short_gpu_is_told_while_the_run_goes_on_and_noted_in_the_report(
 def test_a_gpu_that_does_not_compute_is_told_by_the_probe_and_by_the_run(
     client: WorkerClient, model: Path, in_worker
 ) -> None:
-    expected = client.segment(make_volume(), model, "cpu")[0]
+    expected = client.segment(make_volume(), Options(model, "cpu"))[0]
     in_worker(FAKE_GPU.format(options="wrong=True"))
     with WorkerClient() as other:
-        found = other.probe()
-        labels, report = other.segment(make_volume(), model, "auto")
+        found = other.probe(Options())
+        labels, report = other.segment(make_volume(), Options(model, "auto"))
     assert not found["gpus"][0]["usable"] and "wrong result" in found["gpus"][0]["reason"]
     assert set(found["network_seconds"]) == {"cpu"}
     assert same(labels, expected)

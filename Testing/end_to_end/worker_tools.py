@@ -11,6 +11,7 @@ import numpy as np
 from helpers.waiting import wait_until
 
 from iuinet.client import Run, WorkerClient
+from iuinet.options import Options
 from iuinet.sample import make_sample
 from iuinet.volume import Volume
 
@@ -58,7 +59,7 @@ def poll_end(run: Run) -> float:
 
 def start_slow_run(client: WorkerClient, model: Path) -> Run:
     """A run that is in the middle of its network."""
-    run = client.start(make_volume(), weights=model, device="cpu")
+    run = client.start(make_volume(), Options(model, "cpu"))
     poll_until(run, lambda: run.stage == "segmenting" and run.fraction > 0)
     return run
 

@@ -12,6 +12,7 @@ from scenes import OBLIQUE, scene_state, segment_arrays, segment_points, transfo
 
 from iuinet.errors import Cancelled, InputRefused, UsageError, WeightsError
 from iuinet.labels import ORGANS
+from iuinet.options import Options
 from iuinet.sample import make_sample
 from iuinet.volume import Grid, Volume
 from IUINetSegmentationLib.volume_node import add_volume_node
@@ -44,7 +45,8 @@ class TestRun:
         from iuinet.segmentation import segment_volume
 
         node, report = logic.segment(ct, weights=str(small_model), device="cpu")
-        wanted = segment_volume(sample, weights=small_model, device="cpu").labels
+        options = Options(small_model, "cpu")
+        wanted = segment_volume(sample, options.find_model(), options).labels
         assert wanted.any()
         masks = segment_arrays(node, ct)
         assert list(masks) == [organ["name"] for organ in report["organs"] if organ["found"]]

@@ -108,6 +108,20 @@ def test_settings_are_kept_in_the_scene(panel, widget, ct) -> None:
     assert panel.ui.inputSelector.currentNode() is ct
 
 
+def test_only_the_chosen_model_is_timed_and_another_one_when_it_is_chosen(
+    ct, panel, two_pass_model, wait
+) -> None:
+    panel.ui.inputSelector.setCurrentNode(ct)
+    wait(lambda: panel.status.devices)
+    first = panel.models.entry.sha256
+    assert list(panel.status.devices["network_seconds"]["cpu"]) == [first]
+    assert panel.models.install(two_pass_model)
+    second = panel.models.entry.sha256
+    wait(lambda: second in panel.status.devices["network_seconds"]["cpu"])
+    assert list(panel.status.devices["network_seconds"]["cpu"]) == [first, second]
+    wait(lambda: "seconds" in panel.ui.statusLabel.text or "about" in panel.ui.statusLabel.text)
+
+
 def test_fast_leaves_out_the_second_look_and_the_strip_expects_less(
     ct, panel, two_pass_model, wait, finish
 ) -> None:

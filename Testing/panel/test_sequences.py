@@ -12,6 +12,7 @@ from clicking import at_state, failed, freeze_worker, shown
 from mrml.scenes import scene_state, segment_arrays
 
 from iuinet.labels import ORGANS
+from iuinet.options import Options
 from iuinet.sample import make_sample
 from iuinet.volume import Volume
 from IUINetSegmentationLib.state import State
@@ -66,7 +67,8 @@ def alone(frame: Volume, model: Path) -> dict[str, np.ndarray]:
     """Segments of a frame that the library segments as a volume of its own."""
     from iuinet.segmentation import segment_volume
 
-    labels = segment_volume(frame, weights=model, device="cpu").labels
+    options = Options(model, "cpu")
+    labels = segment_volume(frame, options.find_model(), options).labels
     return {organ.name: labels == organ.id for organ in ORGANS if (labels == organ.id).any()}
 
 

@@ -12,6 +12,7 @@ from iuinet.devices import choose_device
 from iuinet.errors import Cancelled, DeviceError
 from iuinet.inference import Segmenter, softmax_margins
 from iuinet.labels import ORGANS
+from iuinet.options import Options
 from iuinet.preprocessing import resize
 from iuinet.sample import make_sample
 from iuinet.upsampling import upsample_labels
@@ -96,10 +97,10 @@ def test_the_ceiling_that_the_networks_grid_sets_is_printed_per_organ():
 
 
 def test_only_the_wanted_organs_come_back(segmenter, scan):
-    everything = segmenter(scan, islands=False)
-    wanted = tuple(organ for organ in segmenter.organs if organ.name in ("liver", "spleen"))
-    some = segmenter(scan, wanted, islands=False)
-    ids = [organ.id for organ in wanted]
+    everything = segmenter(scan, Options(islands=False))
+    some = segmenter(scan, Options(organs=("liver", "spleen"), islands=False))
+    ids = [organ.id for organ in segmenter.organs if organ.name in ("liver", "spleen")]
+    assert [organ.id for organ in some.organs] == ids
     assert np.array_equal(some.labels, np.where(np.isin(everything.labels, ids), everything.labels, 0))
     assert set(some.margins) <= {"liver", "spleen"}
 

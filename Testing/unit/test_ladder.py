@@ -18,6 +18,7 @@ from iuinet.errors import Cancelled, DeviceError
 from iuinet.inference import Segmenter
 from iuinet.ladder import STEPS, conditions, is_out_of_memory
 from iuinet.model import load_model
+from iuinet.options import Options
 from iuinet.probe import probe
 from iuinet.sample import make_sample
 from iuinet.segmentation import segment_volume
@@ -49,6 +50,12 @@ def peaks(small_model) -> list[int]:
                 net(torch.rand(1, 1, 32, 32, 32).to(GPU))[0][0].float().cpu()
             found.append(gpu.peak)
     return found
+
+
+def segment(scan, model):
+    """The whole job, as the command does it."""
+    options = Options(model, accept_warnings=True)
+    return segment_volume(scan, options.find_model(), options)
 
 
 def told(segmenter: Segmenter, scan) -> tuple[np.ndarray, list[str], str]:
@@ -214,7 +221,7 @@ def test_a_gpu_that_cannot_convolve_is_told_and_the_cpu_is_used(
         assert choose_device("auto").type == "cpu"
         with pytest.raises(DeviceError, match=reason):
             choose_device("cuda:0")
-        result = segment_volume(scan, small_model, accept_warnings=True)
+        result = segment(scan, small_model)
     assert np.array_equal(result.labels, expected)
     assert result.report["device"] == "cpu"
     assert len(result.report["fallbacks"]) == 1
@@ -224,9 +231,9 @@ def test_a_gpu_that_cannot_convolve_is_told_and_the_cpu_is_used(
 
 def test_a_gpu_that_had_no_room_for_the_model_is_tried_again(small_model, scan, expected):
     with FakeGpu(limit=1e6) as gpu:
-        short = segment_volume(scan, small_model, accept_warnings=True).report
+        short = segment(scan, small_model).report
         gpu.limit = 1e12
-        recovered = segment_volume(scan, small_model, accept_warnings=True)
+        recovered = segment(scan, small_model)
     assert short["device"] == "cpu" and len(short["fallbacks"]) == 1
     assert recovered.report["device"] == NAME and recovered.report["fallbacks"] == []
     assert np.array_equal(recovered.labels, expected)
@@ -250,23 +257,20 @@ def test_apples_gpu_must_give_the_cpus_numbers(small_model, scan, expected):
 # Calibration -------------------------------------------------------------------------------------------
 
 
-def test_the_calibration_gives_seconds_for_each_device_and_model_that_is_here():
-    default = resolve(None).sha256
+def test_the_calibration_gives_seconds_of_the_chosen_model_on_the_device_that_a_run_would_take(small_model):
+    default, other = resolve(None).sha256, resolve(small_model).sha256
     with FakeGpu():
-        seconds = calibrate(probe(), lambda: None)
-    assert set(seconds) == {"cpu", "cuda:0"}
-    assert all(0 < seconds[name][default] < 600 for name in seconds)
+        on_gpu = calibrate(probe(), Options())
+        on_cpu = calibrate(probe(), Options(small_model, "cpu"))
+    assert set(on_gpu) == {"cuda:0"} and 0 < on_gpu["cuda:0"][default] < 600
+    assert set(on_cpu) == {"cpu"} and 0 < on_cpu["cpu"][other] < 600
+    assert set(calibrate(probe(), Options(small_model))) == {"cpu"}, "without a GPU that is automatic"
+
+
+def test_the_calibration_leaves_out_what_cannot_be_measured(tmp_path):
     with FakeGpu(limit=1_000_000):  # enough for the test calculation, not for a model
-        seconds = calibrate(probe(), lambda: None)
-    assert default in seconds["cpu"] and seconds["cuda:0"] == {}
-
-
-def test_the_calibration_can_be_stopped():
-    def stop() -> None:
-        raise Cancelled("cancelled")
-
-    with pytest.raises(Cancelled):
-        calibrate(probe(), stop)
+        assert calibrate(probe(), Options()) == {"cuda:0": {}}
+    assert calibrate(probe(), Options(tmp_path / "none.safetensors", "cpu")) == {"cpu": {}}
 
 
 def test_other_errors_are_no_lack_of_memory():

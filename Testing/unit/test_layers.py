@@ -20,7 +20,7 @@ TRAINING = {"Training", *(module_name(path).split(".")[0] for path in python_fil
 IN_SLICER = {*SLICER, *sys.stdlib_module_names, "numpy", "scipy", "SimpleITK"}
 # What the Slicer side may import of the library in any case; more is allowed as long as it needs no torch.
 TORCH_FREE = {f"iuinet.{name}" for name in ("labels", "weights", "protocol", "errors", "report", "sample")}
-LONGEST_FILE = 300
+LONGEST_FILE = 400
 
 
 def top_name(found: Import) -> str:
@@ -115,7 +115,7 @@ def modules_that_bring_torch(names: list[str]) -> list[str]:
 # Files --------------------------------------------------------------------------------------------------
 
 
-def test_every_python_file_holds_one_idea_in_at_most_300_lines():
+def test_every_python_file_holds_one_idea_in_at_most_400_lines():
     lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in python_files(".")}
     too_long = {path: length for path, length in lengths.items() if length > LONGEST_FILE}
     assert not [f"{path.relative_to(ROOT)} has {length} lines" for path, length in too_long.items()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from iuinet import errors, protocol
 from iuinet.child import WorkerStopped
 from iuinet.errors import InputRefused, IUINetError
+from iuinet.options import Options
 from iuinet.protocol import PREFIX, ProtocolError
 from iuinet.volume import Grid, Volume
 
@@ -59,6 +61,32 @@ def test_what_is_no_json_is_not_sent() -> None:
     for value in (np.float32(1), Path("a"), b"a"):
         with pytest.raises(ProtocolError):
             protocol.encode("result", run=1, report={"value": value})
+
+
+def test_all_options_cross_the_border_and_come_back_as_they_were(tmp_path: Path) -> None:
+    given = Options(tmp_path / "модель.safetensors", "cuda:1", ["liver", "spleen"], False, True, True)
+    assert given != Options() and all(getattr(given, f.name) != f.default for f in fields(Options))
+    for options in (given, Options()):
+        message = protocol.decode(protocol.encode("probe", run=1, options=asdict(options)))
+        assert Options(**message["options"]) == options
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"fast": 1}, {"device": None}, {"organs": "liver"}, {"weights": 3}, {"islands": None}, {"new": True}],
+)
+def test_options_that_are_none_are_refused_on_both_sides(change: dict) -> None:
+    wrong = {**asdict(Options()), **change}
+    with pytest.raises(ProtocolError):
+        protocol.encode("probe", run=1, options=wrong)
+    with pytest.raises(ProtocolError):
+        protocol.decode((PREFIX + json.dumps({"kind": "probe", "run": 1, "options": wrong})).encode())
+
+
+def test_the_path_of_a_model_is_whole_wherever_the_worker_runs(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert Options("./mine.safetensors").weights == str(tmp_path / "mine.safetensors")
+    assert Options("starter-tiny").weights == "starter-tiny"
 
 
 def test_every_kind_has_its_number_of_the_run_except_those_about_the_process() -> None:

@@ -10,6 +10,7 @@ from iuinet.geometry import canonical_grid
 from iuinet.inference import Segmenter
 from iuinet.labels import ORGANS
 from iuinet.model_file import check_file
+from iuinet.options import Options
 from iuinet.preprocessing import prepare
 from iuinet.refine import SecondPass, fuse
 from iuinet.sample import make_sample
@@ -75,8 +76,8 @@ def test_both_passes_agree_on_where_a_voxel_lies():
 def test_inside_the_box_both_passes_count_and_outside_the_first(two_pass_model):
     segmenter = Segmenter(check_file(two_pass_model), "cpu")
     volume = make_sample(seed=0, size=(64, 60, 44)).volume
-    once = segmenter(volume, islands=False, fast=True)
-    twice = segmenter(volume, islands=False)
+    once = segmenter(volume, Options(islands=False, fast=True))
+    twice = segmenter(volume, Options(islands=False))
     assert (once.passes, twice.passes) == (1, 2)
     spacing = canonical_grid(volume.grid).spacing[::-1]
     with torch.inference_mode():

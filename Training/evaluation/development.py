@@ -21,6 +21,7 @@ from iuinet.console import Console
 from iuinet.errors import UsageError
 from iuinet.geometry import canonical_axes, to_canonical
 from iuinet.inference import Segmenter
+from iuinet.options import Options
 from iuinet.weights import resolve
 
 from .cases import REAL, Case, generated, plain, slab, whole_scans
@@ -34,9 +35,9 @@ LARGE = ("liver", "spleen", "stomach")
 def measure(segmenter: Segmenter, case: Case, islands: bool = True, fast: bool = False) -> dict:
     """One case: volumes, pieces, misplaced organs, and overlap of the organs whose reference is known.
 
-    pieces: of each organ before only the largest was kept. islands, fast: see ``Segmenter``.
+    pieces: of each organ before only the largest was kept. islands, fast: see ``Options``.
     """
-    prediction = segmenter(case.volume, islands=islands, fast=fast)
+    prediction = segmenter(case.volume, Options(islands=islands, fast=fast))
     ids = {organ.name: organ.label for organ in segmenter.organs}
     grid = case.volume.grid
     voxels = {name: int(np.count_nonzero(prediction.labels == number)) for name, number in ids.items()}

@@ -16,6 +16,7 @@ from dataset.prepared import PreparedData
 import iuinet
 from iuinet.console import Console
 from iuinet.labels import Organ
+from iuinet.options import Options
 from iuinet.volume import Volume
 
 from .candidates import Candidate, Member
@@ -91,7 +92,7 @@ class Runner:
     def predict(self, candidate: Candidate, case: str, volume: Volume) -> tuple[Found, dict[str, Any]]:
         """Labels of a candidate on a case, and how they came about."""
         model = self._model(candidate, case)
-        prediction = model(volume, islands=self.settings.islands, fast=self.settings.fast)
+        prediction = model(volume, Options(islands=self.settings.islands, fast=self.settings.fast))
         lookup, organs = translation(model.organs, self.organs)
         found = Found(lookup[prediction.labels], lookup[model.at_network_size(self.settings.islands)], organs)
         about = {

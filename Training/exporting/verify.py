@@ -19,6 +19,7 @@ from iuinet.geometry import canonical_axes, from_canonical, to_canonical
 from iuinet.inference import Segmenter
 from iuinet.model_file import check_file
 from iuinet.network import IUINet
+from iuinet.options import Options
 from iuinet.preprocessing import prepare
 from iuinet.sample import make_sample
 from iuinet.upsampling import upsample_labels
@@ -67,7 +68,7 @@ def verify(
     cases = voxels = differing = 0
     for volume in verification_volumes(trained, data, most):
         show(volume.name)
-        mine = segmenter(volume, islands=False, fast=True).labels
+        mine = segmenter(volume, Options(islands=False, fast=True)).labels
         its = checkpoint_labels(net, trained, volume)
         cases, voxels = cases + 1, voxels + mine.size
         differing += int(np.count_nonzero(mine != its))

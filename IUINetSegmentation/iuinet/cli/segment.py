@@ -14,44 +14,35 @@ from typing import TYPE_CHECKING
 from ..console import Console
 from ..errors import IUINetError, OutputError, UsageError
 from ..file_headers import check_letters
-from ..labels import organs_of_model, select
 from ..memory import keep_memory
+from ..options import Options
 from ..probe import require_torch
 from ..reading import read_volume
 from ..report import report_table
 from ..volume import Volume
-from ..weights import resolve
 from ..writing import ENDINGS, atomic, image_on_grid, write_json, write_labels
 
 if TYPE_CHECKING:
     from ..segmentation import SegmentationResult
 
 
-def run(options: argparse.Namespace, console: Console) -> None:
+def run(given: argparse.Namespace, console: Console) -> None:
     """Do it, cheapest checks first, so that a refusal comes before any waiting."""
-    outputs = Outputs.of(options)
-    outputs.check(Path(options.ct))
-    weights = resolve(options.weights)
-    if options.organs is not None:
-        select(organs_of_model(weights.document), options.organs)
+    outputs = Outputs.of(given)
+    outputs.check(Path(given.ct))
+    options = Options.of(given)
+    weights = options.find_model()
     console.progress("reading", 0.0)
-    volume = read_volume(Path(options.ct), options.series)
+    volume = read_volume(Path(given.ct), given.series)
     if outputs.labels is None:
         outputs.labels = Path(f"{volume.name}.seg.nrrd")
-        outputs.check(Path(options.ct))
+        outputs.check(Path(given.ct))
     require_torch()
     keep_memory()
     from ..segmentation import segment_volume
 
     result = segment_volume(
-        volume,
-        weights=options.weights,
-        device=options.device,
-        fast=options.fast,
-        organs=options.organs,
-        accept_warnings=options.accept_warnings,
-        progress=console.progress,
-        cancelled=lambda: console.interrupted,
+        volume, weights, options, progress=console.progress, cancelled=lambda: console.interrupted
     )
     console.progress("writing", 0.0)
     outputs.write(volume, result, console)

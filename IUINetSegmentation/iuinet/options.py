@@ -1,0 +1,57 @@
+"""What a user can choose about a segmentation: one value from the panel and the command to the worker.
+
+A new option is one field here, what sets it (a widget, a flag), and what obeys it. Needs no torch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from .labels import organs_of_model, select
+from .model_file import Weights
+from .weights import is_path, resolve
+
+
+@dataclass(frozen=True)
+class Options:
+    """What was chosen, in JSON's types.
+
+    weights: id of a model, or a file of one, None for the default model; a file's path becomes absolute, as
+    the worker runs in another folder.
+    device: "auto", "cpu", "cuda", "cuda:N" or "mps", see ``devices.choose_device``.
+    organs: names of those wanted, None for all that the model knows.
+    islands: keep each organ's largest piece only.
+    fast: one pass of the network, also with a model that was trained for a second, closer one.
+    accept_warnings: go on where a person should decide, such as values that do not look like CT.
+    """
+
+    weights: str | None = None
+    device: str = "auto"
+    organs: tuple[str, ...] | None = None
+    islands: bool = True
+    fast: bool = False
+    accept_warnings: bool = False
+
+    def __post_init__(self) -> None:
+        # Callers have paths, words and lists; object's own way is how a frozen dataclass completes itself.
+        if self.weights is not None and is_path(self.weights):
+            object.__setattr__(self, "weights", str(Path(self.weights).expanduser().absolute()))
+        if self.organs is not None:
+            object.__setattr__(self, "organs", tuple(self.organs))
+
+    @classmethod
+    def of(cls, given: object) -> Options:
+        """Those that something has as attributes of the same names, such as a command line's arguments."""
+        names = [field.name for field in fields(cls) if hasattr(given, field.name)]
+        return cls(**{name: getattr(given, name) for name in names})
+
+    def find_model(self) -> Weights:
+        """The chosen model, checked, with all wanted organs in it.
+
+        Raises: WeightsError for a model that is missing or damaged, UsageError for unknown organs.
+        """
+        found = resolve(self.weights)
+        if self.organs is not None:
+            select(organs_of_model(found.document), self.organs)
+        return found
