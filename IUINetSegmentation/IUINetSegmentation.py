@@ -18,9 +18,8 @@ from slicer.util import VTKObservationMixin
 
 from iuinet.errors import IUINetError
 from iuinet.options import Options
-from iuinet.sample import make_sample
 from IUINetSegmentationLib.run import segment_volume_node
-from IUINetSegmentationLib.volume_node import add_volume_node
+from IUINetSegmentationLib.volume_node import add_sample_node
 
 
 class IUINetSegmentation(ScriptedLoadableModule):
@@ -207,7 +206,7 @@ class IUINetSegmentationTest(ScriptedLoadableModuleTest):
     def test_SegmentSample(self):
         """A generated CT becomes a segmentation in its place, with a segment per organ that was found."""
         self.delayDisplay("Segmenting a generated CT")
-        volumeNode = add_volume_node(make_sample(size=(96, 96, 48)).volume, "Generated CT")
+        volumeNode = add_sample_node("Generated CT")
         try:
             segmentationNode, report = IUINetSegmentationLogic().segment(volumeNode, weights=self.weights)
         except IUINetError as error:

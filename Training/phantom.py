@@ -5,6 +5,7 @@
     python Training/phantom.py OUT --anatomy amos_0013 --cache DIR   # bodies from a label map of IUINET_DATA
     python Training/phantom.py --synapse DIR --pairs 60              # the official layout of Synapse/BTCV
     python Training/phantom.py --own DIR                             # two organs in nnU-Net's raw layout
+    python Training/phantom.py --sample FILE.nrrd                    # the CT that the Slicer module ships
 
 The same arguments give the same files. Bodies are procedural and need no data unless --anatomy is given.
 Labels are the organs' ids; 255 where nobody knows (with OUT and --anatomy only).
@@ -14,6 +15,9 @@ scans without labels (from 0061 on), and registered pairs as Training-Testing ha
 its labels, warped as one onto the grid of a test scan; one pair in 20 is a registration that failed. A scan
 takes about 2 s of one core and 30 MB. The command can be stopped at any time: the same command again goes
 on, also with more cases or pairs.
+
+--sample writes what IUINetSegmentation/Resources/Sample holds: one coarse CT without labels, its values
+rounded to steps of 8 HU so that it packs into less than 1 MB.
 """
 
 from __future__ import annotations
@@ -25,18 +29,20 @@ from pathlib import Path
 from typing import TextIO
 
 import numpy as np
+import SimpleITK as sitk
 from dataset.parallel import usual_workers
 from layout.bodies import Anatomy, load_anatomy
 from layout.files import make_folder, write_nifti
 from layout.own import ORGANS_FILE, write_own
 from layout.synapse import Settings, plan, write_set
+from pipeline.generated.phantom import make_sample
 from synthesis import HELD_OUT, TRAINING, generate
 from synthesis.tissues import table
 
 from iuinet.console import Console, Parser, run_command
 from iuinet.errors import UsageError
-from iuinet.sample import make_sample
 from iuinet.volume import Grid, Volume
+from iuinet.writing import atomic, image_on_grid
 
 # Options that only some layouts know, with their defaults there.
 _DEFAULTS = {
@@ -46,8 +52,11 @@ _DEFAULTS = {
         "cases": [], "testing": 4, "pairs": 30, "matrix": 512, "thin": 1, "zip": False,
     },
     "own": {"count": 8, "size": 128},
+    "sample": {},
 }  # fmt: skip
 SMALLEST = 16
+SAMPLE_SIZE = (128, 128, 80)  # voxels along i, j, k
+SAMPLE_STEP_HU = 8
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -67,6 +76,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("out", nargs="?", type=Path, help="folder for single scans")
     parser.add_argument("--synapse", type=Path, metavar="DIR", help="folder for a set in the official layout")
     parser.add_argument("--own", type=Path, metavar="DIR", help="folder for an example of own data")
+    parser.add_argument("--sample", type=Path, metavar="FILE", help="the CT that the module ships, as .nrrd")
     parser.add_argument("--seed", type=int, default=0, help="of the first scan or the set (default 0)")
     parser.add_argument("--anatomy", choices=TRAINING + HELD_OUT, help="label map; procedural without it")
     parser.add_argument("--cache", type=Path, help="folder for prepared label maps, needed with --anatomy")
@@ -112,18 +122,21 @@ def run(options: argparse.Namespace, console: Console, stream: TextIO | None = N
         made = write_own(options.own, options.seed, options.count, options.size, options.workers, stream)
         console.say(f"generated {made}, already there {options.count - made}: {options.own.absolute()}")
         console.say(f"organs: liver, lung; colours and a split: {options.own / ORGANS_FILE}")
+    elif layout == "sample":
+        write_sample(options.sample, options.seed)
+        console.say(str(options.sample.absolute()))
     else:
         _write_single(options, console)
 
 
 def _layout(options: argparse.Namespace) -> str:
     """The layout that is asked for, its options complete. UsageError for what does not fit together."""
-    asked = {"plain": options.out, "synapse": options.synapse, "own": options.own}
+    asked = {"plain": options.out, "synapse": options.synapse, "own": options.own, "sample": options.sample}
     given = [layout for layout, folder in asked.items() if folder is not None]
     if len(given) != 1:
         raise UsageError(
             "no folder is given" if not given else "more than one folder is given",
-            hint="Give either OUT, or --synapse DIR, or --own DIR.",
+            hint="Give either OUT, or --synapse DIR, or --own DIR, or --sample FILE.",
             code="folder",
         )
     layout = given[0]
@@ -148,6 +161,10 @@ def _layout(options: argparse.Namespace) -> str:
         value = getattr(options, name)
         if value is not None and value < lowest:
             raise UsageError(f"--{name} {value} is too small", hint=f"Give {lowest} or more.", code="option")
+    if options.sample and options.sample.suffix != ".nrrd":
+        raise UsageError(
+            f"--sample {options.sample.name} does not end in .nrrd", hint="Name it so.", code="option"
+        )
     return layout
 
 
@@ -207,6 +224,17 @@ def write_pair(folder: Path, name: str, volume: Volume, labels: np.ndarray) -> t
     write_nifti(paths[0], volume.array.astype(np.int16), grid)
     write_nifti(paths[1], labels.astype(np.uint8), grid)
     return paths
+
+
+def write_sample(path: Path, seed: int = 0) -> None:
+    """Write a CT (int16 HU) as the module ships it: with a note that it shows no patient."""
+    volume = make_sample(seed, SAMPLE_SIZE).volume
+    array = np.rint(volume.array / SAMPLE_STEP_HU) * SAMPLE_STEP_HU
+    image = image_on_grid(array.astype(np.int16), volume.grid)
+    image.SetMetaData("note", volume.notes[0])
+    make_folder(path.parent)
+    with atomic(path, overwrite=True) as draft:
+        sitk.WriteImage(image, str(draft), useCompression=True, compressionLevel=9)
 
 
 if __name__ == "__main__":

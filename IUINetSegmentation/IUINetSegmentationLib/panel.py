@@ -16,13 +16,12 @@ from IUINetSegmentationLib.choices import is_filled, shown_volume
 from IUINetSegmentationLib.controller import Controller
 from IUINetSegmentationLib.diagnostics import diagnostics
 from IUINetSegmentationLib.packages import declined, installing_elsewhere, make_plan, set_up
-from IUINetSegmentationLib.panel_input import InputLine
+from IUINetSegmentationLib.panel_input import InputLine, choose_sample
 from IUINetSegmentationLib.panel_log import LogSection
 from IUINetSegmentationLib.panel_models import ModelSection
 from IUINetSegmentationLib.panel_remedies import PanelRemedies
 from IUINetSegmentationLib.panel_result import ResultSection
 from IUINetSegmentationLib.panel_run import RunSection
-from IUINetSegmentationLib.panel_sample import SampleSection
 from IUINetSegmentationLib.panel_status import StatusStrip, set_up_question
 from IUINetSegmentationLib.panel_trouble import TroubleSection, nothing_found
 from IUINetSegmentationLib.remedies import restore_models_folder
@@ -47,18 +46,18 @@ class Panel:
         self._volume: Any = None  # that the present or last run works on
         self._said: IUINetError | None = None  # an error that belongs to no run
         self._again: Callable[[], None] = self.segment  # what Try again does
-        self._ready, self._under_way = False, (False, False, False)
+        self._ready, self._under_way = False, (False, False)
         self.remedies = PanelRemedies(self)
         self.input = InputLine(ui, self.refresh, self.remedies.actions())
         self.models = ModelSection(ui, self._on_choice, self.say)
         self.result = ResultSection(ui, self.controller, self.log.add)
         self.run = RunSection(ui)
-        self.sample = SampleSection(ui, self._on_sample_begun, self.say)
         self.trouble_section = TroubleSection(ui, self.remedies.actions())
         self.status = StatusStrip(ui, self.controller, self.models.show_devices, lambda: self.models.timed)
         self._timer = qt.QTimer()
         self._timer.interval = POLL_MS
         self._timer.connect("timeout()", self._on_timer)
+        ui.sampleButton.connect("clicked(bool)", self._on_sample)
         ui.segmentButton.connect("clicked(bool)", self.segment)
         ui.cancelButton.connect("clicked(bool)", self.controller.cancel)
         ui.retryButton.connect("clicked(bool)", lambda: self._again())
@@ -93,7 +92,6 @@ class Panel:
         if self.controller.state.busy:
             self.log.add(_("The scene was closed: the segmentation was stopped."))
         self.controller.abandon()
-        self.sample.stop()
         self._volume = self._said = None
         self.result.hide()
 
@@ -107,7 +105,6 @@ class Panel:
         """End the run, the worker process and the timer."""
         self._timer.stop()
         self.status.stop()
-        self.sample.stop()
         self.controller.close()
 
     # What the user does -----------------------------------------------------------------------------
@@ -149,6 +146,10 @@ class Panel:
         self._said, self._again = None, self._on_download
         self.controller.start_download(self.models.entry.id)
         self._timer.start()
+
+    def _on_sample(self) -> None:
+        self._said = None
+        self.attempt(lambda: choose_sample(self.ui))
 
     def _on_use_cpu(self) -> None:
         self.ui.deviceComboBox.currentIndex = self.ui.deviceComboBox.findData("cpu")
@@ -211,11 +212,6 @@ class Panel:
 
     # What happens -----------------------------------------------------------------------------------
 
-    def _on_sample_begun(self) -> None:
-        self._said = None
-        self._timer.start()
-        self.refresh()
-
     def _on_choice(self) -> None:
         """Another model or device: how long will that take?"""
         self.status.begin()
@@ -240,15 +236,14 @@ class Panel:
     def _on_timer(self) -> None:
         """Take everything further that is under way."""
         running = self.controller.poll()
-        drawing = self.sample.poll()
         probing = self.status.poll()  # after the run, whose end may begin a probe
         if not probing:
             self._show_status()
         waiting = installing_elsewhere()
-        if (waiting, probing, drawing) != self._under_way:
-            self._under_way = waiting, probing, drawing
+        if (waiting, probing) != self._under_way:
+            self._under_way = waiting, probing
             self.refresh()
-        if not (probing or running or waiting or drawing):
+        if not (probing or running or waiting):
             self._timer.stop()
 
     def _on_controller(self) -> None:
@@ -275,7 +270,7 @@ class Panel:
             self._timer.start()  # to see when it is over
         self.run.show(self.controller, reason, self.trouble)
         busy = self.controller.state.busy
-        self.sample.show(busy)
+        self.ui.sampleButton.enabled = not busy
         # What the strip says of this computer has its remedies, too.
         trouble = self.trouble or self.status._error
         unusable = any(not gpu["usable"] for gpu in self.status.devices.get("gpus", []))

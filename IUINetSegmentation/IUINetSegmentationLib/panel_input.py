@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import slicer
 from slicer.i18n import tr as _
 
 from iuinet.checks import NOTE, REFUSE, WARNING, Finding, check_volume
 from iuinet.errors import IUINetError
 from iuinet.volume import Volume
 from IUINetSegmentationLib.region import box_of, crop
-from IUINetSegmentationLib.volume_node import volume_from_node
+from IUINetSegmentationLib.volume_node import add_sample_node, volume_from_node
 
 # What can be done at once about a finding, by its code: the name of an action.
 REMEDIES = {"non-linear-transform": "harden", "much-memory": "region"}
@@ -78,6 +79,13 @@ class InputLine:
         else:
             self._accepted.discard(self._node_id)
         self._changed()
+
+
+def choose_sample(ui: Any) -> None:
+    """Load the generated CT, show and choose it. Raises: InputRefused for a damaged installation."""
+    node = add_sample_node(_("Sample CT (generated)"))
+    slicer.util.setSliceViewerLayers(background=node)
+    ui.inputSelector.setCurrentNode(node)
 
 
 def describe(volume: Volume) -> str:

@@ -7,15 +7,19 @@ transform of the node is not applied to the voxels: a result belongs under the s
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import slicer
 import vtk
 from vtk.util.numpy_support import get_vtk_array_type, numpy_to_vtk, vtk_to_numpy
 
+import iuinet
 from iuinet.errors import InputRefused, UsageError
 from iuinet.volume import Grid, Volume
 from IUINetSegmentationLib.subject_hierarchy import modality_of
 
+SAMPLE_CT = Path(iuinet.__file__).resolve().parents[1] / "Resources" / "Sample" / "sample-ct.nrrd"
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
@@ -50,6 +54,21 @@ def add_volume_node(volume: Volume, name: str) -> slicer.vtkMRMLScalarVolumeNode
     node.SetAndObserveImageData(image)
     node.CreateDefaultDisplayNodes()
     return node
+
+
+def add_sample_node(name: str) -> slicer.vtkMRMLScalarVolumeNode:
+    """A new volume node with the generated CT that the module ships; it shows no patient.
+
+    Raises: InputRefused for a file that is missing or damaged.
+    """
+    from iuinet.reading import read_volume  # ITK is not loaded when Slicer starts
+
+    try:
+        volume = read_volume(SAMPLE_CT)
+    except InputRefused as error:
+        hint = "Install IUINet again, or load a CT of your own."
+        raise InputRefused(error.message, hint=hint, code=error.code) from error
+    return add_volume_node(volume, name)
 
 
 def ijk_to_ras(node: slicer.vtkMRMLVolumeNode) -> np.ndarray:

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -54,11 +54,10 @@ class WorkerStopped(IUINetError):
 
 
 class Child:
-    """One worker process, or another of our programs.
+    """One worker process.
 
     python: the interpreter to run it with. log: called with every line that is not a message.
     idle_s: seconds without a request after which it ends, with exit code 0; None for the worker's own.
-    program: module and arguments.
     Errors: IUINetError worker-start where the interpreter cannot be started.
     """
 
@@ -67,14 +66,13 @@ class Child:
         python: str | None = None,
         log: Callable[[str], None] | None = None,
         idle_s: float | None = None,
-        program: Sequence[str] = ("iuinet.worker",),
     ) -> None:
         _dying[:] = [process for process in _dying if process.poll() is None]
         self._killed = False
         self.last_lines: deque[str] = deque(maxlen=_LOG_LINES)
         self._log = log
         self._rests = {"stdout": b"", "stderr": b""}
-        command = [str(python or find_python()), "-m", *program]
+        command = [str(python or find_python()), "-m", "iuinet.worker"]
         command += [] if idle_s is None else ["--idle", str(idle_s)]
         try:
             self._process = subprocess.Popen(

@@ -1,6 +1,6 @@
 """What geometry costs: the ceiling that the network's grid sets, and the loss when the patient lies askew.
 
-Printed per organ, on the generated sample CT whose labels are known exactly:
+Printed per organ, on a generated CT whose labels are known exactly:
 * the DSC of a label map that goes through the geometry alone, the most that any network can reach;
 * the default model's DSC on the scan, and on the same patient rotated by 15 degrees about each axis.
 """
@@ -11,12 +11,12 @@ import argparse
 
 import numpy as np
 import SimpleITK as sitk
+from pipeline.generated.phantom import make_sample
 from unit.test_inference import through_the_geometry
 
 from iuinet.inference import Segmenter
 from iuinet.labels import ORGANS
 from iuinet.reading import volume_from_image
-from iuinet.sample import make_sample
 from iuinet.weights import resolve
 from iuinet.writing import image_on_grid
 
@@ -41,7 +41,7 @@ def main() -> int:
     """Measure and print one table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--weights", help="id of a model, or a model file; the default model otherwise")
-    parser.add_argument("--seed", type=int, default=0, help="of the sample CT")
+    parser.add_argument("--seed", type=int, default=0, help="of the generated CT")
     options = parser.parse_args()
     sample = make_sample(options.seed)
     segmenter = Segmenter(resolve(options.weights), "cpu")

@@ -24,11 +24,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from helpers.sample_ct import sample_ct
 
 from iuinet.client import WorkerClient
 from iuinet.errors import Cancelled
 from iuinet.options import Options
-from iuinet.sample import make_sample
 from iuinet.volume import Grid, Volume
 
 SIZE = (512, 512, 300)
@@ -44,7 +44,7 @@ def resident_mb(pid: int) -> float:
 
 def volumes() -> list[Volume]:
     """Two scans of the full size with organs: a small generated one, enlarged, and its mirror image."""
-    small = make_sample(size=(128, 128, 100)).volume
+    small = sample_ct((128, 128, 100))
     array = small.array
     for axis, factor in enumerate((3, 4, 4)):
         array = np.repeat(array, factor, axis=axis)
@@ -88,7 +88,7 @@ def second_clicks(client: WorkerClient, runs: int) -> float:
 
 def cancels(client: WorkerClient, model: Path, times: int) -> float:
     """Print how long cancels took, spread evenly over a run; gives the longest."""
-    scan = make_sample(size=(48, 48, 48)).volume
+    scan = sample_ct((48, 48, 48))
     start = time.perf_counter()
     _, report = client.segment(scan, Options(model, "cpu"))
     print(f"\nCancelling a run of {time.perf_counter() - start:.1f} s")

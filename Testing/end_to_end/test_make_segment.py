@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from helpers.sample_ct import sample_ct
 
-from iuinet.sample import make_sample
+from harness.segment import SAMPLE_CT
 
 pytestmark = pytest.mark.needs_torch
 
@@ -23,7 +24,7 @@ ENDINGS = (".seg.nrrd", ".report.json", ".preview.png")
 @pytest.fixture(scope="module")
 def ct() -> sitk.Image:
     """A small generated CT, stored obliquely."""
-    volume = make_sample(size=(48, 40, 32)).volume
+    volume = sample_ct((48, 40, 32))
     image = sitk.GetImageFromArray(volume.array)
     image.SetSpacing(volume.grid.spacing)
     image.SetOrigin((12.5, -30.0, 400.0))
@@ -86,14 +87,14 @@ def test_a_ct_becomes_three_files_and_a_table(segment, ct, tmp_path):
     }
 
 
-def test_without_a_ct_a_sample_is_made_first(segment, tmp_path):
+def test_without_a_ct_the_shipped_sample_is_segmented(segment, tmp_path):
     done = segment()
     assert done.returncode == 0, done.stderr
-    assert {file.name for file in (tmp_path / "out").iterdir()} == {
-        "sample-ct.nrrd",
-        *(f"sample-ct{ending}" for ending in ENDINGS),
-    }
-    assert sitk.ReadImage(tmp_path / "out" / "sample-ct.nrrd").GetDimension() == 3
+    files = {f"sample-ct{ending}" for ending in ENDINGS}
+    assert {file.name for file in (tmp_path / "out").iterdir()} == files
+    assert f"generated CT {SAMPLE_CT}\n" in done.stdout
+    sizes = [sitk.ReadImage(path).GetSize() for path in (SAMPLE_CT, tmp_path / "out" / "sample-ct.seg.nrrd")]
+    assert sizes[0] == sizes[1]
 
 
 def test_its_own_earlier_files_are_replaced_and_nothing_else(segment, ct, tmp_path):

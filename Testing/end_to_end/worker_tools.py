@@ -8,17 +8,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from helpers.sample_ct import sample_ct
 from helpers.waiting import wait_until
 
 from iuinet.client import Run, WorkerClient
 from iuinet.options import Options
-from iuinet.sample import make_sample
 from iuinet.volume import Volume
 
 
-def make_volume(seed: int = 0) -> Volume:
-    """A small generated CT; its name must never be seen in a report."""
-    return dataclasses.replace(make_sample(seed, size=(48, 40, 32)).volume, name="Nachname^Vorname")
+def make_volume(shift: int = 0) -> Volume:
+    """A small generated CT, moved along i by some voxels; its name must never be seen in a report."""
+    small = sample_ct((48, 40, 32))
+    array = np.ascontiguousarray(np.roll(small.array, shift, axis=2))
+    return dataclasses.replace(small, array=array, name="Nachname^Vorname")
 
 
 def make_slow_model(path: Path) -> Path:

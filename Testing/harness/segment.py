@@ -1,8 +1,8 @@
 """What ``make segment`` runs: a CT file or DICOM folder through the module's own Logic, without Slicer.
 
 The CT becomes a vtkMRMLScalarVolumeNode, the module segments it with inference in the worker process, and
-Slicer's own storage node saves the result. Without a CT a sample is made first. Options that are not given
-are taken from the environment (CT, OUT, WEIGHTS, DEVICE), as make hands them over.
+Slicer's own storage node saves the result. Without a CT the generated one that ships with the module is
+taken. Options that are not given are taken from the environment (CT, OUT, WEIGHTS, DEVICE), as make does it.
 
     PYTHONPATH=Testing:IUINetSegmentation python -m harness.segment --ct scan.nrrd --out out
 """
@@ -25,6 +25,7 @@ from iuinet.labels import Organ, organs_of_model
 from iuinet.volume import Volume
 
 MODULE_FOLDER = Path(__file__).resolve().parents[2] / "IUINetSegmentation"
+SAMPLE_CT = MODULE_FOLDER / "Resources" / "Sample" / "sample-ct.nrrd"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -36,7 +37,7 @@ def parse(arguments: list[str] | None, environment: Mapping[str, str]) -> argpar
     """The options, those that were not given from the environment. UsageError for what makes no sense."""
     parser = Parser(prog="segment", description="Segment a CT through the Slicer module's own logic.")
     given = {name: environment.get(name.upper()) or None for name in ("ct", "out", "weights", "device")}
-    parser.add_argument("--ct", default=given["ct"], help="file or DICOM folder; without it a sample is made")
+    parser.add_argument("--ct", default=given["ct"], help="file or DICOM folder; without it a generated one")
     parser.add_argument("--out", default=given["out"] or "out", help="folder for the results")
     parser.add_argument("--weights", default=given["weights"], help="id of a model, or a model file")
     parser.add_argument("--device", default=given["device"] or "auto", help="auto, cpu, cuda, cuda:N or mps")
@@ -54,7 +55,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
     organs = organs_of_model(resolve(options.weights).document)
     out = Path(options.out)
     make_folder(out)
-    ct = Path(options.ct) if options.ct else make_sample_ct(out, console)
+    ct = Path(options.ct) if options.ct else SAMPLE_CT
     console.progress("reading", 0.0)
     volume = read_volume(ct)
     outputs = Outputs(out, volume.name, ct)
@@ -66,23 +67,10 @@ def run(options: argparse.Namespace, console: Console) -> None:
         console.say(f"note: {note}")
     console.say(report_table(report))
     console.say()
+    if not options.ct:
+        console.say(f"{'generated CT':<13}{ct}")
     for name, path in outputs.named():
         console.say(f"{name:<13}{path.absolute()}")
-
-
-def make_sample_ct(out: Path, console: Console) -> Path:
-    """Write the generated CT into the folder, as a file that any viewer opens; returns its path."""
-    import SimpleITK as sitk
-
-    from iuinet.sample import make_sample
-    from iuinet.writing import atomic, image_on_grid
-
-    console.progress("making a sample CT", 0.0)
-    volume = make_sample().volume
-    path = out / f"{volume.name}.nrrd"
-    with atomic(path, overwrite=True) as draft:
-        sitk.WriteImage(image_on_grid(volume.array, volume.grid), str(draft), useCompression=True)
-    return path
 
 
 def segment(volume: Volume, options: argparse.Namespace, console: Console) -> tuple[Any, dict[str, Any]]:

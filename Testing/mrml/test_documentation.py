@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import SimpleITK as sitk
 import slicer
+from helpers.sample_ct import sample_ct
 
 from iuinet.reading import read_volume
-from iuinet.sample import make_sample
 from iuinet.writing import image_on_grid
 from IUINetSegmentationLib.volume_node import add_volume_node
 
@@ -29,7 +29,7 @@ def scripts(module, monkeypatch) -> list[str]:
 
 
 def test_the_example_prints_the_organs(scripts, capsys):
-    volume = add_volume_node(make_sample(size=SIZE).volume, "CT")
+    volume = add_volume_node(sample_ct(SIZE), "CT")
     exec(compile(scripts[0], str(PAGE), "exec"), {"volumeNode": volume})
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == ["spleen", "liver"]
@@ -40,7 +40,7 @@ def test_the_batch_recipe_goes_through_a_folder_and_on_after_a_bad_scan(
 ):
     source, target = tmp_path / "scans", tmp_path / "segmented"
     source.mkdir()
-    sample = make_sample(size=SIZE).volume
+    sample = sample_ct(SIZE)
     for name, array in (("a", sample.array), ("b", sample.array[:1])):
         sitk.WriteImage(
             image_on_grid(

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.sample_ct import sample_ct
 from scenes import OBLIQUE, scene_state, segment_arrays, segment_points, transform_node, warp_node
 
 from iuinet.errors import Cancelled, InputRefused, UsageError, WeightsError
 from iuinet.labels import ORGANS
 from iuinet.options import Options
-from iuinet.sample import make_sample
 from iuinet.volume import Grid, Volume
 from IUINetSegmentationLib.volume_node import add_volume_node
 
@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture(scope="module")
 def sample() -> Volume:
     """A small generated CT."""
-    return make_sample(size=(48, 40, 32)).volume
+    return sample_ct((48, 40, 32))
 
 
 @pytest.fixture
@@ -185,9 +185,9 @@ def test_a_whole_run_never_brings_torch_into_slicers_process(small_model):
         "from harness.headless import boot, load_module\n"
         "boot()\n"
         "module = load_module('IUINetSegmentation', sys.argv[1])\n"
-        "from iuinet.sample import make_sample\n"
+        "from helpers.sample_ct import sample_ct\n"
         "from IUINetSegmentationLib.volume_node import add_volume_node\n"
-        "ct = add_volume_node(make_sample(size=(32, 32, 24)).volume, 'CT')\n"
+        "ct = add_volume_node(sample_ct((32, 32, 24)), 'CT')\n"
         "module.IUINetSegmentationLogic().segment(ct, weights=sys.argv[2], device='cpu')\n"
         "print('torch' in sys.modules)\n"
     )

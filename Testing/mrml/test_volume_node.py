@@ -10,7 +10,14 @@ from scenes import GEOMETRIES, OBLIQUE, SPACING, affine, transform_node, volume_
 
 from iuinet.errors import InputRefused, UsageError
 from iuinet.volume import Grid, Volume
-from IUINetSegmentationLib.volume_node import RAS_TO_LPS, add_volume_node, ijk_to_ras, volume_from_node
+from IUINetSegmentationLib.volume_node import (
+    RAS_TO_LPS,
+    SAMPLE_CT,
+    add_sample_node,
+    add_volume_node,
+    ijk_to_ras,
+    volume_from_node,
+)
 
 ARRAY = np.arange(4 * 5 * 6, dtype=np.int16).reshape(4, 5, 6) - 1000
 
@@ -46,6 +53,16 @@ def test_integers_of_64_bits_become_numbers_that_slicer_can_show():
     node = add_volume_node(Volume(ARRAY.astype(np.int64), Grid((6, 5, 4), (1, 1, 1))), "CT")
     assert slicer.util.arrayFromVolume(node).dtype == np.float64
     assert np.array_equal(slicer.util.arrayFromVolume(node), ARRAY)
+
+
+def test_slicer_itself_reads_the_sample_as_the_library_does(scene):
+    node = add_sample_node("sample")
+    storage = slicer.vtkMRMLNRRDStorageNode()
+    storage.SetFileName(str(SAMPLE_CT))
+    own = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode")
+    assert storage.ReadData(own)
+    assert np.array_equal(slicer.util.arrayFromVolume(own), slicer.util.arrayFromVolume(node))
+    assert np.abs(ijk_to_ras(own) - ijk_to_ras(node)).max() < 1e-6
 
 
 def test_the_voxels_are_not_copied():

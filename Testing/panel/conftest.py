@@ -107,10 +107,11 @@ def finish(panel, wait) -> Wait:
 @pytest.fixture
 def ct(scene):
     """A small generated CT in the scene, made by the same call as in the MRML tests."""
-    from iuinet.sample import make_sample
+    from helpers.sample_ct import sample_ct
+
     from IUINetSegmentationLib.volume_node import add_volume_node
 
-    return add_volume_node(make_sample(size=(48, 40, 32)).volume, "CT")
+    return add_volume_node(sample_ct((48, 40, 32)), "CT")
 
 
 # As root everything may be written; a program in /root may be started by nobody else, so the rights go after

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 from clicking import shown
+from helpers.sample_ct import sample_ct
 from helpers.waiting import is_running
 from unit.faulty_server import serve
 from unit.model_factory import entry
 
 from iuinet.labels import ORGANS
-from iuinet.sample import make_sample
 from iuinet.weights import models_folder
 from IUINetSegmentationLib.state import State
 from IUINetSegmentationLib.volume_node import add_volume_node
@@ -66,7 +66,7 @@ def test_from_no_torch_and_no_model_to_segment_editor(
     from harness.gui import close_panel, open_panel
 
     # Click 1: a CT is loaded. Nothing of ours runs.
-    ct = add_volume_node(make_sample(size=(48, 40, 32)).volume, "CT")
+    ct = add_volume_node(sample_ct((48, 40, 32)), "CT")
     # Click 2: the module is opened. The volume is chosen, what is missing is said, nothing is asked.
     widget = open_panel("IUINetSegmentation", Path(__file__).resolve().parents[2] / "IUINetSegmentation")
     panel, ui = widget.panel, widget.ui

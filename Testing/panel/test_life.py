@@ -82,14 +82,15 @@ def test_closing_the_scene_stops_the_run_quietly(
 
 
 def test_after_a_closed_scene_the_next_run_is_as_any_other(opened, gui, wait, finish) -> None:
-    from iuinet.sample import make_sample
+    from helpers.sample_ct import sample_ct
+
     from IUINetSegmentationLib.volume_node import add_volume_node
 
     at_state(opened, State.RUNNING, lambda: freeze_worker(opened))
     opened.ui.segmentButton.click()
     wait(lambda: opened.controller.state is State.RUNNING)
     gui.headless.clear_scene()
-    node = add_volume_node(make_sample(size=(32, 32, 24)).volume, "next")
+    node = add_volume_node(sample_ct((32, 32, 24)), "next")
     opened.ui.inputSelector.setCurrentNode(node)
     assert opened.parameters.volume is node, "the new scene's parameter node is connected"
     opened.ui.segmentButton.click()
@@ -220,11 +221,11 @@ sys.path[:0] = [{module!r}, {testing!r}]
 from harness.gui import boot_gui, close_panel, open_panel
 gui = boot_gui()
 tempfile.tempdir = {temporary!r}
-from iuinet.sample import make_sample
+from helpers.sample_ct import sample_ct
 from iuinet.volume import Grid, Volume
 from IUINetSegmentationLib.state import State
 from IUINetSegmentationLib.volume_node import add_volume_node
-small = make_sample(size=(48, 40, 32)).volume
+small = sample_ct((48, 40, 32))
 grid = Grid((240, 200, 160), (2.0, 2.0, 2.0), small.grid.origin, small.grid.direction)
 ct = add_volume_node(Volume(np.tile(small.array, (5, 5, 5)), grid), "CT")  # long enough to be ended in
 widget = open_panel("IUINetSegmentation", {module!r})

@@ -1,77 +1,38 @@
-"""The sample button: the CT is drawn beside the window, and however that ends, nothing is left behind."""
+"""The sample button: the generated CT that the module ships is loaded, shown and chosen at once."""
 
 from __future__ import annotations
 
-import os
-import signal
-import tempfile
-from pathlib import Path
-
 import numpy as np
-import pytest
+from helpers.sample_ct import shipped
 
-from iuinet.sample import make_sample
-from IUINetSegmentationLib.volume_node import volume_from_node
-
-
-@pytest.fixture(autouse=True)
-def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder for temporary files that nobody else uses."""
-    folder = tmp_path / "temporary"
-    folder.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    return folder
+from IUINetSegmentationLib import volume_node
+from IUINetSegmentationLib.state import State
 
 
-def left(temporary: Path) -> list[Path]:
-    return list(temporary.glob("iuinet-sample-*"))
-
-
-def test_the_sample_is_drawn_beside_the_window_and_can_be_segmented(panel, wait, temporary) -> None:
-    button = panel.ui.sampleButton
-    label = button.text
-    button.click()
-    assert panel.ui.inputSelector.currentNode() is None, "the click does not wait for the drawing"
-    assert not button.enabled and "…" in button.text and left(temporary)
-    wait(lambda: panel.ui.inputSelector.currentNode() is not None, 60)
+def test_a_click_loads_the_sample_which_can_be_segmented(panel, scene, finish) -> None:
+    view = scene.AddNewNodeByClass("vtkMRMLSliceCompositeNode")
+    panel.ui.sampleButton.click()
     node = panel.ui.inputSelector.currentNode()
-    assert node.GetName().startswith("Sample CT") and panel.ui.segmentButton.enabled
-    wait(lambda: button.enabled)
-    assert button.text == label and not left(temporary)
-    expected = make_sample().volume
-    shown = volume_from_node(node)
-    assert np.array_equal(shown.array, expected.array)
-    assert shown.grid.size == expected.grid.size
-    assert np.allclose(shown.grid.origin, expected.grid.origin)
+    assert node.GetName() == "Sample CT (generated)" and panel.ui.segmentButton.enabled
+    assert view.GetBackgroundVolumeID() == node.GetID()
+    loaded, expected = volume_node.volume_from_node(node), shipped()
+    assert np.array_equal(loaded.array, expected.array)
+    assert np.allclose(loaded.grid.index_to_lps(), expected.grid.index_to_lps())
+    panel.ui.segmentButton.click()
+    assert not panel.ui.sampleButton.enabled, "the volume of a run is not changed under it"
+    finish()
+    assert panel.controller.state is State.DONE and panel.ui.sampleButton.enabled
 
 
-def test_closing_the_scene_ends_the_drawing(panel, scene, wait, gui, temporary) -> None:
-    panel.ui.sampleButton.click()
-    pid = panel.sample._drawing._child.pid
-    panel.scene_closes()
-    wait(lambda: _gone(pid))
-    assert not left(temporary)
-    gui.app.processEvents()
+def test_a_damaged_sample_is_reported_and_can_be_tried_again(panel, scene, tmp_path, monkeypatch) -> None:
+    damaged = tmp_path / "sample-ct.nrrd"
+    damaged.write_bytes(volume_node.SAMPLE_CT.read_bytes()[:10_000])
+    with monkeypatch.context() as patch:
+        patch.setattr(volume_node, "SAMPLE_CT", damaged)
+        panel.ui.sampleButton.click()
+    assert panel.trouble.code == "file-damaged"
+    assert "ample-ct.nrrd" in panel.ui.progressLabel.text
+    assert "Install IUINet again, or load a CT of your own." in panel.ui.progressLabel.text
     assert scene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode") == 0
-    panel.refresh()
-    assert panel.ui.sampleButton.enabled
-
-
-def test_a_drawing_that_dies_is_told_and_can_be_tried_again(panel, wait, temporary) -> None:
     panel.ui.sampleButton.click()
-    os.kill(panel.sample._drawing._child.pid, signal.SIGKILL)
-    wait(lambda: panel.trouble is not None)
-    assert panel.trouble.code == "sample-failed"
-    assert "sample CT could not be made" in panel.ui.progressLabel.text
-    assert not left(temporary)
-    panel.ui.sampleButton.click()
-    wait(lambda: panel.ui.segmentButton.enabled)
-    assert panel.trouble is None
-
-
-def _gone(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    return Path(f"/proc/{pid}/stat").read_text().split()[2] == "Z"
+    assert panel.trouble is None and panel.ui.segmentButton.enabled

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import slicer
 from clicking import at_state, failed, freeze_worker, shown
+from helpers.sample_ct import sample_ct
 from mrml.scenes import scene_state, segment_arrays
 
 from iuinet.labels import ORGANS
 from iuinet.options import Options
-from iuinet.sample import make_sample
 from iuinet.volume import Volume
 from IUINetSegmentationLib.state import State
 from IUINetSegmentationLib.volume_node import add_volume_node
@@ -26,7 +26,7 @@ COUNT = 3
 @pytest.fixture
 def frames() -> list[Volume]:
     """Three frames of one generated patient, who moves: each frame is the first one, shifted."""
-    first = make_sample(size=(48, 40, 32)).volume
+    first = sample_ct((48, 40, 32))
     return [
         Volume(np.ascontiguousarray(np.roll(first.array, 3 * n, axis=2)), first.grid) for n in range(COUNT)
     ]

@@ -117,12 +117,12 @@ def shown_state(state: str, application: Any, panel: Any) -> Iterator[None]:
 def add_strange_volume(panel: Any) -> None:
     """A volume that a person has to decide about."""
     import numpy as np
+    from helpers.sample_ct import sample_ct
 
-    from iuinet.sample import make_sample
     from iuinet.volume import Volume
     from IUINetSegmentationLib.volume_node import add_volume_node
 
-    sample = make_sample(size=(96, 96, 48)).volume
+    sample = sample_ct((96, 96, 48))
     array = np.clip(sample.array, -60, 90).astype(np.int16) + 600
     panel.ui.inputSelector.setCurrentNode(add_volume_node(Volume(array, sample.grid), "Study 3"))
 

@@ -14,11 +14,11 @@ import prepare
 import SimpleITK as sitk
 import torch
 from dataset.prepared import PreparedData, open_prepared
+from pipeline.generated.phantom import make_sample
 
 from iuinet.labels import ORGANS
 from iuinet.model import save_model
 from iuinet.network import PRESETS, IUINet
-from iuinet.sample import make_sample
 from iuinet.writing import image_on_grid
 
 SIZE = 32

@@ -9,9 +9,9 @@ import numpy as np
 from evaluation.comparison import paired_tests
 from evaluation.metrics import Rules, score_labels
 from evaluation.summary import over_seeds, summarise
+from pipeline.generated.phantom import make_sample
 
 from iuinet.labels import ORGANS
-from iuinet.sample import make_sample
 
 CASES = ("0001", "0002", "0003", "0004")
 MODELS = ("run-seed1", "run-seed2")

@@ -21,6 +21,7 @@ import prepare
 import torch
 from exporting.model import read_trained, write_model
 from exporting.verify import checkpoint_labels, verify
+from pipeline.generated.phantom import make_sample
 from safetensors import safe_open
 from training.dataset_files import body, write
 from training.run_files import DATA, ORGANS, small_net, write_checkpoint
@@ -31,7 +32,6 @@ from iuinet.labels import NEUTRAL_COLOR, organs_of_model
 from iuinet.model import load_model
 from iuinet.model_file import check_file
 from iuinet.reading import volume_from_image
-from iuinet.sample import make_sample
 from iuinet.weights import list_models, read_manifest, resolve
 from iuinet.writing import image_on_grid
 

@@ -10,11 +10,11 @@ pytest.importorskip("torch", reason="torch is not installed here")
 import torch
 from evaluation.metrics import score_labels
 from evaluation.reference import Reference, through_network_size
+from pipeline.generated.phantom import make_sample
 from training.evaluation_factory import SIZE, prepared_cases
 
 from iuinet.labels import ORGANS
 from iuinet.preprocessing import resize
-from iuinet.sample import make_sample
 from iuinet.upsampling import upsample_labels
 from iuinet.volume import Grid
 

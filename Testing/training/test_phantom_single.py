@@ -6,13 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 
 pytest.importorskip("torch", reason="torch is not installed here")
 
 import phantom
+from helpers.sample_ct import shipped
 from synthesis import generate, save
 from training.small_anatomy import small_anatomy
 
+from harness.segment import SAMPLE_CT
 from iuinet.reading import read_volume
 
 
@@ -35,6 +38,23 @@ def test_a_pair_from_a_label_map_is_the_generators(tmp_path, capfd):
     assert np.array_equal(labels.array, expected)
 
 
+def test_the_shipped_sample_is_what_the_command_writes(tmp_path):
+    path = tmp_path / "new" / "sample-ct.nrrd"
+    assert phantom.main(["--sample", str(path)]) == 0
+    written, sample = read_volume(path), shipped()
+    assert written.grid.size == sample.grid.size
+    assert np.array_equal(written.grid.index_to_lps(), sample.grid.index_to_lps())
+    assert not (sample.array % phantom.SAMPLE_STEP_HU).any()
+    # Another numpy or processor may round single voxels to the next step.
+    away = np.abs(written.array - sample.array)
+    assert away.max() <= phantom.SAMPLE_STEP_HU and np.count_nonzero(away) < 1e-4 * away.size
+
+
+def test_the_shipped_sample_is_small_and_says_that_it_shows_no_patient():
+    assert SAMPLE_CT.stat().st_size <= 1_000_000
+    assert "no patient" in sitk.ReadImage(SAMPLE_CT).GetMetaData("note")
+
+
 @pytest.mark.parametrize(
     ("words", "code"),
     [
@@ -42,6 +62,8 @@ def test_a_pair_from_a_label_map_is_the_generators(tmp_path, capfd):
         (["OUT", "--size", "4"], "option"),
         (["OUT", "--pairs", "4"], "option"),
         (["OUT", "--own", "OUT"], "folder"),
+        (["--sample", "OUT"], "option"),
+        (["--sample", "OUT", "--size", "32"], "option"),
         ([], "folder"),
         (["OUT", "--seed", "x"], "usage"),
         (["--synapse", "OUT", "--cases", "0011"], "cases"),

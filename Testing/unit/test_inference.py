@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import torch
+from helpers.sample_ct import sample_ct
+from pipeline.generated.phantom import make_sample
 
 from iuinet import segment
 from iuinet.devices import choose_device
@@ -14,7 +16,6 @@ from iuinet.inference import Segmenter, softmax_margins
 from iuinet.labels import ORGANS
 from iuinet.options import Options
 from iuinet.preprocessing import resize
-from iuinet.sample import make_sample
 from iuinet.upsampling import upsample_labels
 from iuinet.volume import Grid, Volume
 from iuinet.weights import resolve
@@ -27,7 +28,7 @@ def segmenter(small_model):
 
 @pytest.fixture(scope="module")
 def scan():
-    return make_sample(seed=0, size=(40, 36, 28)).volume
+    return sample_ct((40, 36, 28))
 
 
 def stored(volume: Volume, order, signs) -> tuple[Volume, np.ndarray]:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from helpers.sample_ct import sample_ct
 from unit.fake_gpu import NAME, FakeGpu
 
 from iuinet.devices import choose_device, unusable_gpus
@@ -20,7 +21,6 @@ from iuinet.ladder import STEPS, conditions, is_out_of_memory
 from iuinet.model import load_model
 from iuinet.options import Options
 from iuinet.probe import probe
-from iuinet.sample import make_sample
 from iuinet.segmentation import segment_volume
 from iuinet.self_check import calibrate
 from iuinet.weights import resolve
@@ -30,7 +30,7 @@ GPU = torch.device("cuda", 0)
 
 @pytest.fixture(scope="module")
 def scan():
-    return make_sample(seed=0, size=(40, 36, 28)).volume
+    return sample_ct((40, 36, 28))
 
 
 @pytest.fixture(scope="module")

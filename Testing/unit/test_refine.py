@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from helpers.sample_ct import sample_ct
 from unit.model_factory import write_model
 
 from iuinet.errors import WeightsError
@@ -13,7 +14,6 @@ from iuinet.model_file import check_file
 from iuinet.options import Options
 from iuinet.preprocessing import prepare
 from iuinet.refine import SecondPass, fuse
-from iuinet.sample import make_sample
 from iuinet.upsampling import upsample_labels
 
 LIVER, SPLEEN = (
@@ -75,7 +75,7 @@ def test_both_passes_agree_on_where_a_voxel_lies():
 
 def test_inside_the_box_both_passes_count_and_outside_the_first(two_pass_model):
     segmenter = Segmenter(check_file(two_pass_model), "cpu")
-    volume = make_sample(seed=0, size=(64, 60, 44)).volume
+    volume = sample_ct((64, 60, 44))
     once = segmenter(volume, Options(islands=False, fast=True))
     twice = segmenter(volume, Options(islands=False))
     assert (once.passes, twice.passes) == (1, 2)
@@ -95,7 +95,7 @@ def test_inside_the_box_both_passes_count_and_outside_the_first(two_pass_model):
 def test_progress_rises_through_both_passes(two_pass_model):
     steps = []
     segmenter = Segmenter(check_file(two_pass_model), "cpu")
-    segmenter(make_sample(size=(40, 40, 30)).volume, progress=lambda stage, done: steps.append((stage, done)))
+    segmenter(sample_ct((40, 40, 30)), progress=lambda stage, done: steps.append((stage, done)))
     for name in ("segmenting", "finishing"):
         fractions = [done for stage, done in steps if stage == name]
         assert fractions == sorted(fractions) and fractions[0] == 0.0 and fractions[-1] == 1.0

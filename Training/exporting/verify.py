@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from pipeline.generated.phantom import make_sample
 
 from iuinet.errors import WeightsError
 from iuinet.geometry import canonical_axes, from_canonical, to_canonical
@@ -21,7 +22,6 @@ from iuinet.model_file import check_file
 from iuinet.network import IUINet
 from iuinet.options import Options
 from iuinet.preprocessing import prepare
-from iuinet.sample import make_sample
 from iuinet.upsampling import upsample_labels
 from iuinet.volume import Volume
 

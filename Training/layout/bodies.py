@@ -7,11 +7,11 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+from pipeline.generated.phantom import make_sample
+from pipeline.generated.phantom.noise import stream
 from scipy import ndimage
 
 from iuinet.labels import organ_by_name
-from iuinet.sample import make_sample
-from iuinet.sample.noise import stream
 from iuinet.volume import Grid
 
 MATRIX = 128  # columns and rows at which bodies are made; slices are about as thick as here:

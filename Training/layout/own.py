@@ -13,11 +13,11 @@ from typing import TextIO
 import numpy as np
 from dataset.parallel import in_parallel
 from dataset.progress import Progress
+from pipeline.generated.phantom import Sample, draw_options, make_sample
 from scipy import ndimage
 
 from iuinet.atomic import atomic
 from iuinet.labels import organ_by_name
-from iuinet.sample import Sample, draw_options, make_sample
 from iuinet.volume import Grid
 from iuinet.writing import write_json
 

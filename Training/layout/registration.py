@@ -7,9 +7,9 @@ place of the fixed one, with organs that do not quite match.
 from __future__ import annotations
 
 import numpy as np
+from pipeline.generated.phantom.noise import smooth_field, stream
 from scipy import ndimage
 
-from iuinet.sample.noise import smooth_field, stream
 from iuinet.volume import Grid
 
 from .bodies import Body

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from dataset.official import facts
 from dataset.splits import slices_per_case
+from pipeline.generated.phantom import SampleOptions, draw_options
 
-from iuinet.sample import SampleOptions, draw_options
 from iuinet.volume import Grid
 
 # Longer than this (mm) a scan shows little but legs and chest, which the procedural body has few details of.

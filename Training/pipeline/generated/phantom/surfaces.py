@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from iuinet.sample.canvas import Window
-from iuinet.sample.tissues import table
+from .appearance import table
+from .canvas import Window
 
 STEP_MM = 3.0
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from iuinet.sample.canvas import Canvas
-from iuinet.sample.options import SampleOptions
-from iuinet.sample.organs import ESOPHAGUS, STOMACH, Variation, resized
-from iuinet.sample.shapes import tube
-from iuinet.sample.tissues import table
+from .appearance import table
+from .canvas import Canvas
+from .options import SampleOptions
+from .organs import ESOPHAGUS, STOMACH, Variation, resized
+from .shapes import tube
 
 STOMACH_WALL_MM = 4.5
 STOMACH_AIR = 0.30

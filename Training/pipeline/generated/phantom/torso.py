@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from iuinet.sample.canvas import Canvas, Window
-from iuinet.sample.options import SampleOptions
-from iuinet.sample.shapes import coverage, ellipsoid, segment_distance, smooth_max, smooth_min, tube
-from iuinet.sample.surfaces import HeightMap, Profile, diaphragm, lookup
-from iuinet.sample.tissues import table
+from .appearance import table
+from .canvas import Canvas, Window
+from .options import SampleOptions
+from .shapes import coverage, ellipsoid, segment_distance, smooth_max, smooth_min, tube
+from .surfaces import HeightMap, Profile, diaphragm, lookup
 
 SKIN_MM = 2.0
 # Thickness of the wall in front, by distance from the midline: linea alba, rectus, semilunar line, obliques.

@@ -14,27 +14,29 @@ from dataclasses import dataclass
 import numpy as np
 
 from iuinet.errors import UsageError
-from iuinet.sample.acquisition import acquire
-from iuinet.sample.canvas import Canvas
-from iuinet.sample.gut import paint_bowel, paint_stomach
-from iuinet.sample.noise import stream
-from iuinet.sample.options import PHASES, STOMACH_CONTENTS, SampleOptions, draw_options
-from iuinet.sample.organs import (
+from iuinet.islands import keep_largest_components
+from iuinet.volume import Grid, Volume
+
+from .appearance import acquire, tissue_values
+from .canvas import Canvas
+from .gut import paint_bowel, paint_stomach
+from .noise import stream
+from .options import PHASES, STOMACH_CONTENTS, SampleOptions, draw_options
+from .organs import (
     Variation,
     paint_adrenal,
     paint_gallbladder,
     paint_kidneys,
     paint_liver,
     paint_liver_vessels,
+    paint_mesentery,
     paint_pancreas,
+    paint_portal_veins,
     paint_spleen,
+    paint_vessels,
 )
-from iuinet.sample.pieces import keep_largest_pieces
-from iuinet.sample.skeleton import paint_pelvis, paint_ribs, paint_spine
-from iuinet.sample.tissues import tissue_values
-from iuinet.sample.torso import Torso, paint_chest, paint_couch, paint_muscles, paint_wall
-from iuinet.sample.vessels import paint_mesentery, paint_portal_veins, paint_vessels
-from iuinet.volume import Grid, Volume
+from .skeleton import paint_pelvis, paint_ribs, paint_spine
+from .torso import Torso, paint_chest, paint_couch, paint_muscles, paint_wall
 
 __all__ = ["PHASES", "STOMACH_CONTENTS", "Sample", "SampleOptions", "draw_options", "make_sample"]
 
@@ -130,5 +132,6 @@ def _draw(seed: int, grid: Grid, options: SampleOptions) -> Canvas:
     paint_portal_veins(canvas, hu, vary)
     for side in ("right", "left"):
         paint_adrenal(canvas, hu, vary, side)
-    keep_largest_pieces(canvas.labels)
+    # What painting has cut off an organ goes back to the background.
+    canvas.labels, _ = keep_largest_components(canvas.labels, range(1, 14))
     return canvas

@@ -6,11 +6,11 @@ from itertools import pairwise
 
 import numpy as np
 
-from iuinet.sample.canvas import Canvas, Window
-from iuinet.sample.shapes import segment_distance, smooth_max, tube
-from iuinet.sample.surfaces import Profile
-from iuinet.sample.tissues import table
-from iuinet.sample.torso import Torso
+from .appearance import table
+from .canvas import Canvas, Window
+from .shapes import segment_distance, smooth_max, tube
+from .surfaces import Profile
+from .torso import Torso
 
 # Ribs 3 to 12: how far each reaches around the body (share of the way from back to front).
 RIB_REACH = {3: 0.84, 4: 0.84, 5: 0.83, 6: 0.82, 7: 0.78, 8: 0.75, 9: 0.71, 10: 0.63, 11: 0.47, 12: 0.33}

@@ -6,11 +6,10 @@ from dataclasses import FrozenInstanceError, replace
 
 import numpy as np
 import pytest
+from pipeline.generated.phantom import PHASES, SampleOptions, draw_options, make_sample
 from scipy import ndimage
 
 from iuinet.errors import UsageError
-from iuinet.sample import PHASES, SampleOptions, draw_options, make_sample
-from iuinet.sample.pieces import keep_largest_pieces
 
 # Volumes of adults, ml: wide enough for healthy people of all sizes.
 VOLUMES_ML = {
@@ -195,14 +194,3 @@ def test_impossible_options_are_refused_with_the_value(name, value):
 def test_impossible_seed_and_size_are_refused(seed, size):
     with pytest.raises(UsageError):
         make_sample(seed, size)
-
-
-def test_loose_voxels_return_to_the_background():
-    labels = np.zeros((6, 6, 6), dtype=np.uint8)
-    labels[0, 0, 0] = 6
-    labels[2:5, 2:5, 2:5] = 6
-    labels[5, 5, 5] = 6  # touches the large piece by a corner
-    labels[0, 4, 5] = 1
-    keep_largest_pieces(labels)
-    assert labels[0, 0, 0] == 0 and labels[5, 5, 5] == 6 and labels[0, 4, 5] == 1
-    assert np.count_nonzero(labels == 6) == 28

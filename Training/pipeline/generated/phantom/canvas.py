@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from iuinet.sample.noise import smooth_field, stream
-from iuinet.sample.shapes import coverage
+from .noise import smooth_field, stream
+from .shapes import coverage
 
 # Bending of the body frame moves a structure by no more than this (4.5 standard deviations).
 BEND_MARGIN_MM = 16.0

@@ -1,0 +1,30 @@
+"""The generated CT that the module ships, in the size that a test needs."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+
+from harness.segment import SAMPLE_CT
+from iuinet.reading import read_volume
+from iuinet.volume import Grid, Volume
+
+
+@cache
+def shipped() -> Volume:
+    """The CT as it is shipped; nobody may write to its array."""
+    volume = read_volume(SAMPLE_CT)
+    volume.array.flags.writeable = False
+    return volume
+
+
+def sample_ct(size: tuple[int, int, int]) -> Volume:
+    """The shipped CT's nearest voxels on a grid of the same extent. size: voxels along i, j, k."""
+    whole = shipped()
+    pairs = list(zip(whole.grid.size, size, strict=True))
+    nearest = [((np.arange(new) + 0.5) * old / new).astype(int) for old, new in pairs]
+    spacing = tuple(step * old / new for step, (old, new) in zip(whole.grid.spacing, pairs, strict=True))
+    steps = zip(whole.grid.origin, whole.grid.spacing, spacing, strict=True)
+    origin = tuple(start + (new - old) / 2 for start, old, new in steps)
+    return Volume(whole.array[np.ix_(*nearest[::-1])], Grid(size, spacing, origin), whole.name, "CT")

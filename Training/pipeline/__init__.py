@@ -1,0 +1,1 @@
+"""What stands behind the researchers' scripts, one package so that its names are its own."""

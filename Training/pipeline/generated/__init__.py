@@ -1,0 +1,1 @@
+"""Generated CTs with their labels: they show no patient."""
