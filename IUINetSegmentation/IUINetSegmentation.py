@@ -4,6 +4,8 @@ Thin by design. What touches MRML is in IUINetSegmentationLib; what needs no Sli
 network runs in a process of its own.
 """
 
+import sys
+
 import slicer
 from slicer.i18n import tr as _
 from slicer.i18n import translate
@@ -117,10 +119,13 @@ class IUINetSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
         self.panel.node_removed()
 
     def onReload(self):
-        """Called by the developer's Reload button: what the module imported is reloaded with it."""
-        from IUINetSegmentationLib.reloading import forget_library
+        """Called by the developer's Reload button: what the module imported is reloaded with it.
 
-        forget_library()
+        What still runs keeps its own references to the old modules.
+        """
+        for name in list(sys.modules):
+            if name.partition(".")[0] in ("IUINetSegmentationLib", "iuinet"):
+                del sys.modules[name]
         ScriptedLoadableModuleWidget.onReload(self)
 
     def onSceneEndClose(self, caller, event):

@@ -9,22 +9,18 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from iuinet.errors import Cancelled, IUINetError
 from iuinet.options import Options
-from IUINetSegmentationLib import timing
 from IUINetSegmentationLib.choices import is_filled, shown_volume
 from IUINetSegmentationLib.controller import Controller
-from IUINetSegmentationLib.diagnostics import diagnostics
 from IUINetSegmentationLib.packages import declined, installing_elsewhere, make_plan, set_up
 from IUINetSegmentationLib.panel_input import InputLine, choose_sample
-from IUINetSegmentationLib.panel_log import LogSection
+from IUINetSegmentationLib.panel_log import LogSection, diagnostics
 from IUINetSegmentationLib.panel_models import ModelSection
-from IUINetSegmentationLib.panel_remedies import PanelRemedies
+from IUINetSegmentationLib.panel_remedies import Remedies, restore_models_folder
 from IUINetSegmentationLib.panel_result import ResultSection
 from IUINetSegmentationLib.panel_run import RunSection
-from IUINetSegmentationLib.panel_status import StatusStrip, set_up_question
-from IUINetSegmentationLib.panel_trouble import TroubleSection, nothing_found
-from IUINetSegmentationLib.remedies import restore_models_folder
+from IUINetSegmentationLib.panel_status import StatusStrip, remember_run, set_up_question
+from IUINetSegmentationLib.panel_trouble import Trouble, TroubleSection
 from IUINetSegmentationLib.sequences import frames_of
 from IUINetSegmentationLib.state import Settings, State
 
@@ -44,15 +40,15 @@ class Panel:
         )
         self._state = State.IDLE
         self._volume: Any = None  # that the present or last run works on
-        self._said: IUINetError | None = None  # an error that belongs to no run
         self._again: Callable[[], None] = self.segment  # what Try again does
-        self._ready, self._under_way = False, (False, False)
-        self.remedies = PanelRemedies(self)
-        self.input = InputLine(ui, self.refresh, self.remedies.actions())
-        self.models = ModelSection(ui, self._on_choice, self.say)
+        self._under_way = (False, False)
+        self.trouble = Trouble(self.controller, self.log)
+        self.models = ModelSection(ui, self._on_choice, self.trouble.say)
+        actions = Remedies(ui, self.models, self.log, self.trouble).actions()
+        self.input = InputLine(ui, self.refresh, actions)
         self.result = ResultSection(ui, self.controller, self.log.add)
         self.run = RunSection(ui)
-        self.trouble_section = TroubleSection(ui, self.remedies.actions())
+        self.trouble_section = TroubleSection(ui, actions)
         self.status = StatusStrip(ui, self.controller, self.models.show_devices, lambda: self.models.timed)
         self._timer = qt.QTimer()
         self._timer.interval = POLL_MS
@@ -69,7 +65,7 @@ class Panel:
         ui.inputSelector.connect("currentNodeChanged(vtkMRMLNode*)", self._on_volume)
         ui.outputSelector.connect("currentNodeChanged(vtkMRMLNode*)", self._on_output)
         ui.regionSelector.connect("currentNodeChanged(vtkMRMLNode*)", self._on_region)
-        self._ready = True
+        self.trouble.changed = self.refresh
 
     # Life -------------------------------------------------------------------------------------------
 
@@ -92,7 +88,8 @@ class Panel:
         if self.controller.state.busy:
             self.log.add(_("The scene was closed: the segmentation was stopped."))
         self.controller.abandon()
-        self._volume = self._said = None
+        self._volume = None
+        self.trouble.forget()
         self.result.hide()
 
     def node_removed(self) -> None:
@@ -118,10 +115,15 @@ class Panel:
         self.result.hide()
         output = self.ui.outputSelector.currentNode()
         if is_filled(output) and not self.ui.replaceCheckBox.checked:
-            output = None  # somebody's work: the result gets a node of its own
-        self._said, self._again = None, self.segment
+            output = None  # someone's work: the result gets a node of its own
+        self._begin(self.segment)
         self.controller.start(self._volume, output, self.settings())
         self._timer.start()
+
+    def _begin(self, again: Callable[[], None]) -> None:
+        """Something new begins. again: what Try again does if it fails."""
+        self.trouble.forget()
+        self._again = again
 
     def settings(self) -> Settings:
         """What the panel asks for now."""
@@ -143,21 +145,21 @@ class Panel:
 
     def _on_download(self) -> None:
         """Get the chosen model now instead of with the first run."""
-        self._said, self._again = None, self._on_download
+        self._begin(self._on_download)
         self.controller.start_download(self.models.entry.id)
         self._timer.start()
 
     def _on_sample(self) -> None:
-        self._said = None
-        self.attempt(lambda: choose_sample(self.ui))
+        self.trouble.forget()
+        self.trouble.attempt(lambda: choose_sample(self.ui))
 
     def _on_use_cpu(self) -> None:
         self.ui.deviceComboBox.currentIndex = self.ui.deviceComboBox.findData("cpu")
         self.segment()
 
     def _on_set_up(self) -> None:
-        self._said, self._again = None, self._on_set_up
-        self.attempt(self._bring_packages)
+        self._begin(self._on_set_up)
+        self.trouble.attempt(self._bring_packages)
         self.status.begin()
         self._timer.start()
         self.refresh()
@@ -178,37 +180,6 @@ class Panel:
 
     def _copy_diagnostics(self) -> None:
         qt.QApplication.clipboard().setText(diagnostics(self.status.devices, self.log.text))
-
-    @property
-    def trouble(self) -> IUINetError | None:
-        """What went wrong last, None where nothing did."""
-        if self._said is not None:
-            return self._said
-        if self.controller.state is State.DONE and self.controller.node is None:
-            return nothing_found()
-        return self.controller.error if self.controller.state is State.FAILED else None
-
-    def say(self, error: IUINetError) -> None:
-        """Show an error that belongs to no run."""
-        self.log.add(f"{error.message} {error.hint}")
-        self._said = error
-        if self._ready:
-            self.refresh()
-
-    def dismiss(self) -> None:
-        """The user has seen what went wrong."""
-        self._said = None
-        self.controller.forget_error()
-        self.refresh()
-
-    def attempt(self, action: Callable[[], None]) -> None:
-        """Do something that is no run; what goes wrong is shown, and nothing is if the user said no."""
-        try:
-            action()
-        except Cancelled:
-            self.dismiss()
-        except IUINetError as error:
-            self.say(error)
 
     # What happens -----------------------------------------------------------------------------------
 
@@ -252,7 +223,7 @@ class Panel:
         if self._state is not before:
             self.log.add(_("State: {name}").format(name=self._state.value))
             if self._state is State.DONE:
-                timing.remember(self.controller.report, self.controller.seconds)
+                remember_run(self.controller.report, self.controller.seconds)
                 if self.controller.node is not None:
                     self.result.show(self._volume)
             elif self._state is State.FAILED:
@@ -268,11 +239,11 @@ class Panel:
         self._under_way = installing_elsewhere(), *self._under_way[1:]
         if self._under_way[0]:
             self._timer.start()  # to see when it is over
-        self.run.show(self.controller, reason, self.trouble)
+        self.run.show(self.controller, reason, self.trouble.current)
         busy = self.controller.state.busy
         self.ui.sampleButton.enabled = not busy
         # What the strip says of this computer has its remedies, too.
-        trouble = self.trouble or self.status._error
+        trouble = self.trouble.current or self.status.error
         unusable = any(not gpu["usable"] for gpu in self.status.devices.get("gpus", []))
         self.trouble_section.show(
             None if busy else trouble, blocked=bool(reason), details=unusable and not busy

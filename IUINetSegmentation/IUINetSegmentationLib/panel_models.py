@@ -70,15 +70,6 @@ class ModelSection:
         except IUINetError:
             return 1  # the model's card says what is wrong with it
 
-    def choose(self, model: str, device: str) -> None:
-        """Restore a choice that a scene remembers, as far as it is still possible."""
-        identifiers = [entry.id for entry in self._models]
-        if model in identifiers:
-            self._ui.modelComboBox.currentIndex = identifiers.index(model)
-        index = self._ui.deviceComboBox.findData(device)
-        if index >= 0:
-            self._ui.deviceComboBox.currentIndex = index
-
     # Lists ------------------------------------------------------------------------------------------
 
     def show_devices(self, found: dict[str, Any]) -> None:
@@ -151,7 +142,9 @@ class ModelSection:
             self._failed(error)
             return False
         self.refresh()
-        self.choose(entry.id, self.device)
+        row = self._ui.modelComboBox.findText(f"{entry.id} {entry.version}")
+        if row >= 0:
+            self._ui.modelComboBox.currentIndex = row
         self._changed()
         return True
 

@@ -1,33 +1,41 @@
-"""What the buttons below an error and beside the volume do in the panel."""
+"""What the buttons below an error and beside the volume do, in the panel and in Slicer around it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Any
 
+import numpy as np
 import qt
+import slicer
+from slicer.i18n import tr as _
 
-from IUINetSegmentationLib import remedies
+from iuinet import weights_places
+from iuinet.errors import IUINetError
+from IUINetSegmentationLib.packages import EXTENSION, TORCH_REQUIREMENT, make_plan
+from IUINetSegmentationLib.panel_log import LogSection
+from IUINetSegmentationLib.panel_models import ModelSection
+from IUINetSegmentationLib.panel_trouble import Trouble
 
-if TYPE_CHECKING:
-    from IUINetSegmentationLib.panel import Panel
+FOLDER_SETTING = "IUINet/Folder"
+# A new region covers the middle half of the volume along each axis: to be dragged to the abdomen.
+REGION_SHARE = 0.5
 
 
-class PanelRemedies:
-    """Works on the panel's widgets; what needs none of them is in ``remedies``."""
+class Remedies:
+    """Does what the buttons offer, on the panel's widgets."""
 
-    def __init__(self, panel: Panel) -> None:
-        self._panel = panel
+    def __init__(self, ui: Any, models: ModelSection, log: LogSection, trouble: Trouble) -> None:
+        self._ui, self._models, self._log, self._trouble = ui, models, log, trouble
 
     def actions(self) -> dict[str, Callable[[], None]]:
         """All of them, by the names in panel_trouble and panel_input."""
-        panel = self._panel
         return {
-            "install-extension": lambda: panel.attempt(remedies.install_extension),
-            "by-hand": lambda: self._show_log(remedies.how_to_install()),
-            "pytorch-utils": remedies.open_pytorch_utils,
-            "restart": remedies.restart,
-            "later": panel.dismiss,
+            "install-extension": lambda: self._trouble.attempt(install_extension),
+            "by-hand": lambda: self._show_log(how_to_install()),
+            "pytorch-utils": open_pytorch_utils,
+            "restart": restart,
+            "later": self._trouble.dismiss,
             "region": self._use_region,
             "harden": self._harden,
             "install-file": self._install_file,
@@ -38,32 +46,123 @@ class PanelRemedies:
 
     def _install_file(self) -> None:
         """The user has the model's file: with it there, the error is over."""
-        if self._panel.models.choose_file():
-            self._panel.dismiss()
+        if self._models.choose_file():
+            self._trouble.dismiss()
 
     def _copy_address(self) -> None:
-        """What whoever runs the network needs to let the model through."""
-        entry = self._panel.models.entry
+        """What those who run the network need to let the model through."""
+        entry = self._models.entry
         lines = [f"{entry.id} {entry.version}", *entry.urls, f"SHA-256 {entry.sha256}", f"{entry.size} bytes"]
         qt.QApplication.clipboard().setText("\n".join(lines))
 
     def _choose_folder(self) -> None:
-        if remedies.choose_models_folder():
-            self._panel.models.refresh()
-            self._panel.dismiss()
+        if choose_models_folder():
+            self._models.refresh()
+            self._trouble.dismiss()
 
     def _use_region(self) -> None:
-        ui = self._panel.ui
-        volume = ui.inputSelector.currentNode()
+        volume = self._ui.inputSelector.currentNode()
         if volume is not None:
-            ui.advancedSection.collapsed = False
-            ui.regionSelector.setCurrentNode(remedies.add_region(volume))
+            self._ui.advancedSection.collapsed = False
+            self._ui.regionSelector.setCurrentNode(add_region(volume))
 
     def _harden(self) -> None:
-        selector = self._panel.ui.inputSelector
-        selector.setCurrentNode(remedies.hardened_copy(selector.currentNode()))
+        selector = self._ui.inputSelector
+        selector.setCurrentNode(hardened_copy(selector.currentNode()))
 
     def _show_log(self, lines: list[str]) -> None:
         for line in lines:
-            self._panel.log.add(line)
-        self._panel.ui.logSection.collapsed = False
+            self._log.add(line)
+        self._ui.logSection.collapsed = False
+
+
+def install_extension() -> None:
+    """Get Slicer's PyTorch extension; Slicer would restart by itself, which the user is to decide.
+
+    Raises: IUINetError extension-missing if that failed, restart-needed if it went well.
+    """
+    manager = slicer.app.extensionsManagerModel()
+    # The second argument keeps Slicer from restarting at once.
+    if not manager.installExtensionFromServer(EXTENSION, False):
+        raise IUINetError(
+            "the PyTorch extension could not be installed",
+            code="extension-missing",
+            hint="Check the network, or install the extension PyTorch in the Extensions Manager.",
+        )
+    raise IUINetError(
+        "the PyTorch extension is installed", code="restart-needed", hint="Restart Slicer to finish."
+    )
+
+
+def open_pytorch_utils() -> None:
+    """Go to the module in which PyTorch can be installed again."""
+    slicer.util.selectModule("PyTorchUtils")
+
+
+def restart() -> None:
+    """Start Slicer again; what is not saved is offered to be saved first, and declining that stops it."""
+    scene = slicer.mrmlScene
+    if (scene.GetModifiedSinceRead() or unsaved_nodes()) and not slicer.util.openSaveDataDialog():
+        return
+    slicer.util.restart()
+
+
+def unsaved_nodes() -> list[Any]:
+    """The nodes of the scene with data that no file holds."""
+    nodes = slicer.util.getNodesByClass("vtkMRMLStorableNode")
+    return [node for node in nodes if node.GetModifiedSinceRead() and not node.GetHideFromEditors()]
+
+
+def how_to_install() -> list[str]:
+    """The way by hand, for computers without a connection, as lines for the log."""
+    plan = make_plan()
+    needed = [f"torch{TORCH_REQUIREMENT}"] if plan.torch else []
+    needed += plan.packages
+    return [
+        _("To install by hand:"),
+        _("1. On a computer with a connection, the same system and the same Python version, run"),
+        f"   pip download --only-binary :all: -d packages {' '.join(repr(name) for name in needed)}",
+        _("2. Bring the folder packages to this computer, and run in Slicer's Python console:"),
+        "   slicer.util.pip_install(['--no-index', '--find-links', '<packages>', "
+        + ", ".join(repr(name) for name in needed)
+        + "])",
+        _("3. Start Slicer again. The packages go to {folder}.").format(folder=plan.folder),
+    ]
+
+
+def choose_models_folder() -> bool:
+    """Ask for another folder for models and remember it; returns whether one was chosen."""
+    path = qt.QFileDialog.getExistingDirectory(
+        slicer.util.mainWindow(), _("Choose a folder for models"), str(weights_places.user_folder())
+    )
+    if path:
+        slicer.app.userSettings().setValue(FOLDER_SETTING, str(path))
+        weights_places.use_folder(str(path))
+    return bool(path)
+
+
+def restore_models_folder() -> None:
+    """Use the folder that was chosen in an earlier session; IUINET_HOME, set since, goes before it."""
+    remembered = slicer.app.userSettings().value(FOLDER_SETTING)
+    if remembered and not weights_places.is_set():
+        weights_places.use_folder(str(remembered))
+
+
+def add_region(volume: Any) -> Any:
+    """A new box in the middle of a volume node, to be moved to the abdomen."""
+    bounds = np.zeros(6)
+    volume.GetRASBounds(bounds)
+    low, high = bounds[::2], bounds[1::2]
+    region = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode", _("Region to segment"))
+    region.SetCenter(((low + high) / 2).tolist())
+    region.SetSize(((high - low) * REGION_SHARE).tolist())
+    region.CreateDefaultDisplayNodes()
+    return region
+
+
+def hardened_copy(volume: Any) -> Any:
+    """A copy of a volume node with its transform applied to the voxels; the volume itself stays."""
+    name = _("{name} (transform applied)").format(name=volume.GetName())
+    copy = slicer.modules.volumes.logic().CloneVolume(slicer.mrmlScene, volume, name)
+    slicer.vtkSlicerTransformLogic().hardenTransform(copy)
+    return copy

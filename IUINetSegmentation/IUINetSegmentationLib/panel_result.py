@@ -1,16 +1,18 @@
-"""The panel's result: words, table, and the ways on from there."""
+"""The panel's result: a run's report in words, as a table that can be copied, and the ways on from there."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import qt
 import slicer
 from slicer.i18n import tr as _
 
-from IUINetSegmentationLib import summary
+from iuinet.report import millilitres_text
 from IUINetSegmentationLib.controller import Controller
+
+COLUMNS = 4
 
 
 class ResultSection:
@@ -19,10 +21,10 @@ class ResultSection:
     def __init__(self, ui: Any, controller: Controller, log: Callable[[str], None]) -> None:
         self._ui, self._controller, self._log = ui, controller, log
         self._volume: Any = None
-        ui.resultTable.columnCount = summary.COLUMNS
+        ui.resultTable.columnCount = COLUMNS
         ui.resultTable.horizontalHeader().stretchLastSection = True
         ui.resultTable.verticalHeader().visible = False
-        # The last column takes what the panel leaves it; its text then wraps anew.
+        # The last column takes what the panel leaves it; its text then wraps again.
         ui.resultTable.horizontalHeader().connect("sectionResized(int,int,int)", self._on_column)
         ui.editButton.connect("clicked(bool)", self._on_edit)
         ui.copyTableButton.connect("clicked(bool)", self._on_copy)
@@ -37,11 +39,11 @@ class ResultSection:
         self._ui.resultSection.visible = False
 
     def show(self, volume: Any) -> None:
-        """Show what the controller's run gave for this volume node."""
+        """Show the result of the controller's run on this volume node."""
         report = self._controller.report
         self._volume = volume
         self._ui.resultSection.visible = True
-        text = summary.headline(report, self._controller.seconds)
+        text = headline(report, self._controller.seconds)
         frames = len(self._controller.reports)
         if frames > 1:
             frame = _("All {count} frames were segmented; this is the one that was shown.").format(
@@ -49,13 +51,13 @@ class ResultSection:
             )
             text = f"{frame}\n{text}"
         self._ui.resultLabel.text = text
-        self._fill(summary.rows(report))
+        self._fill(rows(report))
         self._ui.show3DButton.setSegmentationNode(self._controller.node)
         self._ui.undoButton.visible = self._controller.replacement is not None
 
     def _fill(self, rows: list[tuple[str, ...]]) -> None:
         table = self._ui.resultTable
-        table.setHorizontalHeaderLabels(list(summary.header()))
+        table.setHorizontalHeaderLabels(list(header()))
         table.rowCount = len(rows)
         for row, cells in enumerate(rows):
             for column, text in enumerate(cells):
@@ -66,7 +68,7 @@ class ResultSection:
         self._fit()
 
     def _on_column(self, column: int, before: int, now: int) -> None:
-        if column == summary.COLUMNS - 1:
+        if column == COLUMNS - 1:
             self._fit()
 
     def _fit(self) -> None:
@@ -88,10 +90,66 @@ class ResultSection:
             editor.setSourceVolumeNode(self._volume)
 
     def _on_copy(self) -> None:
-        qt.QApplication.clipboard().setText(summary.as_text(self._controller.report))
+        qt.QApplication.clipboard().setText(as_text(self._controller.report))
 
     def _on_undo(self) -> None:
         self._controller.replacement.undo()
         self._controller.replacement = None
         self._ui.undoButton.visible = False
         self._log(_("The replaced organs are back."))
+
+
+def header() -> tuple[str, ...]:
+    """The table's columns; a function, since the language is known only when Slicer runs."""
+    return (_("Organ"), _("ml"), _("Mean HU"), _("Remarks"))
+
+
+def headline(report: Mapping[str, Any], seconds: float) -> str:
+    """What was found and what was not, how long it took and where, and that it has to be checked."""
+    organs = report["organs"]
+    missing = [organ["name"] for organ in organs if not organ["found"]]
+    if len(missing) == len(organs):
+        return _("Nothing was found. Is this the right body region?")
+    device = _("the CPU") if report["device"] == "cpu" else report["device"]
+    lines = [
+        _("{found} of {all} structures found in {seconds:.0f} s on {device}.").format(
+            found=len(organs) - len(missing), all=len(organs), seconds=seconds, device=device
+        )
+    ]
+    if missing:
+        lines.append(_("Not found: {names}.").format(names=", ".join(missing)))
+    lines += [f"⚠ {remark['message']}" for remark in report["plausibility"]]
+    lines += [f"⚠ {check['message']}" for check in report["checks"] if check["severity"] == "warning"]
+    lines += report["fallbacks"]
+    lines.append(_("Check before use; not a diagnosis."))
+    return "\n".join(lines)
+
+
+def rows(report: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
+    """One row for each organ that was found."""
+    return [
+        (
+            organ["name"],
+            millilitres_text(organ["millilitres"]),
+            "" if organ["mean_hu"] is None else f"{organ['mean_hu']:.0f}",
+            "; ".join(_remarks(organ)),
+        )
+        for organ in report["organs"]
+        if organ["found"]
+    ]
+
+
+def as_text(report: Mapping[str, Any]) -> str:
+    """The table for the clipboard: cells by tabulators, ready for a spreadsheet."""
+    return "\n".join("\t".join(cells) for cells in [header(), *rows(report)])
+
+
+def _remarks(organ: Mapping[str, Any]) -> list[str]:
+    found = []
+    if organ["touches_edge"]:
+        found.append(
+            _("incomplete: cut by the scan's edge ({sides})").format(sides=", ".join(organ["edges"]))
+        )
+    if organ["low_confidence"]:
+        found.append(_("low confidence"))
+    return found

@@ -8,8 +8,8 @@ from typing import Any
 from slicer.i18n import tr as _
 
 from iuinet.errors import IUINetError
-from IUINetSegmentationLib import timing
 from IUINetSegmentationLib.controller import Controller
+from IUINetSegmentationLib.panel_status import in_words
 from IUINetSegmentationLib.panel_trouble import sentence
 from IUINetSegmentationLib.state import State
 
@@ -57,7 +57,7 @@ class RunSection:
         elapsed = time.monotonic() - self._began
         if share > 0.1 and elapsed > 2:
             left = elapsed / share - elapsed
-            text += _(", {time} left").format(time=timing.in_words(left))
+            text += _(", {time} left").format(time=in_words(left))
         ui.progressLabel.text = f"{text}\n{progress.note}".strip()
 
 

@@ -1,20 +1,33 @@
-"""The panel's first line: is this computer ready, with what, and how long will it take."""
+"""The panel's first line: is this computer ready, with what, and how long will it take.
+
+How long: from runs of the past, before the first one from a calibration. A run costs the network's time,
+which depends on model, device and passes alone, and the time for the voxels, which grows with their number.
+Both are remembered in the user's folder; no name, path or image is.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+import statistics
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from slicer.i18n import tr as _
 
+from iuinet.atomic import atomic
 from iuinet.errors import IUINetError
 from iuinet.options import Options
 from iuinet.probe import chosen_gpu
-from IUINetSegmentationLib import timing
+from iuinet.weights_places import user_folder
 from IUINetSegmentationLib.controller import Controller
 from IUINetSegmentationLib.packages import Plan, make_plan
 
 WORTH_HALVING_S = 60.0  # expected seconds from which on the strip says what Fast would take
+KEPT_RUNS = 5
+# Seconds per million voxels for the rest of the work, before any run was timed: measured on two slow cores.
+FIRST_RATE = 0.02
 
 
 class StatusStrip:
@@ -22,7 +35,7 @@ class StatusStrip:
 
     found: called with what there is. chosen: returns the options of the run to be timed, None while the model
     is not here; each choice is timed once per session.
-    devices: what the probe found, {} before. plan: what is missing.
+    devices: what the probe found, {} before. plan: what is missing. error: why there is no probe, or None.
     """
 
     def __init__(
@@ -38,13 +51,13 @@ class StatusStrip:
         self._timing: Options | None = None
         self.devices: dict[str, Any] = {}
         self.plan: Plan | None = None
-        self._error: IUINetError | None = None
+        self.error: IUINetError | None = None
         self._probe: Any = None
 
     def begin(self) -> None:
         """Look for packages, and where they are there, start the probe in the worker; waits for nothing."""
         self.plan = make_plan()
-        self._error = None
+        self.error = None
         if self.plan.needed or self._probe is not None or self._controller.state.busy:
             return
         self._timing = self._chosen()
@@ -53,10 +66,10 @@ class StatusStrip:
         try:
             self._probe = self._controller.client.start_probe(self._timing)
         except IUINetError as error:
-            self._error = error
+            self.error = error
 
     def poll(self) -> bool:
-        """Take the probe further; gives whether it is still under way."""
+        """Take the probe further; returns whether it is still under way."""
         if self._probe is None or not self._probe.poll():
             return self._probe is not None
         probe, self._probe = self._probe, None
@@ -64,7 +77,7 @@ class StatusStrip:
         try:
             self.devices = probe.result()
         except IUINetError as error:
-            self._error = error
+            self.error = error
             return False
         for device, seconds in self.devices["network_seconds"].items():
             known[device] = known.get(device, {}) | seconds
@@ -88,8 +101,8 @@ class StatusStrip:
         self._button.visible = self.plan is not None and self.plan.needed
         if self._button.visible:
             self._label.text = set_up_text(self.plan)
-        elif self._error is not None:
-            self._label.text = f"⚠ {self._error.message} {self._error.hint}"
+        elif self.error is not None:
+            self._label.text = f"⚠ {self.error.message} {self.error.hint}"
         elif not self.devices:
             self._label.text = _("Looking at this computer…")
         else:
@@ -109,13 +122,13 @@ class StatusStrip:
         if not voxels:
             return text
         network = calibrated.get(weights)
-        seconds = timing.expected_seconds(name, weights, voxels, network, passes)
+        seconds = expected_seconds(name, weights, voxels, network, passes)
         if seconds is None:
             return text
-        text = f"{text}, {timing.in_words(seconds)}"
+        text = f"{text}, {in_words(seconds)}"
         if passes > 1 and seconds >= WORTH_HALVING_S:
-            fast = timing.expected_seconds(name, weights, voxels, network)
-            text = _("{text} (Fast: {time})").format(text=text, time=timing.in_words(fast))
+            fast = expected_seconds(name, weights, voxels, network)
+            text = _("{text} (Fast: {time})").format(text=text, time=in_words(fast))
         return text
 
 
@@ -134,3 +147,67 @@ def set_up_question(plan: Plan, model_bytes: int) -> str:
         "Needed once: {needed}.\n\nIt goes to {folder} and takes about {disk:.1f} GB of disk space, of which "
         "{free:.0f} GB are free.\n\nNothing about your images leaves this computer."
     ).format(needed=", ".join(needed), folder=plan.folder, disk=plan.disk / 1e9, free=plan.free / 1e9)
+
+
+def expected_seconds(
+    device: str, weights: str, voxels: int, network_seconds: float | None, passes: int = 1
+) -> float | None:
+    """Seconds that a run will probably take; None where nothing is known.
+
+    device: as reports name it. weights: SHA-256 of the model. network_seconds: what the probe measured of
+    this model on this device (``iuinet.self_check``), None if it could not. passes: of the network.
+    """
+    runs = _read_runs().get(_run_key(device, weights), [])
+    if runs:
+        network = statistics.median(run["network"] for run in runs)
+        rate = statistics.median(run["rate"] for run in runs)
+    elif network_seconds is not None:
+        network, rate = network_seconds, FIRST_RATE
+    else:
+        return None
+    return passes * network + rate * voxels / 1e6
+
+
+def remember_run(report: Mapping[str, Any], total_seconds: float) -> None:
+    """Learn from a finished run. A file that cannot be written is not a reason to disturb anyone.
+
+    report: the run's report. total_seconds: from the click to the result.
+    """
+    voxels = 1
+    for count in report["input"]["size"]:
+        voxels *= count
+    network = report["seconds"].get("segmenting", 0.0)
+    rest = max(0.0, total_seconds - network)
+    document = _read_runs()
+    key = _run_key(report["device"], report["weights"]["sha256"])
+    runs = [*document.get(key, []), {"network": network / report["passes"], "rate": rest / voxels * 1e6}]
+    document[key] = runs[-KEPT_RUNS:]
+    with suppress(Exception):
+        _timing_file().parent.mkdir(parents=True, exist_ok=True)
+        with atomic(_timing_file(), overwrite=True) as draft:
+            draft.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+
+
+def in_words(seconds: float) -> str:
+    """About how long, as people say it."""
+    if seconds < 5:
+        return _("a few seconds")
+    if seconds < 90:
+        return _("about {seconds} s").format(seconds=5 * round(seconds / 5))
+    return _("about {minutes:.0f} min").format(minutes=seconds / 60)
+
+
+def _run_key(device: str, weights: str) -> str:
+    return f"{device} {weights[:16]}"
+
+
+def _read_runs() -> dict[str, Any]:
+    with suppress(OSError, ValueError):
+        document = json.loads(_timing_file().read_text(encoding="utf-8"))
+        if isinstance(document, dict):
+            return document
+    return {}
+
+
+def _timing_file() -> Path:
+    return user_folder() / "timing.json"

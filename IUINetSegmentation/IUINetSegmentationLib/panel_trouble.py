@@ -1,7 +1,7 @@
-"""An error in the panel: its sentence, and the buttons that help against just this one.
+"""An error in the panel: which one it is, its sentence, and the buttons that help against just this one.
 
-What an error needs depends on its code alone, so it stands in one table. The buttons' work that needs nothing
-of the panel is in ``remedies.py``.
+What an error needs depends on its code alone, so it stands in one table. What the buttons do is in
+``panel_remedies``.
 """
 
 from __future__ import annotations
@@ -12,6 +12,9 @@ from typing import Any
 from slicer.i18n import tr as _
 
 from iuinet.errors import Cancelled, IUINetError, WeightsError
+from IUINetSegmentationLib.controller import Controller
+from IUINetSegmentationLib.panel_log import LogSection
+from IUINetSegmentationLib.state import State
 
 # Failures after which a run on the CPU may help.
 CPU_HELPS = {"device", "memory", "device-unusable", "device-absent", "worker-crashed", "worker-hung"}
@@ -65,6 +68,52 @@ def remedies_for(error: IUINetError) -> tuple[str, ...]:
     return REMEDIES.get(error.code, ())
 
 
+class Trouble:
+    """What went wrong last, in a run of the controller or beside it.
+
+    changed: called when that is another error or none; does nothing until the panel sets it.
+    """
+
+    def __init__(self, controller: Controller, log: LogSection) -> None:
+        self._controller, self._log = controller, log
+        self._beside: IUINetError | None = None  # an error that belongs to no run
+        self.changed: Callable[[], None] = lambda: None
+
+    @property
+    def current(self) -> IUINetError | None:
+        """The error to show, None where there is none."""
+        if self._beside is not None:
+            return self._beside
+        if self._controller.state is State.DONE and self._controller.node is None:
+            return nothing_found()
+        return self._controller.error if self._controller.state is State.FAILED else None
+
+    def say(self, error: IUINetError) -> None:
+        """Show an error that belongs to no run."""
+        self._log.add(f"{error.message} {error.hint}")
+        self._beside = error
+        self.changed()
+
+    def forget(self) -> None:
+        """Something new begins: an error that belongs to no run is over."""
+        self._beside = None
+
+    def dismiss(self) -> None:
+        """The user has seen what went wrong."""
+        self.forget()
+        self._controller.forget_error()
+        self.changed()
+
+    def attempt(self, action: Callable[[], None]) -> None:
+        """Do something that is no run; what goes wrong is shown, and nothing is if the user said no."""
+        try:
+            action()
+        except Cancelled:
+            self.dismiss()
+        except IUINetError as error:
+            self.say(error)
+
+
 class TroubleSection:
     """Shows an error and its buttons. actions: what each remedy does, by name."""
 
@@ -77,7 +126,7 @@ class TroubleSection:
     def show(self, error: IUINetError | None, blocked: bool, details: bool) -> None:
         """Bring the buttons into agreement.
 
-        blocked: whether trying again is impossible now. details: whether there is something to tell without
+        blocked: whether trying again is impossible now. details: whether there is something to report without
         an error, as of a GPU that cannot be used.
         """
         ui = self._ui
@@ -101,7 +150,7 @@ class TroubleSection:
 
 
 def nothing_found() -> IUINetError:
-    """A run that ended well and gave nothing: no success, so it is said as an error is."""
+    """A run that ended well and found nothing: not a success, so it is shown as an error is."""
     return IUINetError(
         _("Nothing was found."), hint=_("Is this the right body region?"), code="nothing-found"
     )

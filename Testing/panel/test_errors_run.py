@@ -188,7 +188,7 @@ def test_paths_and_names_of_any_language(gui, tmp_path, ct, home, monkeypatch, s
     panel = request.getfixturevalue("panel")
     model = tmp_path / "Lékař 中文 ü" / "model ü.safetensors"
     model.write_bytes(small_model.read_bytes())
-    assert panel.models.install(model), panel.trouble
+    assert panel.models.install(model), panel.trouble.current
     panel.ui.segmentButton.click()
     wait(lambda: not panel.controller.state.busy)
     assert panel.controller.state is State.DONE, panel.controller.error
