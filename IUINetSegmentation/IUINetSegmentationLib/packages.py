@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from iuinet.atomic import require_space
 from iuinet.errors import Cancelled, IUINetError
 from iuinet.probe import OLDEST_TORCH
 
@@ -126,19 +127,14 @@ def make_plan() -> Plan:
 def check_plan(plan: Plan) -> None:
     """Refuse before anything is downloaded what could only fail.
 
-    Errors: IUINetError disk-full, no-permission, set-up-busy.
+    Raises: IUINetError disk-full, no-permission, set-up-busy.
     """
     if installing_elsewhere():
         raise IUINetError(
             "another module is installing packages", code="set-up-busy", hint="Wait until it has finished."
         )
-    if plan.free < plan.disk:
-        raise IUINetError(
-            f"the packages need about {plan.disk / 1e9:.1f} GB in {plan.folder}, "
-            f"and {plan.free / 1e9:.1f} GB are free",
-            code="disk-full",
-            hint="Free some space and try again.",
-        )
+    hint = "Free some space and try again."
+    require_space(plan.folder, plan.disk, "the packages need about", hint, refusal=IUINetError)
     try:
         with tempfile.TemporaryFile(dir=plan.folder):
             pass

@@ -1,6 +1,7 @@
 """Output files are complete or absent: they are made beside their place, and then renamed.
 
-What the disk has against a file is said in plain words, so that no caller translates errors itself.
+What the disk has against a file is reported in plain words, so that no caller translates errors itself;
+what will not fit is refused before the work.
 """
 
 from __future__ import annotations
@@ -8,11 +9,12 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from .errors import OutputError, UsageError
+from .errors import IUINetError, OutputError, UsageError
 
 # Endings of two parts; of all others the last part is the ending.
 _LONG_ENDINGS = (".seg.nrrd", ".nii.gz")
@@ -70,6 +72,29 @@ def output_error(path: Path, error: OSError) -> OutputError:
     other = (error.strerror or "the drive reports an error", "Check the drive and the path.", "output")
     reason, hint, code = _REASONS.get(error.errno, other)
     return OutputError(f"{path} cannot be written: {reason}", hint=hint, code=code)
+
+
+def require_space(
+    folder: Path, needed: float, need: str, hint: str, refusal: type[IUINetError] = OutputError
+) -> None:
+    """Refuse before the first byte what the disk cannot take.
+
+    folder: one that exists. needed: bytes. need: what needs them, with its verb: "the checkpoints need".
+    Raises: refusal "disk-full".
+    """
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        text = f"{need} {size_text(needed)} in {folder}, and {size_text(free)} are free"
+        raise refusal(text, hint=hint, code="disk-full")
+
+
+def size_text(count: float) -> str:
+    """Bytes for people: 3 kB, 12 MB, 1.5 GB."""
+    for unit in ("B", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}"
+        count /= 1000
+    return f"{count:.1f} GB"
 
 
 def _make_draft(path: Path) -> Path:

@@ -11,20 +11,18 @@ becomes a model; another one is set aside in the folder "refused" and never load
 from __future__ import annotations
 
 import os
-import shutil
 import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-from .atomic import output_error
+from .atomic import output_error, require_space
 from .errors import Cancelled, IUINetError, WeightsError
 from .file_lock import Busy, file_lock
 from .model_file import check_file, file_sha256
-from .transfer import DownloadProgress, Transfer
+from .transfer import BY_HAND, DownloadProgress, Transfer
 from .unexpected import plain_error
-from .web import BY_HAND
 from .weights import Entry, find_entry, models_folder
 from .weights_folder import write_record
 
@@ -39,10 +37,10 @@ def install(
     progress: Callable[[DownloadProgress], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> Entry:
-    """Download a listed model and wait for it; gives its entry, now with a path.
+    """Download a listed model and wait for it; returns its entry, now with a path.
 
     model: the entry or its id. progress: called in this thread. cancelled: asked twenty times a second.
-    Raises WeightsError: download-offline, -cut, -status, -size, -certificate, -busy, no-address, disk-full,
+    Raises: WeightsError download-offline, -cut, -status, -size, -certificate, -busy, no-address, disk-full,
     weights-hash, weights-folder or one of check_file's; Cancelled. What has come stays for the next time.
     """
     download = Download(model)
@@ -89,7 +87,7 @@ class Download:
         if not self.poll():
             self._cancelled = True
             self._transfer.cancel()
-            # Usually it ends within milliseconds; a name server that does not answer is not waited for.
+            # Usually it ends within milliseconds; a disk that does not answer is not waited for.
             self._thread.join(timeout=1.0)
 
     def result(self) -> Entry:
@@ -126,7 +124,14 @@ def _install(entry: Entry, transfer: Transfer) -> Entry:
             folder.mkdir(parents=True, exist_ok=True)
             stack.enter_context(file_lock(part.with_suffix(".lock")))
             if entry.path is None or file_sha256(entry.path) != entry.sha256:
-                _check_space(entry, part, folder)
+                received = part.stat().st_size if part.exists() else 0
+                require_space(
+                    folder,
+                    entry.size - received + SPARE_BYTES,
+                    f"the model {entry.id} needs",
+                    hint="Free some space, or set IUINET_HOME to a folder on another drive.",
+                    refusal=WeightsError,
+                )
                 _fetch(entry, part, transfer)
                 _publish(entry, part, folder / entry.file)
     except Busy as error:
@@ -143,19 +148,6 @@ def _install(entry: Entry, transfer: Transfer) -> Entry:
             hint=f"{told.hint} IUINET_HOME names another folder for models.",
         ) from error
     return find_entry(entry.id)
-
-
-def _check_space(entry: Entry, part: Path, folder: Path) -> None:
-    """Refuse before the first byte what the disk cannot take."""
-    received = part.stat().st_size if part.exists() else 0
-    needed, free = entry.size - received + SPARE_BYTES, shutil.disk_usage(folder).free
-    if free < needed:
-        raise WeightsError(
-            f"the model {entry.id} needs {needed / 1e6:.0f} MB in {folder}, "
-            f"where {free / 1e6:.0f} MB are free",
-            code="disk-full",
-            hint="Free some space, or set IUINET_HOME to a folder on another drive.",
-        )
 
 
 def _fetch(entry: Entry, part: Path, transfer: Transfer) -> None:

@@ -1,6 +1,6 @@
 """A list of models that lies on a web server: a hospital's mirror, a researcher's own.
 
-``IUINET_WEIGHTS_INDEX`` may hold its address. It is fetched only when somebody asks for a model to be
+``IUINET_WEIGHTS_INDEX`` may hold its address. It is fetched only when someone asks for a model to be
 installed; whatever else reads the list reads the copy that was kept then. Needs no torch.
 """
 
@@ -15,7 +15,7 @@ from urllib.parse import urljoin
 
 from .atomic import atomic
 from .errors import WeightsError
-from .web import Interrupted, Unusable, host_of, open_address
+from .transfer import Interrupted, Unusable, host_of, open_address, read_pieces
 from .weights_places import user_folder
 
 LARGEST_LIST = 2**20  # bytes
@@ -33,16 +33,20 @@ def kept_copy(address: str) -> Path:
 
 
 def fetch_list() -> Path:
-    """Fetch the list of index_address() and keep it; gives the copy.
+    """Fetch the list of index_address() and keep it; returns the copy.
 
     A model's addresses may be relative to the list's own; one without any lies beside the list.
-    Raises WeightsError; an earlier copy then stays.
+    Raises: WeightsError; an earlier copy then stays.
     """
     address = index_address() or ""
     try:
-        with open_address(address, 0, lambda connection: None) as response:
-            text = response.read(LARGEST_LIST + 1)
-            base = response.geturl()
+        text = b""
+        with open_address(address) as answer:
+            base = answer.url
+            for piece in read_pieces(answer, address):
+                text += piece
+                if len(text) > LARGEST_LIST:
+                    break
     except Unusable as failure:
         raise failure.error from failure
     except (Interrupted, OSError) as failure:

@@ -13,7 +13,7 @@ from mrml.scenes import scene_state
 from unit.faulty_server import FaultyServer, serve
 from unit.model_factory import entry
 
-from iuinet import download, transfer, web
+from iuinet import atomic, transfer
 from iuinet.labels import ORGANS
 from iuinet.weights import models_folder
 from IUINetSegmentationLib.state import State
@@ -32,7 +32,7 @@ def server(small_model: Path) -> Iterator[FaultyServer]:
 def listed(home, tmp_path: Path, small_model: Path, server, monkeypatch):
     """listed(way): a list of models, without their files, that the server serves in this way."""
     monkeypatch.setattr(transfer, "LONGEST_WAIT_S", 0.05)
-    monkeypatch.setattr(web, "STALL_S", 5.0)
+    monkeypatch.setattr(transfer, "STALL_S", 5.0)
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
     index = tmp_path / "list" / "index.json"
@@ -182,13 +182,9 @@ def test_a_full_disk_is_said_before_the_first_byte_and_another_folder_can_be_cho
     from iuinet import weights_places
 
     full = SimpleNamespace(free=1_000_000)
-    real = download.shutil.disk_usage
+    real = atomic.shutil.disk_usage
     roomy = tmp_path / "another drive"
-    monkeypatch.setattr(
-        download,
-        "shutil",
-        SimpleNamespace(disk_usage=lambda p: real(p) if roomy in Path(p).parents else full),
-    )
+    monkeypatch.setattr(atomic.shutil, "disk_usage", lambda p: real(p) if roomy in Path(p).parents else full)
     opened.ui.segmentButton.click()
     finish()
     text = failed(opened, "disk-full")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -90,6 +92,11 @@ class Handler(BaseHTTPRequestHandler):
         self.server.released.wait(30)
         self.close_connection = True
 
+    def _silent(self) -> None:
+        """Takes the request and never answers."""
+        self.server.released.wait(30)
+        self.close_connection = True
+
     def _ignores_range(self) -> None:
         """Always the whole file; the first time it is cut."""
         self._head(0)
@@ -116,18 +123,25 @@ class Handler(BaseHTTPRequestHandler):
 
     def _wrong_bytes(self) -> None:
         start = self._start()
+        wrong = bytes(byte ^ 1 for byte in self.server.data)[start:]  # first: it takes a while
         self._head(start)
-        self.wfile.write(bytes(byte ^ 1 for byte in self.server.data)[start:])
+        self.wfile.write(wrong)
 
     def _redirects(self) -> None:
-        self.send_response(302)
-        self.send_header("Location", self.path.replace("redirects", "good"))
-        self.send_header("Content-Length", "0")
-        self.end_headers()
+        self._lead_to(self.path.replace("redirects", "good"))
+
+    def _redirects_to_itself(self) -> None:
+        self._lead_to(self.path)
 
     def _redirects_to_a_file(self) -> None:
+        self._lead_to("file:///etc/hostname")
+
+    def _redirects_to_http(self) -> None:
+        self._lead_to(f"http://127.0.0.1:{self.server.server_port}/good/model")
+
+    def _lead_to(self, address: str) -> None:
         self.send_response(302)
-        self.send_header("Location", "file:///etc/hostname")
+        self.send_header("Location", address)
         self.send_header("Content-Length", "0")
         self.end_headers()
 
@@ -148,28 +162,33 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class FaultyServer(ThreadingHTTPServer):
-    """data: the file. requests: (behaviour, Range) of each request so far."""
+    """data: the file. certificate: with its key, for https. requests: (behaviour, Range) of each so far."""
 
     daemon_threads = True
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, certificate: Path | None = None) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
+        self.scheme = "https" if certificate else "http"
+        if certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            self.socket = context.wrap_socket(self.socket, server_side=True)
         self.data = data
         self.requests: list[tuple[str, str | None]] = []
         self.released = threading.Event()
 
     def address(self, behaviour: str, name: str = "model") -> str:
         """The address under which the file is served in this way."""
-        return f"http://127.0.0.1:{self.server_port}/{behaviour}/{name}"
+        return f"{self.scheme}://127.0.0.1:{self.server_port}/{behaviour}/{name}"
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A client that hung up is what the tests are about."""
 
 
 @contextmanager
-def serve(data: bytes) -> Iterator[FaultyServer]:
+def serve(data: bytes, certificate: Path | None = None) -> Iterator[FaultyServer]:
     """The server, running in a thread for the block."""
-    server = FaultyServer(data)
+    server = FaultyServer(data, certificate)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:

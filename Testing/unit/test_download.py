@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import pytest
 from unit.faulty_server import FaultyServer, closed_port, serve
 from unit.model_factory import entry, write_model
 
-from iuinet import download, transfer, web, weights, weights_folder
+from iuinet import download, transfer, weights, weights_folder
 from iuinet.download import Download, install, part_file
 from iuinet.errors import Cancelled, IUINetError
 from iuinet.file_lock import file_lock
@@ -42,7 +43,7 @@ def listed(tmp_path: Path, model: Path, server: FaultyServer, monkeypatch: pytes
     """Puts a list with the model in use, served in the given ways; patience is short."""
     monkeypatch.setenv("IUINET_HOME", str(tmp_path / "home é"))
     monkeypatch.setattr(transfer, "LONGEST_WAIT_S", 0.01)
-    monkeypatch.setattr(web, "STALL_S", 0.3)
+    monkeypatch.setattr(transfer, "STALL_S", 0.3)
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
 
@@ -115,6 +116,8 @@ def test_a_stalled_server_gives_way_to_the_next_mirror(listed, server) -> None:
         ("wrong-bytes", "weights-hash"),
         ("cuts-at-once", "download-offline"),
         ("redirects-to-a-file", "download-status"),
+        ("redirects-to-itself", "download-status"),
+        ("silent", "download-offline"),
     ],
 )
 def test_a_server_that_never_gives_the_model_is_named_and_nothing_is_installed(
@@ -134,12 +137,16 @@ def test_nobody_at_the_address_and_no_such_name(listed) -> None:
     assert code_of(listed()) == "no-address"
 
 
-def test_a_proxy_that_is_not_there_is_named_without_its_password(listed, monkeypatch) -> None:
-    monkeypatch.setenv("http_proxy", f"http://user:secret@localhost:{closed_port()}")
+@pytest.mark.parametrize("scheme", ["http://", ""])
+def test_a_proxy_that_is_not_there_is_named_without_its_password(listed, monkeypatch, scheme: str) -> None:
+    monkeypatch.setenv("http_proxy", f"{scheme}user:secret@localhost:{closed_port()}")
     monkeypatch.setenv("no_proxy", "")
     with pytest.raises(IUINetError) as caught:
         install(listed("http://models.example/x"))
-    assert "localhost" in caught.value.message and "secret" not in str(caught.value)
+    assert "localhost refuses" in caught.value.message and "secret" not in str(caught.value)
+    with pytest.raises(IUINetError) as caught:
+        install(listed("http://user:secret@models.example:99999/x"))
+    assert "models.example" in caught.value.message and "secret" not in str(caught.value)
 
 
 def test_wrong_bytes_are_set_aside_and_the_next_mirror_is_asked(listed, server, model) -> None:
@@ -152,8 +159,55 @@ def test_a_file_that_is_another_model_than_listed_is_not_installed(listed) -> No
     assert code_of(listed("good", version="2.0")) == "weights-id"
 
 
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A certificate for 127.0.0.1 that no one has signed, with its key."""
+    path, program = tmp_path / "certificate.pem", shutil.which("openssl")
+    if program is None:
+        pytest.skip("openssl, which makes the certificate, is not installed")
+    new = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost"
+    command = [program, *new.split(), "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", path, "-out", "-"]
+    made = subprocess.run(command, capture_output=True, check=True)
+    path.write_bytes(path.read_bytes() + made.stdout)
+    return path
+
+
+@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"])
+def test_a_certificate_that_no_one_signed_has_to_be_named(
+    listed, model, certificate, monkeypatch, variable
+) -> None:
+    monkeypatch.setenv("no_proxy", "*")
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    with serve(model.read_bytes(), certificate) as encrypted:
+        listed(encrypted.address("good"))
+        assert code_of("toy") == "download-certificate"
+        monkeypatch.setenv(variable, str(certificate))
+        assert install("toy").path.read_bytes() == model.read_bytes()
+        weights_folder.remove("toy")
+        with pytest.raises(IUINetError, match="leads from https to http, which is not followed") as caught:
+            install(listed(encrypted.address("redirects-to-http")))
+        assert caught.value.code == "download-status" and encrypted.requests[-1][0] == "redirects-to-http"
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate.parent / "absent.pem"))
+    with pytest.raises(IUINetError, match=r"absent\.pem") as caught:
+        install("toy")
+    assert caught.value.code == "download-certificate"
+
+
+def test_a_cancel_does_not_wait_for_a_silent_server_and_frees_the_file(listed, server, monkeypatch) -> None:
+    monkeypatch.setattr(transfer, "STALL_S", 20)
+    running = Download(listed("silent"))
+    running.start()
+    while not server.requests:
+        time.sleep(0.01)
+    began = time.monotonic()
+    running.cancel()
+    assert running.poll() and time.monotonic() - began < 1
+    install(listed("good"))  # not refused as busy: the cancelled one has let go of the part file
+
+
 def test_a_cancelled_download_ends_at_once_and_goes_on_later(listed, server, monkeypatch) -> None:
-    monkeypatch.setattr(web, "STALL_S", 20)
+    monkeypatch.setattr(transfer, "STALL_S", 20)
     running = Download(listed("stalls"))
     running.start()
     while running.progress is None:
@@ -180,6 +234,11 @@ def test_a_full_disk_is_noticed_before_the_first_byte(listed, server) -> None:
     assert not server.requests
 
 
+def test_what_fetches_files_is_imported_only_to_fetch() -> None:
+    look = "import sys, iuinet.download, iuinet.model_list; sys.exit('requests' in sys.modules)"
+    subprocess.run([sys.executable, "-c", look], env={**os.environ, "PYTHONPATH": str(MODULE)}, check=True)
+
+
 PROGRAM = "import sys; from iuinet.download import install; install('toy')"
 
 
@@ -187,10 +246,13 @@ def test_a_killed_download_never_leaves_a_wrong_model(listed, server, model) -> 
     """kill -9 at many moments; each next program goes on, and at the end the model is whole."""
     listed("slow")
     environment = {**os.environ, "PYTHONPATH": str(MODULE)}
+    began = time.monotonic()
+    subprocess.run([sys.executable, "-c", "import iuinet.download, requests"], env=environment, check=True)
+    start = time.monotonic() - began  # how long a program takes here before it can download
     kills = 0
     for number in range(40):
         program = subprocess.Popen([sys.executable, "-c", PROGRAM], env=environment)
-        killer = threading.Timer(0.25 + 0.03 * number, program.send_signal, [signal.SIGKILL])
+        killer = threading.Timer(start * (0.5 + 0.1 * number), program.send_signal, [signal.SIGKILL])
         killer.start()
         status = program.wait()
         killer.cancel()

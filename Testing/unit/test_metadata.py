@@ -18,7 +18,7 @@ import iuinet
 
 MEGABYTE = 10**6
 APACHE_2_0 = "cfc7749b96f63bd31c3c42b5c471bf756814053e847c10f3eb003417bc523d30"
-IN_SLICER = {"numpy", "scipy", "simpleitk", "pydicom"}  # packages that Slicer brings
+IN_SLICER = {"numpy", "scipy", "simpleitk", "pydicom", "requests", "urllib3"}  # packages that Slicer brings
 # The keys that the schema of the Extensions Index (catalog entry 1.0.1) asks for and allows.
 REQUIRED_KEYS = {"$schema", "category", "scm_url"}
 ALLOWED_KEYS = {*REQUIRED_KEYS, "scm_revision", "scm_type", "build_dependencies", "build_subdirectory"}

@@ -14,8 +14,9 @@ from typing import Any
 
 import torch
 
+from iuinet.atomic import require_space
 from iuinet.console import Console
-from iuinet.errors import OutputError, UsageError
+from iuinet.errors import UsageError
 
 from .checkpoint import read_checkpoint, write_checkpoint
 from .curves import draw_curves
@@ -156,10 +157,5 @@ def check_space(folder: Path, tensors: Mapping[str, torch.Tensor], copies: int) 
     size = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
     # last and best, and the draft that replaces one of them.
     needed = 3 * (1 + copies) * size + _SPARE_BYTES
-    free = shutil.disk_usage(folder).free
-    if free < needed:
-        raise OutputError(
-            f"checkpoints need up to {needed / 1e9:.1f} GB in {folder}, and {free / 1e9:.1f} GB are free",
-            hint="Free some space, or choose another folder for --run.",
-            code="disk-full",
-        )
+    hint = "Free some space, or choose another folder for --run."
+    require_space(folder, needed, "checkpoints need up to", hint)
