@@ -43,7 +43,7 @@ class LogSection:
         self._ui.logText.appendPlainText(line)
 
     def add_error(self, error: IUINetError) -> None:
-        """Add what went wrong; of something that nobody foresaw also where in the program it happened."""
+        """Add what went wrong; of something unforeseen also where in the program it happened."""
         self.add(f"{error.message} {error.hint}")
         if error.code == "failed" and error.__cause__ is not None:
             for line in traceback.format_exception(error.__cause__):

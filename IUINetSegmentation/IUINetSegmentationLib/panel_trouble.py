@@ -105,7 +105,7 @@ class Trouble:
         self.changed()
 
     def attempt(self, action: Callable[[], None]) -> None:
-        """Do something that is no run; what goes wrong is shown, and nothing is if the user said no."""
+        """Do something that is not a run; what goes wrong is shown, and nothing is if the user said no."""
         try:
             action()
         except Cancelled:

@@ -43,7 +43,7 @@ def atomic(path: str | os.PathLike, overwrite: bool = False) -> Iterator[Path]:
 
     On any failure the draft is removed, and an earlier file stays as it was.
     overwrite: whether an earlier file may be replaced. If not, one that appears meanwhile is kept too.
-    Raises UsageError "output-exists", and OutputError for every OSError about the draft or the path.
+    Raises: UsageError "output-exists", and OutputError for every OSError about the draft or the path.
     """
     path = Path(path)
     if not overwrite and os.path.lexists(path):
@@ -68,7 +68,7 @@ def atomic(path: str | os.PathLike, overwrite: bool = False) -> Iterator[Path]:
 
 
 def output_error(path: Path, error: OSError) -> OutputError:
-    """What a system error means for whoever wanted the file."""
+    """What a system error means for those who wanted the file."""
     other = (error.strerror or "the drive reports an error", "Check the drive and the path.", "output")
     reason, hint, code = _REASONS.get(error.errno, other)
     return OutputError(f"{path} cannot be written: {reason}", hint=hint, code=code)

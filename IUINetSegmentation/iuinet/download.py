@@ -151,7 +151,7 @@ def _install(entry: Entry, transfer: Transfer) -> Entry:
 
 
 def _fetch(entry: Entry, part: Path, transfer: Transfer) -> None:
-    """Receive until the part file is the promised file; a mirror that gives another one is left out."""
+    """Receive until the part file is the promised file; a mirror that sends another one is left out."""
     while True:
         address = transfer.run()
         with open(part, "rb") as file:
@@ -170,7 +170,7 @@ def _fetch(entry: Entry, part: Path, transfer: Transfer) -> None:
 
 
 def _set_aside(part: Path, entry: Entry, found: str) -> None:
-    """Move a wrong file to where no one loads it. Its ending says that it is no model."""
+    """Move a wrong file to where no one loads it. Its ending says that it is not a model."""
     folder = part.parent / "refused"
     folder.mkdir(exist_ok=True)
     os.replace(part, folder / f"{entry.file}.{found[:8]}.refused")

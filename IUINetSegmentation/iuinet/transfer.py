@@ -42,7 +42,7 @@ _SPEED_WINDOW_S = 5.0
 
 
 class Unusable(Exception):
-    """This address will not give the file, however often it is asked."""
+    """This address will not send the file, however often it is asked."""
 
     def __init__(self, text: str, code: str, hint: str = BY_HAND) -> None:
         super().__init__(text)
@@ -123,7 +123,7 @@ class Transfer:
         return bool(self.addresses)
 
     def _receive(self, address: str) -> None:
-        """Append what one connection gives."""
+        """Append what one connection sends."""
         start = self._received()
         if start == self.size:
             return
