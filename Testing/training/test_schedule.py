@@ -68,5 +68,7 @@ def test_the_best_is_the_first_of_equals():
 def test_progress_comes_back_to_the_bit_and_a_new_phase_starts_afresh():
     progress = Progress(step=9, loss_sum=0.1 + 0.2, epoch=3, best_dsc=1 / 3, rows=4, seconds=0.7)
     assert Progress.from_json(json.loads(json.dumps(progress.to_json()))) == progress
+    old = {key: value for key, value in progress.to_json().items() if key != "dsc"}
+    assert Progress.from_json(old) == progress, "a checkpoint from before the latest DSC was kept"
     progress.next_phase()
     assert progress == Progress(phase=1, step=9, rows=4, seconds=0.7)
