@@ -2,26 +2,23 @@
 """Find, check and cache training data.
 
     python Training/prepare.py /data/Abdomen --out /data/prepared
-    python Training/prepare.py RawData.zip Reg-Training-Testing.zip --out /data/prepared
     python Training/prepare.py /data/Abdomen --check-only
     python Training/prepare.py /data/nnUNet_raw/Dataset042_Liver --out /data/prepared-liver
 
 RAW is one of these:
 
-* The Synapse/BTCV abdomen set (syn3193805): a folder with RawData and RegData at any depth, or the zip files
-  RawData.zip and Reg-Training-Testing.zip, which are read as they are. Abdomen.zip works too, unless it holds
-  compressed zip files; what to unpack is then said.
-* A data set in nnU-Net's raw layout: dataset.json, imagesTr, labelsTr. A splits_final.json beside them gives
-  the folds.
-* A folder with images/, labels/ (the same file names in both; NIfTI, NRRD or MetaImage) and organs.toml:
+* The Synapse/BTCV abdomen set (syn3193805): a folder with RawData and RegData at any depth. Unzip RawData.zip
+  and Reg-Training-Testing.zip there; zip files are not read.
+* A data set in nnU-Net's raw layout: dataset.json, imagesTr, labelsTr; NIfTI, NRRD or MetaImage. Labels run
+  from 1 to 254; 0 is background, and "ignore" names the number of unknown voxels. A splits_final.json beside
+  them gives the folds, and an organs.toml what else there is to say, all of it optional:
 
       [[organs]]
-      name = "liver"
-      label = 1                     # 1 to 254; 0 is background, 255 means unknown
-      color = [221, 130, 101]       # optional
-      terminology = {type = {scheme = "SCT", value = "10200004", meaning = "Liver"}}   # optional
+      name = "liver"                # as dataset.json has it
+      color = [221, 130, 101]
+      terminology = {type = {scheme = "SCT", value = "10200004", meaning = "Liver"}}
 
-      [splits.mine]                 # optional
+      [splits.mine]
       train = ["case a", "case b"]
       validation = ["case c"]
       test = ["case c"]
@@ -39,12 +36,18 @@ import sys
 from pathlib import Path
 from typing import TextIO
 
-from dataset.building import Checked, Settings, check, prepare
 from dataset.findings import WARNING, print_table
 from dataset.parallel import usual_workers
-from dataset.prepared import PreparedData, open_prepared
-from dataset.prepared_folder import CHECKS, prepared_folder, readable, unused_arrays, writable_json
-from dataset.sources import find_sources
+from dataset.prepared import (
+    CHECKS,
+    PreparedData,
+    open_prepared,
+    prepared_folder,
+    readable,
+    unused_arrays,
+    writable_json,
+)
+from dataset.preparing import Checked, Settings, check, find_sources, prepare
 from dataset.splits import choose_split, split_names
 
 from iuinet.console import Console, run_command
@@ -65,15 +68,16 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    parser.add_argument(
-        "raw", nargs="+", type=Path, metavar="RAW", help="folder or zip files with the raw data"
-    )
+    parser.add_argument("raw", nargs="+", type=Path, metavar="RAW", help="folder with the raw data")
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="folder for the prepared data (made if needed)"
     )
     parser.add_argument("--size", type=int, default=128, help="voxels along every axis (default 128)")
     parser.add_argument(
-        "--organs", type=Path, metavar="FILE.toml", help="names, colours and codes of the organs"
+        "--organs",
+        type=Path,
+        metavar="FILE.toml",
+        help="colours and codes of the organs, and splits (default: RAW/organs.toml)",
     )
     parser.add_argument(
         "--pairs",
@@ -137,7 +141,7 @@ def _check_options(options: argparse.Namespace) -> None:
         )
     if options.size < SIZE_STEP or options.size % SIZE_STEP:
         raise UsageError(
-            f"--size {options.size} is no multiple of {SIZE_STEP}",
+            f"--size {options.size} is not a multiple of {SIZE_STEP}",
             hint="The paper uses 128.",
             code="bad-size",
         )

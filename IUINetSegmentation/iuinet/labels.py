@@ -82,7 +82,7 @@ def terminology_entry(organ: Organ) -> str:
 
 def organ_by_name(name: str) -> Organ | None:
     """The table's organ of this name, whatever its case; None for one that the table does not know."""
-    return _BY_NAME.get(_plain(name))
+    return _BY_NAME.get(plain_name(name))
 
 
 def organs_of_model(document: Mapping[str, Any]) -> tuple[Organ, ...]:
@@ -109,19 +109,20 @@ def select(organs: Iterable[Organ], names: Sequence[str]) -> tuple[Organ, ...]:
     Raises UsageError that names the unknown ones and lists those that can be chosen.
     """
     organs = tuple(organs)
-    known = {_plain(organ.name) for organ in organs}
-    unknown = [name for name in names if _plain(name) not in known]
+    known = {plain_name(organ.name) for organ in organs}
+    unknown = [name for name in names if plain_name(name) not in known]
     hint = f"Choose from: {', '.join(organ.name for organ in organs)}."
     if unknown:
         listed = ", ".join(repr(name) for name in unknown)
         raise UsageError(f"the model knows no organ {listed}", hint=hint, code="unknown-organ")
     if not names:
         raise UsageError("no organ is chosen", hint=hint, code="no-organ")
-    wanted = {_plain(name) for name in names}
-    return tuple(organ for organ in organs if _plain(organ.name) in wanted)
+    wanted = {plain_name(name) for name in names}
+    return tuple(organ for organ in organs if plain_name(organ.name) in wanted)
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
+    """The form in which names of organs are compared: case and spaces do not matter."""
     return " ".join(name.casefold().split())
 
 
@@ -162,4 +163,4 @@ def _read_table() -> tuple[Organ, ...]:
 
 # The organs of the challenge "Beyond the Cranial Vault" (Synapse), in the order of their label ids.
 ORGANS = _read_table()
-_BY_NAME = {_plain(organ.name): organ for organ in ORGANS}
+_BY_NAME = {plain_name(organ.name): organ for organ in ORGANS}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -80,17 +79,6 @@ def write_set(
     for pair in pairs:
         write_pair(root, pair)
     return root
-
-
-def zip_folder(
-    folder: Path, archive: Path, prefix: str = "", compression: int = zipfile.ZIP_DEFLATED
-) -> Path:
-    """All files of a folder in a zip file, under a prefix."""
-    with zipfile.ZipFile(archive, "w", compression) as file:
-        for path in sorted(folder.rglob("*")):
-            if path.is_file():
-                file.write(path, prefix + path.relative_to(folder).as_posix())
-    return archive
 
 
 def tree(folder: Path) -> dict[str, bytes]:

@@ -19,7 +19,7 @@ from pipeline.generated.phantom import make_sample
 from iuinet.labels import ORGANS
 from iuinet.model import save_model
 from iuinet.network import PRESETS, IUINet
-from iuinet.writing import image_on_grid
+from iuinet.writing import image_on_grid, write_json
 
 SIZE = 32
 CASES = tuple(f"c{number}" for number in range(8))
@@ -33,20 +33,21 @@ def prepared_cases(folder: Path) -> PreparedData:
     The split "mine": c0 trains, c1 selects, c1 to c7 test.
     """
     raw = folder / "cases"
-    for part in ("images", "labels"):
+    for part in ("imagesTr", "labelsTr"):
         (raw / part).mkdir(parents=True)
     for seed, name in enumerate(CASES):
         sample = make_sample(seed=seed, size=(30, 26, 22))
         labels = np.where((sample.labels == 4) & (name == "c1"), 0, sample.labels).astype(np.uint8)
-        for part, array in (("images", sample.volume.array), ("labels", labels)):
+        for file, array in ((f"imagesTr/{name}_0000", sample.volume.array), (f"labelsTr/{name}", labels)):
             image = image_on_grid(array, sample.volume.grid)
             if name == "c2":
                 image = sitk.DICOMOrient(image, "SAL")
-            sitk.WriteImage(image, str(raw / part / f"{name}.nii.gz"))
-    table = "".join(f'[[organs]]\nname = "{organ.name}"\nlabel = {organ.label}\n' for organ in ORGANS)
+            sitk.WriteImage(image, str(raw / f"{file}.nii.gz"))
+    organs = {"background": 0, **{organ.name: organ.label for organ in ORGANS}}
+    write_json(raw / "dataset.json", {"channel_names": {"0": "CT"}, "labels": organs})
     lists = {"train": CASES[:1], "validation": CASES[1:2], "test": CASES[1:]}
     split = "".join(f"{part} = {list(ids)}\n".replace("'", '"') for part, ids in lists.items())
-    (raw / "organs.toml").write_text(f"{table}[splits.mine]\n{split}", encoding="utf-8")
+    (raw / "organs.toml").write_text(f"[splits.mine]\n{split}", encoding="utf-8")
     command = [str(raw), "--out", str(folder / "prepared"), "--size", str(SIZE), "--workers", "1"]
     assert prepare.main(command) == 0
     return open_prepared(folder / "prepared")

@@ -13,7 +13,7 @@ import torch
 from augmentation import Augmentation, augment
 from augmentation.intensity import bend, blur, coarsen
 from augmentation.spatial import Motion, draw_matrix, draw_motion, resample, steepness
-from dataset.label_resize import resize_labels
+from dataset.arrays import resize_labels
 from fitting.samples import seed_of
 
 from iuinet.errors import UsageError

@@ -1,4 +1,4 @@
-"""Own data: nnU-Net's raw layout, and images with labels and a TOML file of organs."""
+"""Own data: nnU-Net's raw layout, and the TOML file of organs beside it."""
 
 from __future__ import annotations
 
@@ -21,11 +21,7 @@ from iuinet.labels import NEUTRAL_COLOR, organs_of_model
 NAMES = ("case a", "Fall Müller", "ケース 3", "d", "e", "f")
 ORGANS = """
 [[organs]]
-name = "liver"
-label = 6
-[[organs]]
 name = "tumour"
-label = 1
 color = [10, 20, 30]
 """
 LABELS = {"background": 0, "liver": 6, "tumour": 1}
@@ -38,24 +34,23 @@ def two_organs(value: int = 0) -> tuple[np.ndarray, np.ndarray]:
     return image, labels
 
 
-def write_plain(
-    root: Path, names=NAMES, ending: str = ".nii.gz", organs: str = ORGANS, value: int = 0
+def write_own(
+    root: Path,
+    names=NAMES,
+    ending: str = ".nii.gz",
+    organs: str | None = ORGANS,
+    labels: dict | None = None,
+    value: int = 0,
+    **more,
 ) -> Path:
     for name in names:
-        image, labels = two_organs(value)
-        write(root / f"images/{name}{ending}", image)
-        write(root / f"labels/{name}{ending}", labels)
-    (root / "organs.toml").write_text(organs, encoding="utf-8")
-    return root
-
-
-def write_nnunet(root: Path, names=NAMES, labels: dict | None = None, value: int = 0, **more) -> Path:
-    for name in names:
         image, array = two_organs(value)
-        write(root / f"imagesTr/{name}_0000.nii.gz", image)
-        write(root / f"labelsTr/{name}.nii.gz", array)
-    document = {"channel_names": {"0": "CT"}, "labels": labels or LABELS, "file_ending": ".nii.gz", **more}
+        write(root / f"imagesTr/{name}_0000{ending}", image)
+        write(root / f"labelsTr/{name}{ending}", array)
+    document = {"channel_names": {"0": "CT"}, "labels": labels or LABELS, "file_ending": ending, **more}
     (root / "dataset.json").write_text(json.dumps(document), encoding="utf-8")
+    if organs is not None:
+        (root / "organs.toml").write_text(organs, encoding="utf-8")
     return root
 
 
@@ -76,7 +71,7 @@ def refused(raw: Path, capfd, *more: str) -> str:
 
 @pytest.mark.parametrize("ending", [".nii.gz", ".nii", ".nrrd", ".mha"])
 def test_images_and_labels_of_any_format_and_name(tmp_path, ending):
-    data = prepared(write_plain(tmp_path / "Meine Daten", ending=ending))
+    data = prepared(write_own(tmp_path / "Meine Daten", ending=ending, organs=None))
     assert data.name == "Meine Daten" and {case.id for case in data.cases} == set(NAMES)
     assert [organ["name"] for organ in data.organs] == ["tumour", "liver"], "in the order of their labels"
     for case in data.cases:
@@ -86,9 +81,8 @@ def test_images_and_labels_of_any_format_and_name(tmp_path, ending):
     assert int(channel_lookup(data, organ_names(data, "tumour"))[1]) == 1
 
 
-def test_colours_come_from_the_file_else_from_the_table_else_are_neutral(tmp_path):
-    more = ORGANS + '[[organs]]\nname = "cyst"\nlabel = 9\n'
-    data = prepared(write_plain(tmp_path / "raw", organs=more))
+def test_colours_come_from_the_file_beside_else_from_the_table_else_are_neutral(tmp_path):
+    data = prepared(write_own(tmp_path / "raw", labels={**LABELS, "cyst": 9}))
     organs = {organ.name: organ for organ in organs_of_model({"organs": data.organs})}
     assert organs["tumour"].color == (10, 20, 30) and organs["tumour"].terminology is None
     assert organs["liver"].color == (221, 130, 101) and organs["liver"].terminology is not None
@@ -96,7 +90,7 @@ def test_colours_come_from_the_file_else_from_the_table_else_are_neutral(tmp_pat
 
 
 def test_nnunets_layout_with_its_folds(tmp_path):
-    raw = write_nnunet(tmp_path / "Dataset042_Liver", name="Liver")
+    raw = write_own(tmp_path / "Dataset042_Liver", name="Liver")
     folds = [
         {"train": list(NAMES[:4]), "val": list(NAMES[4:])},
         {"train": list(NAMES[2:]), "val": list(NAMES[:2])},
@@ -110,36 +104,35 @@ def test_nnunets_layout_with_its_folds(tmp_path):
 
 
 def test_the_old_dataset_json_is_understood(tmp_path):
-    raw = write_nnunet(tmp_path / "Task01", labels={"0": "background", "1": "tumour", "6": "liver"})
+    raw = write_own(tmp_path / "Task01", labels={"0": "background", "1": "tumour", "6": "liver"})
     document = json.loads((raw / "dataset.json").read_text())
     document["modality"] = document.pop("channel_names")
     (raw / "dataset.json").write_text(json.dumps(document))
     assert {organ["name"]: organ["label"] for organ in prepared(raw).organs} == {"tumour": 1, "liver": 6}
 
 
-def test_organs_of_a_file_are_added_to_nnunets(tmp_path, capfd):
-    raw = write_nnunet(tmp_path / "raw")
-    extra = tmp_path / "more.toml"
-    extra.write_text(ORGANS + '[splits.mine]\ntrain = ["d"]\ntest = ["e", "f"]\n')
-    data = prepared(raw, "--organs", str(extra))
+def test_splits_come_from_the_file_beside_or_from_another_one(tmp_path, capfd):
+    text = ORGANS + '[splits.mine]\ntrain = ["d"]\ntest = ["e", "f"]\n'
+    raw = write_own(tmp_path / "raw", organs=text)
+    assert choose_split(prepared(raw), "mine").test == ("e", "f")
+    other = tmp_path / "more.toml"
+    other.write_text(text.replace("mine", "yours"))
+    data = prepared(raw, "--organs", str(other))
     assert next(organ for organ in data.organs if organ["name"] == "tumour")["color"] == [10, 20, 30]
-    assert choose_split(data, "mine").test == ("e", "f")
-    extra.write_text(ORGANS.replace("label = 1", "label = 2"))
-    assert "'tumour' with the label 2" in refused(raw, capfd, "--organs", str(extra))
+    assert set(data.splits) == {"yours"}
+    other.write_text(ORGANS.replace("tumour", "spleen"))
+    assert "'spleen'" in refused(raw, capfd, "--organs", str(other))
 
 
 @pytest.mark.parametrize("ignore", [9, 255])
 def test_an_ignore_label_becomes_unknown_everywhere(tmp_path, ignore):
-    for data in (
-        prepared(write_nnunet(tmp_path / "a/raw", labels={**LABELS, "ignore": ignore}, value=ignore)),
-        prepared(write_plain(tmp_path / "b/raw", organs=f"ignore = {ignore}\n{ORGANS}", value=ignore)),
-    ):
-        assert data.native("d")[1][0, 0, 0] == 255 and data.case("d").voxels[255] == 1
-        assert [organ["label"] for organ in data.organs] == [1, 6]
+    data = prepared(write_own(tmp_path / "raw", labels={**LABELS, "ignore": ignore}, value=ignore))
+    assert data.native("d")[1][0, 0, 0] == 255 and data.case("d").voxels[255] == 1
+    assert [organ["label"] for organ in data.organs] == [1, 6]
 
 
 def test_unknown_voxels_keep_their_share_of_the_arrays(tmp_path):
-    raw = write_nnunet(tmp_path / "raw", names=("a",), labels={**LABELS, "ignore": 9})
+    raw = write_own(tmp_path / "raw", names=("a",), labels={**LABELS, "ignore": 9})
     labels = two_organs()[1]
     labels[:, :20] = 9
     write(raw / "labelsTr/a.nii.gz", labels)
@@ -160,7 +153,7 @@ def test_unknown_voxels_keep_their_share_of_the_arrays(tmp_path):
     ],
 )
 def test_labels_that_cannot_be_used_are_refused(tmp_path, labels, word, capfd):
-    assert word in refused(write_nnunet(tmp_path / "raw", names=("a",), labels=labels), capfd)
+    assert word in refused(write_own(tmp_path / "raw", names=("a",), labels=labels), capfd)
 
 
 @pytest.mark.parametrize(
@@ -172,7 +165,7 @@ def test_labels_that_cannot_be_used_are_refused(tmp_path, labels, word, capfd):
     ],
 )
 def test_a_dataset_json_that_cannot_be_used_is_refused(tmp_path, change, word, capfd):
-    raw = write_nnunet(tmp_path / "raw", names=("a",))
+    raw = write_own(tmp_path / "raw", names=("a",))
     document = json.loads((raw / "dataset.json").read_text())
     (raw / "dataset.json").write_text(json.dumps({**document, **change}))
     assert word in refused(raw, capfd)
@@ -181,7 +174,7 @@ def test_a_dataset_json_that_cannot_be_used_is_refused(tmp_path, change, word, c
 
 
 def test_another_channel_than_ct_is_a_warning(tmp_path, capfd):
-    raw = write_nnunet(tmp_path / "raw", names=("a",), channel_names={"0": "MR"})
+    raw = write_own(tmp_path / "raw", names=("a",), channel_names={"0": "MR"})
     assert main([str(raw), "--check-only", "--workers", "1"]) == 0
     assert "WARNING" in (out := capfd.readouterr().out) and "MR" in out
 
@@ -189,69 +182,66 @@ def test_another_channel_than_ct_is_a_warning(tmp_path, capfd):
 @pytest.mark.parametrize(
     ("text", "word"),
     [
-        ("", "lists no organs"),
-        ("[[organs]]\nname = 'a'", "label None"),
-        ("[[organs]]\nname = 'a'\nlabel = 0", "label 0"),
-        ("[[organs]]\nlabel = 1", "name None"),
-        ("[[organs]]\nname = 'a'\nlabel = 1\ncolour = [1, 2, 3]", "'colour'"),
-        ("[[organs]]\nname = 'a'\nlabel = 1\ncolor = [1, 2, 300]", "300"),
-        ("[[organs]]\nname = 'a'\nlabel = 1\nterminology = {type = {scheme = 'SCT'}}", "terminology"),
-        ("[[organs]]\nname = 'a'\nlabel = 1\n[splits.x]\nvalidation = ['d']", "without train"),
-        ("[[organs]]\nname = 'a'\nlabel = 1\n[splits.x]\ntrain = 'd'", "no list"),
-        ("ignore = -1\n[[organs]]\nname = 'a'\nlabel = 1", "-1"),
-        ("organ = 1", "'organ'"),
+        ("organs = ['tumour']", "not tables"),
+        ("[[organs]]\ncolor = [1, 2, 3]", "no organ None"),
+        ("[[organs]]\nname = 'kidney'", "no organ 'kidney'"),
+        ("[[organs]]\nname = 'tumour'\nlabel = 1", "'organs.label'"),
+        ("[[organs]]\nname = 'tumour'\ncolour = [1, 2, 3]", "'organs.colour'"),
+        ("[[organs]]\nname = 'tumour'\ncolor = [1, 2, 300]", "300"),
+        ("[[organs]]\nname = 'tumour'\nterminology = {type = {scheme = 'SCT'}}", "terminology"),
+        ("[splits.x]\nvalidation = ['d']", "without train"),
+        ("[splits.x]\ntrain = 'd'", "not a list"),
+        ("ignore = 9", "'ignore'"),
         ("[[organs", "cannot be read"),
     ],
 )
 def test_a_file_of_organs_that_cannot_be_used_is_refused(tmp_path, text, word, capfd):
-    assert word in refused(write_plain(tmp_path / "raw", names=("a",), organs=text), capfd)
+    assert word in refused(write_own(tmp_path / "raw", names=("a",), organs=text), capfd)
 
 
-def test_no_file_of_organs_is_refused_with_where_to_write_it(tmp_path, capfd):
-    raw = write_plain(tmp_path / "raw", names=("a",))
-    (raw / "organs.toml").unlink()
-    assert "organs.toml" in refused(raw, capfd)
-    other = tmp_path / "other.toml"
-    other.write_text(ORGANS)
-    assert len(prepared(raw, "--organs", str(other)).cases) == 1
+def test_a_file_of_organs_that_is_not_there_is_refused_only_if_it_was_asked_for(tmp_path, capfd):
+    raw = write_own(tmp_path / "raw", names=("a",), organs=None)
+    assert "other.toml cannot be read" in refused(raw, capfd, "--organs", str(tmp_path / "other.toml"))
+    assert len(prepared(raw).cases) == 1
 
 
 def test_files_without_partner_or_with_two(tmp_path, capfd):
-    raw = write_plain(tmp_path / "raw")
-    (raw / "labels/d.nii.gz").unlink()
+    raw = write_own(tmp_path / "raw")
+    (raw / "labelsTr/d.nii.gz").unlink()
     assert len(prepared(raw).cases) == len(NAMES) - 1
-    (raw / "images/e.nii.gz").unlink()
-    write(raw / "images/f.nrrd", two_organs()[0])
+    (raw / "imagesTr/e_0000.nii.gz").unlink()
+    (raw / "imagesTr/f_0000.NII.GZ").write_bytes((raw / "imagesTr/f_0000.nii.gz").read_bytes())
     text = refused(raw, capfd)
     assert "Labels have no image" in text and "Two files claim the same name" in text
     assert "d" not in [case.id for case in prepared(raw, "--exclude", "e", "f").cases]
 
 
 def test_labels_and_values_that_cannot_be_used_are_findings(tmp_path, capfd):
-    raw = write_plain(tmp_path / "raw", ending=".nrrd")
+    raw = write_own(tmp_path / "raw", ending=".nrrd")
     image, labels = two_organs()
     decimal = labels.astype(np.float32)
     decimal[0, 0, 0] = np.nan
-    write(raw / "labels/d.nrrd", decimal)
+    write(raw / "labelsTr/d.nrrd", decimal)
     labels[0, 0, 0] = 3
-    write(raw / "labels/e.nrrd", labels)
+    write(raw / "labelsTr/e.nrrd", labels)
     text = refused(raw, capfd)
     assert "whole numbers" in text and "belong to no organ" in text
     numbers = image.astype(np.float32)
     numbers[0, :3, 0] = np.nan
-    write(raw / "images/f.nrrd", numbers)
+    write(raw / "imagesTr/f_0000.nrrd", numbers)
     data = prepared(raw, "--exclude", "d", "e")
     assert "no numbers" in capfd.readouterr().out
     assert data.arrays("f")[0].isfinite().all()
 
 
 def test_the_cache_notices_another_meaning_of_the_labels(tmp_path):
-    raw = write_plain(tmp_path / "raw")
+    raw = write_own(tmp_path / "raw")
     before = prepared(raw)
-    (raw / "organs.toml").write_text(ORGANS.replace("tumour", "lesion"))
+    write_own(raw, names=(), labels={"background": 0, "liver": 6, "lesion": 1}, organs=None)
+    (raw / "organs.toml").unlink()
     assert prepared(raw).fingerprint != before.fingerprint
 
 
 def test_an_own_folder_within_another_is_not_mixed_with_the_official_set(tmp_path, capfd):
-    write_plain(tmp_path / "raw/own")
+    write_own(tmp_path / "raw/own")
     assert "no images with labels" in refused(tmp_path / "raw", capfd)

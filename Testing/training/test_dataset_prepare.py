@@ -14,11 +14,9 @@ import SimpleITK as sitk
 pytest.importorskip("torch", reason="torch is not installed here")
 
 import torch
-from dataset.label_resize import resize_labels
-from dataset.parallel import in_parallel
-from dataset.prepared import open_prepared
-from dataset.prepared_folder import check_space, prepared_folder
-from dataset.progress import Progress
+from dataset.arrays import resize_labels
+from dataset.parallel import Progress, in_parallel
+from dataset.prepared import check_space, open_prepared, prepared_folder
 from prepare import main
 from training.dataset_files import FEW, LIVER, SPACING, body, tree, write, write_set
 
@@ -210,7 +208,7 @@ def test_two_runs_do_not_work_in_one_folder(raw, out, capfd):
 
 
 def test_what_a_killed_run_left_is_cleared_and_nothing_else(raw, out):
-    left = [out / "arrays/.iuinet-0123456789ab.safetensors", out / "work/iuinet-abc/img0001.nii.gz"]
+    left = [out / "arrays/.iuinet-0123456789ab.safetensors", out / "facts/.iuinet-0123456789ab.json"]
     kept = [out / "arrays/notes.txt", out / "arrays/.iuinet-mine.txt", out / "mine.safetensors"]
     for path in (*left, *kept):
         path.parent.mkdir(parents=True, exist_ok=True)

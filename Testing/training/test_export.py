@@ -183,9 +183,9 @@ def test_the_labels_are_compared_on_prepared_cases(tmp_path):
         image, labels = body(24, int(case), 40)
         labels[labels != 6] = 0
         direction = np.diag([-1.0, 1.0, -1.0]) if case == "0001" else None
-        write(tmp_path / f"raw/images/{case}.nii.gz", image, direction=direction)
-        write(tmp_path / f"raw/labels/{case}.nii.gz", labels, direction=direction)
-    (tmp_path / "raw/organs.toml").write_text('[[organs]]\nname = "liver"\nlabel = 6\n')
+        write(tmp_path / f"raw/imagesTr/{case}_0000.nii.gz", image, direction=direction)
+        write(tmp_path / f"raw/labelsTr/{case}.nii.gz", labels, direction=direction)
+    (tmp_path / "raw/dataset.json").write_text('{"labels": {"background": 0, "liver": 6}}')
     prepared = tmp_path / "prepared"
     assert (
         prepare.main([str(tmp_path / "raw"), "--out", str(prepared), "--size", "32", "--workers", "1"]) == 0

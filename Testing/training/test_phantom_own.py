@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("torch", reason="torch is not installed here")
 
 import phantom
-from dataset.sources import find_sources
+from dataset.preparing import find_sources
 
 from iuinet.labels import organ_by_name
 from iuinet.reading import read_volume
@@ -28,7 +28,7 @@ def own(tmp_path_factory) -> Path:
 
 
 def test_the_folder_is_read_as_own_data_with_colours_and_a_split(own):
-    found = find_sources([own], own / "organs.toml", pairs=True)
+    found = find_sources([own], None, pairs=True)
     assert (found.layout, len(found.sources), found.findings) == ("nnunet", COUNT, [])
     liver, lung = found.organs
     assert (liver["name"], liver["label"], lung["name"], lung["label"]) == ("liver", 1, "lung", 2)

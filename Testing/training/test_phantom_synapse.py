@@ -12,8 +12,8 @@ pytest.importorskip("torch", reason="torch is not installed here")
 
 import phantom
 import SimpleITK as sitk
-from dataset.official import find_official
-from dataset.places import list_places
+from dataset.raw_files import list_files
+from dataset.synapse import find_synapse
 from layout.scans import draw_scan
 from layout.synapse import Settings, plan, write_set
 
@@ -48,7 +48,7 @@ def test_files_have_the_official_names(small_set):
         for kind in ("img", "label"):
             expected.add(f"RegData/Training-Testing/{kind}/{fixed}/{kind}{moving}-{fixed}.nii.gz")
     assert found == expected
-    seen = find_official(small_set, list_places([small_set], small_set), pairs=True, organs=None)
+    seen = find_synapse(small_set, list_files([small_set], small_set), pairs=True, organs=None)
     assert not seen.findings
     assert {source.id for source in seen.sources} == {*CASES, *(f"{one}-{two}" for one, two in pairs)}
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from scipy import ndimage
@@ -16,18 +17,19 @@ import iuinet
 from iuinet.atomic import atomic
 from iuinet.errors import InputRefused
 from iuinet.geometry import canonical_axes, to_canonical
-from iuinet.preprocessing import resize
+from iuinet.preprocessing import resize, resize_weights
 from iuinet.reading import read_volume
+from iuinet.volume import Volume
 
 from .facts import finite
-from .label_resize import resize_labels
-from .places import on_disk
-from .sources import UNKNOWN, Source
+from .findings import UNKNOWN, Source
+from .raw_files import sha256_of
 
 ARRAYS = "arrays"
 # Raised whenever arrays of the same files and settings would differ from those of an earlier version.
 RECIPE = 2
 LEAST_OUTSIDE = 1000  # voxels
+_TIE = 1e-5  # shares closer than this are equal: sums of rounded weights differ in their last digits
 BYTES_PER_VOXEL = 3  # float16 and uint8
 _NAME_LETTERS = 60
 _UNSAFE = '/\\:*?"<>|'
@@ -43,7 +45,6 @@ class ArrayJob:
     size: int
     ignore: int | None
     file: Path
-    work: Path | None = None
 
 
 def array_name(case: str, hashes: tuple[str, str], size: int, ignore: int | None) -> str:
@@ -60,7 +61,7 @@ def array_bytes(size: int) -> int:
 
 
 def is_prepared(file: Path, size: int) -> bool:
-    """Whether the file is there and holds arrays of this size; a damaged one is prepared anew."""
+    """Whether the file is there and holds arrays of this size; a damaged one is prepared again."""
     if not file.is_file():
         return False
     try:
@@ -73,16 +74,14 @@ def is_prepared(file: Path, size: int) -> bool:
 
 def prepare_arrays(job: ArrayJob) -> None:
     """Read, resize and write one source. Raises InputRefused and OutputError, and then leaves no file."""
-    with on_disk(job.root, job.source.image, job.work) as (path, sha256):
-        _check_same(job.source.image, sha256, job.hashes[0])
-        volume = read_volume(path)
+    volume = _read(job.root, job.source.image, job.hashes[0])
     axes = canonical_axes(volume.grid.direction)
     array = finite(to_canonical(volume.array, axes))
     if job.source.kind == "pair":
         array = air_outside(array)
     image = resize(array, (job.size,) * 3).half()
     del volume
-    labels = to_canonical(read_labels(job.root, job.source.label, job.hashes[1], job.ignore, job.work), axes)
+    labels = to_canonical(read_labels(job.root, job.source.label, job.hashes[1], job.ignore), axes)
     tensors = {"image": image, "labels": resize_labels(np.ascontiguousarray(labels), (job.size,) * 3)}
     with atomic(job.file, overwrite=True) as draft:
         draft.write_bytes(save(tensors, metadata={"case": job.source.id}))
@@ -106,26 +105,61 @@ def air_outside(array: np.ndarray) -> np.ndarray:
     return np.where(outside, np.float32(-1024), array) if outside.any() else array
 
 
-def read_labels(
-    root: Path, place: str, sha256: str, ignore: int | None, work: Path | None = None
-) -> np.ndarray:
+def read_labels(root: Path, place: str, sha256: str, ignore: int | None) -> np.ndarray:
     """Raw labels uint8 (k, j, i) on their native grid; the data's number for unknown voxels becomes 255.
 
     Raises InputRefused "source-changed" where the file is not the one that was checked.
     """
-    with on_disk(root, place, work) as (path, found):
-        _check_same(place, found, sha256)
-        labels = read_volume(path).array
-    labels = labels.astype(np.uint8)
+    labels = _read(root, place, sha256).array.astype(np.uint8)
     if ignore is not None and ignore != UNKNOWN:
         labels[labels == ignore] = UNKNOWN
     return labels
 
 
-def _check_same(place: str, found: str, expected: str) -> None:
-    if found != expected:
+def _read(root: Path, place: str, sha256: str) -> Volume:
+    if sha256_of(root, place) != sha256:
         raise InputRefused(
             f"{place} has changed since it was checked.",
             hint="Run prepare.py again with the same folders.",
             code="source-changed",
         )
+    return read_volume(root / place)
+
+
+def resize_labels(labels: np.ndarray, size: tuple[int, int, int]) -> torch.Tensor:
+    """Canonical labels uint8 (k, j, i) -> uint8 (H, W, D).
+
+    Each label's mask, and that of the background, is resized with the weights of
+    ``iuinet.preprocessing.resize``; a voxel gets the label with the largest share, on a tie the lowest one.
+    A mask's weights vanish outside its bounding box, so that only the box is computed.
+    """
+    weights = [resize_weights(n, m) for n, m in zip(labels.shape, size, strict=True)]
+    total, best = torch.zeros(size), torch.zeros(size)
+    winner = torch.zeros(size, dtype=torch.uint8)
+    for index, box in enumerate(ndimage.find_objects(labels)):
+        if box is None:
+            continue
+        mask = torch.from_numpy((labels[box] == index + 1).astype(np.float32))
+        place, (along_k, along_j, along_i) = _touched(weights, box)
+        share = along_j @ (mask @ along_i.t())
+        share = torch.tensordot(along_k, share, dims=1)
+        total[place] += share
+        wins = share > best[place] + _TIE
+        winner[place][wins] = index + 1
+        best[place] = torch.maximum(best[place], share)
+    winner[1 - total >= best - _TIE] = 0  # the weights of a voxel sum to 1: the rest is background
+    return winner
+
+
+def _touched(
+    weights: list[torch.Tensor], box: tuple[slice, ...]
+) -> tuple[tuple[slice, ...], list[torch.Tensor]]:
+    """The stretch of the result that a box reaches on each axis, and the weights between both."""
+    places, parts = [], []
+    for matrix, stretch in zip(weights, box, strict=True):
+        part = matrix[:, stretch]
+        rows = torch.nonzero(part.sum(1)).flatten()
+        place = slice(int(rows[0]), int(rows[-1]) + 1) if len(rows) else slice(0, 0)
+        places.append(place)
+        parts.append(part[place])
+    return tuple(places), parts

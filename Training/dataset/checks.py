@@ -9,11 +9,8 @@ import numpy as np
 from iuinet.volume import Grid
 
 from .facts import Facts, grid_from_json
-from .findings import REFUSED, WARNING, Finding
-from .official import facts as official_facts
-from .official import ids
-from .official_checks import check_case, check_ids, check_pair
-from .sources import GENERATED, OFFICIAL, Found, Source
+from .findings import OFFICIAL, REFUSED, WARNING, Finding, Found, Source
+from .synapse import check_case, check_ids, check_pair, ids, official_facts
 
 # Corners of image and labels further apart than this (mm) are named; further than half a voxel, refused.
 SAME_PLACE_MM = 0.1
@@ -90,7 +87,7 @@ def _check(source: Source, facts: Facts, found: Found, official: bool) -> list[F
         if source.kind == "pair":
             findings += check_pair(source.id, facts, organs)
         else:
-            findings += check_case(source.id, facts, organs, found.name == GENERATED)
+            findings += check_case(source.id, facts, organs)
     return findings
 
 

@@ -20,8 +20,8 @@ from iuinet.reading import read_volume
 from iuinet.volume import Grid, Volume
 from iuinet.writing import write_json
 
-from .places import on_disk
-from .sources import Source
+from .findings import Source
+from .raw_files import sha256_of
 
 FORMAT = 1
 HIGHEST_LABEL = 255
@@ -90,25 +90,21 @@ class LookJob:
 
     root: Path
     source: Source
-    work: Path | None = None
     kept: Path | None = None
 
 
 def look(job: LookJob) -> Facts:
     """Hash both files, and read them unless that was done before. Never raises for what the data have."""
     try:
-        with (
-            on_disk(job.root, job.source.image, job.work) as (image, image_sha256),
-            on_disk(job.root, job.source.label, job.work) as (label, label_sha256),
-        ):
-            # The name as well: how a file is read depends on its ending.
-            memory = job.kept and job.kept / f"{image_sha256[:24]}-{label_sha256[:24]}.json"
-            if memory and (known := _known(memory, image_sha256, label_sha256)):
-                return known
-            facts = Facts(**_found_out(image, label), image_sha256=image_sha256, label_sha256=label_sha256)
-            if memory:
-                write_json(memory, facts.to_json(), overwrite=True)
-            return facts
+        hashes = sha256_of(job.root, job.source.image), sha256_of(job.root, job.source.label)
+        memory = job.kept and job.kept / "{:.24}-{:.24}.json".format(*hashes)
+        if memory and (known := _known(memory, *hashes)):
+            return known
+        found = _found_out(job.root / job.source.image, job.root / job.source.label)
+        facts = Facts(**found, image_sha256=hashes[0], label_sha256=hashes[1])
+        if memory:
+            write_json(memory, facts.to_json(), overwrite=True)
+        return facts
     except InputRefused as error:
         return Facts(error={"code": error.code, "message": error.message, "hint": error.hint})
 

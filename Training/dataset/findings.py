@@ -1,12 +1,17 @@
-"""What is wrong with raw data, as a table for people and as JSON."""
+"""What was found among raw data, whatever its layout, and what is wrong with it: for people and as JSON."""
 
 from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatchcase
+from pathlib import Path
 
+UNKNOWN = 255  # the label of voxels whose organ is not known: never trained, never scored
+OFFICIAL = "synapse"
+NNUNET = "nnunet"
+GENERATED = "synapse-generated"  # the same layout and ids, made by phantom.py: never to be taken for patients
 REFUSED, WARNING = "refused", "warning"
 _WIDTH = 110
 _GROUPED = 5  # so many findings of one kind are listed one by one, more are drawn together
@@ -28,6 +33,36 @@ class Finding:
     value: str
     todo: str
     left_out: bool = False
+
+
+@dataclass(frozen=True)
+class Source:
+    """One image with its labels. id, kind, atlas, image and label are those of ``prepared.Case``."""
+
+    id: str
+    kind: str
+    atlas: str | None
+    image: str
+    label: str
+
+
+@dataclass
+class Found:
+    """All that was found.
+
+    layout: OFFICIAL or NNUNET. organs: {"name", "label"[, "color", "terminology"]} each.
+    ignore: value in the label files that means unknown, None if there is none. notes: for the user to read.
+    """
+
+    root: Path
+    layout: str
+    name: str
+    organs: tuple[dict, ...]
+    sources: list[Source]
+    ignore: int | None = None
+    splits: dict[str, dict[str, list[str]]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
 
 
 def is_excluded(case: str, patterns: Iterable[str]) -> bool:

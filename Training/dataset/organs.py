@@ -1,8 +1,22 @@
-"""Organ subsets by name, and the way from raw label ids to a network's channels."""
+"""The organs of a data set: their table, subsets by name, and the way from raw label ids to channels.
+
+The numbers of the labels come with the data. A TOML file may add what those do not tell:
+
+[[organs]]
+name = "liver"                                 # as the data call it
+color = [221, 130, 101]                        # optional: red, green, blue
+terminology = {type = {scheme = "SCT", value = "10200004", meaning = "Liver"}}   # optional, as in organs.json
+
+[splits.mine]                                  # optional: own splits
+train = ["case a"]
+validation = ["case b"]
+test = ["case c"]
+"""
 
 from __future__ import annotations
 
 import tomllib
+import unicodedata
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -10,12 +24,24 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from iuinet.errors import UsageError
+from iuinet.errors import UsageError, WeightsError
+from iuinet.labels import organs_of_model, plain_name
 
-from .sources import UNKNOWN
+from .findings import UNKNOWN
 
 if TYPE_CHECKING:
     from .prepared import PreparedData
+
+Splits = dict[str, dict[str, list[str]]]  # name -> "train", "validation", "test" -> ids
+PARTS = ("train", "validation", "test")
+_KEYS = {"name", "color", "terminology"}
+_EXAMPLE = (
+    'For example: [[organs]], then on lines of their own name = "liver" and color = [221, 130, 101]. '
+    "The numbers of the labels come with the data."
+)
+
+
+# Choosing organs ----------------------------------------------------------------------------------------
 
 
 @cache
@@ -31,7 +57,7 @@ def organ_names(data: PreparedData, chosen: str | Sequence[str]) -> tuple[str, .
     one text with commas, or a sequence of names; case does not matter. Raises UsageError "unknown-organ" for
     what the data do not hold, and for an organ chosen twice.
     """
-    known = {_plain(organ["name"]): organ["name"] for organ in data.organs}
+    known = {plain_name(organ["name"]): organ["name"] for organ in data.organs}
     if isinstance(chosen, str):
         if chosen == "all":
             return tuple(known.values())
@@ -39,10 +65,10 @@ def organ_names(data: PreparedData, chosen: str | Sequence[str]) -> tuple[str, .
     else:
         names = list(chosen)
     hint = f"The data hold: {', '.join(known.values())}. Subsets: {', '.join(subsets())}, all."
-    unknown = [name for name in names if _plain(name) not in known]
+    unknown = [name for name in names if plain_name(name) not in known]
     if unknown:
         raise UsageError(f"the data hold no organ {', '.join(unknown)}", hint=hint, code="unknown-organ")
-    found = tuple(known[_plain(name)] for name in names)
+    found = tuple(known[plain_name(name)] for name in names)
     if not found or len(set(found)) < len(found):
         raise UsageError("no organ is chosen, or one is chosen twice", hint=hint, code="unknown-organ")
     return found
@@ -59,5 +85,96 @@ def channel_lookup(data: PreparedData, names: Sequence[str]) -> torch.Tensor:
     return lookup
 
 
-def _plain(name: str) -> str:
-    return " ".join(name.casefold().split())
+# The table ----------------------------------------------------------------------------------------------
+
+
+def checked(organs: tuple[dict, ...]) -> tuple[dict, ...]:
+    """The organs in the order of their labels. Raises UsageError for what cannot be an organ."""
+    names, labels = set(), set()
+    for organ in organs:
+        name, label = organ["name"], organ["label"]
+        if not name.strip() or not name.isprintable():
+            raise _wrong(f"an organ has the name {name!r}, which is not a text")
+        if type(label) is not int or not 1 <= label < UNKNOWN:
+            raise _wrong(
+                f"{name!r} has the label {label!r}, which is not a whole number from 1 to {UNKNOWN - 1}"
+            )
+        if plain_name(name) in names or label in labels:
+            raise _wrong(f"the name {name!r} or its label {label} is given twice")
+        names.add(plain_name(name))
+        labels.add(label)
+    return tuple(sorted(organs, key=lambda organ: organ["label"]))
+
+
+def _wrong(text: str) -> UsageError:
+    hint = (
+        f"Labels run from 1 to {UNKNOWN - 1} (0: background, {UNKNOWN}: unknown), each name and label once."
+    )
+    return UsageError(text, hint=hint, code="organs")
+
+
+def complete(table: tuple[dict, ...], path: Path) -> tuple[tuple[dict, ...], Splits]:
+    """The table with the colours and codes of a file of organs, and the file's splits.
+
+    Raises UsageError "organs-file" that names the file and the entry, "organs" for an organ that the table
+    does not hold.
+    """
+    entries, splits = _read(path)
+    by_name = {plain_name(organ["name"]): dict(organ) for organ in table}
+    for entry in entries:
+        organ = by_name.get(plain_name(str(entry.get("name", ""))))
+        if organ is None:
+            raise UsageError(
+                f"the data hold no organ {entry.get('name')!r}, which {path} names",
+                hint=f"The data hold: {', '.join(one['name'] for one in table)}.",
+                code="organs",
+            )
+        organ.update({key: entry[key] for key in ("color", "terminology") if key in entry})
+        try:
+            organs_of_model({"organs": [organ]})
+        except WeightsError as error:
+            reason = error.message.split(": ", 1)[-1]
+            raise UsageError(
+                f"the color or terminology of {organ['name']!r} makes no sense: {reason}",
+                hint="color = [red, green, blue] from 0 to 255; terminology as in iuinet/organs.json.",
+                code="organs",
+            ) from error
+    return tuple(by_name.values()), splits
+
+
+def _read(path: Path) -> tuple[list[dict], Splits]:
+    """Organs and splits of a file of organs."""
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise _refused(path, f"cannot be read: {reason}") from error
+    entries = document.get("organs", [])
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise _refused(path, "has organs that are not tables")
+    odd = sorted(set(document) - {"organs", "splits"})
+    odd += [f"organs.{key}" for entry in entries for key in sorted(set(entry) - _KEYS)]
+    if odd:
+        raise _refused(path, f"has {odd[0]!r}, which is not understood")
+    return entries, _splits(document.get("splits", {}), path)
+
+
+def _splits(splits: dict, path: Path) -> Splits:
+    found = {}
+    for name, parts in splits.items():
+        if not isinstance(parts, dict) or set(parts) - set(PARTS) or not parts.get("train"):
+            raise _refused(
+                path, f"has the split {name!r} without train, or with other lists than {', '.join(PARTS)}"
+            )
+        if not all(
+            isinstance(ids, list) and all(isinstance(one, str) for one in ids) for ids in parts.values()
+        ):
+            raise _refused(path, f"has the split {name!r} with something that is not a list of case names")
+        found[name] = {
+            part: [unicodedata.normalize("NFC", one) for one in parts.get(part, [])] for part in PARTS
+        }
+    return found
+
+
+def _refused(path: Path, what: str) -> UsageError:
+    return UsageError(f"the file of organs {path} {what}", hint=_EXAMPLE, code="organs-file")

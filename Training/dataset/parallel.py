@@ -1,4 +1,4 @@
-"""Runs one function over many jobs in processes that end with their parent, however it ends.
+"""Runs one function over many jobs, with progress, in processes that end with their parent, however it ends.
 
 Processes are spawned, not forked: torch and ITK hold threads that a fork would break. Each uses one thread.
 """
@@ -8,19 +8,22 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
-from typing import TypeVar
+from types import TracebackType
+from typing import Self, TextIO, TypeVar
 
 from iuinet.errors import DeviceError
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 MOST_WORKERS = 16
+EVERY_S = 30.0  # between two lines of progress where no bar can be shown
 _AHEAD = 2  # jobs per worker that wait in the queue
 
 
@@ -79,3 +82,45 @@ def _end_with_parent(watched: Connection) -> None:
     with suppress(OSError):
         watched.poll(None)
     os._exit(1)
+
+
+class Progress:
+    """Counts cases; use it as a context. stream: where it shows, None for nowhere."""
+
+    def __init__(self, what: str, total: int, stream: TextIO | None) -> None:
+        self.what, self.total, self.stream = what, total, stream
+        self.done = 0
+        self._began = self._shown = time.monotonic()
+        self._bar = None
+
+    def __enter__(self) -> Self:
+        if self.stream is not None and self.stream.isatty() and self.total:
+            try:
+                from tqdm import tqdm
+            except ImportError:  # it belongs to the training extras
+                return self
+            self._bar = tqdm(total=self.total, desc=self.what, unit="case", file=self.stream, leave=False)
+        return self
+
+    def step(self) -> None:
+        """One more case is done."""
+        self.done += 1
+        if self._bar is not None:
+            self._bar.update()
+            return
+        now = time.monotonic()
+        if self.stream is not None and now - self._shown >= EVERY_S:
+            self._shown = now
+            left = (now - self._began) / self.done * (self.total - self.done)
+            self.stream.write(f"{self.what} {self.done} of {self.total}, about {_minutes(left)} left\n")
+            self.stream.flush()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"

@@ -1,9 +1,17 @@
-"""Prepared training data: the index that ``prepare.py`` wrote, its arrays, and the raw data behind them."""
+"""Prepared training data: the index that ``prepare.py`` wrote, its arrays, and the raw data behind them.
+
+The second half is the folder while it is written: its lock, its space, and what may be cleared away.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,17 +22,21 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from iuinet.errors import InputRefused, UsageError
+from iuinet.atomic import output_error
+from iuinet.errors import InputRefused, OutputError, UsageError
 from iuinet.reading import read_volume
 from iuinet.volume import Grid, Volume
 
 from .arrays import ARRAYS, read_labels
 from .facts import grid_as_json, grid_from_json
-from .places import on_disk
+from .raw_files import sha256_of
 
 INDEX = "index.json"
 FORMAT = 1
+FACTS, LOCK, CHECKS = "facts", ".lock", "checks.json"
 _AGAIN = "Run prepare.py again with the same folders: it does only what is missing."
+_DRAFT = re.compile(r"\.iuinet-[0-9a-f]{12}(\.safetensors|\.json)")
+_SPARE = 200 * 2**20  # bytes that must stay free beside what is written
 
 
 @dataclass(frozen=True)
@@ -33,7 +45,7 @@ class Case:
 
     id: "0001"; a pair: "0001-0061" (labelled case moved onto 0061); own data: its name.
     kind: "case" or "pair". atlas: of a pair the labelled case whose image and labels were warped.
-    image, label: where they were found, relative to the raw root; a zip member as "archive.zip::member".
+    image, label: where they were found, relative to the raw root.
     grid: the native grid. arrays: file name of the prepared arrays.
     voxels: native voxels per raw label (the data's own number for unknown as 255).
     """
@@ -126,12 +138,11 @@ class PreparedData:
                 hint="Bring them back there, or run prepare.py with the place where they are now.",
                 code="not-found",
             )
-        with on_disk(self.root, case.image) as (path, sha256):
-            if sha256 != case.image_sha256:
-                raise InputRefused(
-                    f"{case.image} has changed since it was prepared.", hint=_AGAIN, code="source-changed"
-                )
-            volume = read_volume(path)
+        if sha256_of(self.root, case.image) != case.image_sha256:
+            raise InputRefused(
+                f"{case.image} has changed since it was prepared.", hint=_AGAIN, code="source-changed"
+            )
+        volume = read_volume(self.root / case.image)
         return volume, read_labels(self.root, case.label, case.label_sha256, self.ignore)
 
     def _damaged(self, id: str, file: Path) -> InputRefused:
@@ -171,3 +182,98 @@ def open_prepared(folder: Path | str) -> PreparedData:
         )
     except (KeyError, TypeError, ValueError) as error:
         raise InputRefused(f"{folder / INDEX} is damaged.", hint=_AGAIN, code="index-damaged") from error
+
+
+# Writing: lock, space, and what may be cleared away -----------------------------------------------------
+
+
+def check_space(out: Path, cases: int, needed: int) -> None:
+    """Raises OutputError "disk-full" if so many bytes for so many cases will not fit."""
+    if not cases:
+        return
+    free = shutil.disk_usage(out).free
+    if free < needed + _SPARE:
+        raise OutputError(
+            f"{cases} cases need {readable(needed)} in {out}, and {readable(max(0, free - _SPARE))} are free",
+            hint="Free some space, choose another folder with --out, or prepare fewer cases (--no-pairs).",
+            code="disk-full",
+        )
+
+
+@contextmanager
+def prepared_folder(out: Path) -> Iterator[None]:
+    """Make the folder, hold it against other runs, and take away what an earlier run left half-done.
+
+    Raises OutputError "folder-busy" where another run works there, and for what the disk has against it.
+    """
+    try:
+        for folder in (out, out / ARRAYS, out / FACTS):
+            folder.mkdir(parents=True, exist_ok=True)
+        lock = open(out / LOCK, "a+b")  # noqa: SIM115
+    except OSError as error:
+        raise output_error(Path(error.filename or out), error) from error
+    with lock:
+        _hold(lock.fileno(), out)
+        _clear(out)
+        try:
+            yield
+        finally:
+            _clear(out)
+
+
+def _hold(descriptor: int, out: Path) -> None:
+    """The system gives the lock back however the process ends. Drives that know no locks are used without."""
+    try:
+        import fcntl
+    except ImportError:
+        return
+    for attempt in range(20):  # the workers of a run that was just killed need a moment to end
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if attempt < 19:
+                time.sleep(0.1)
+        except OSError:
+            return
+    raise OutputError(
+        f"another run of prepare.py works in {out}",
+        hint="Wait for it, or choose another folder.",
+        code="folder-busy",
+    )
+
+
+def _clear(out: Path) -> None:
+    """Remove drafts: no other run works here, and nothing else is touched."""
+    for folder in (out, out / ARRAYS, out / FACTS):
+        for path in list(folder.glob(".iuinet-*")):
+            if _DRAFT.fullmatch(path.name):
+                with suppress(OSError):
+                    path.unlink()
+
+
+def unused_arrays(out: Path) -> tuple[int, int]:
+    """Number and bytes of array files of earlier settings or files, which the index does not name."""
+    used = {entry["arrays"] for entry in json.loads((out / INDEX).read_text(encoding="utf-8"))["cases"]}
+    sizes = [path.stat().st_size for path in (out / ARRAYS).glob("*.safetensors") if path.name not in used]
+    return len(sizes), sum(sizes)
+
+
+def readable(number: float) -> str:
+    """Bytes for people."""
+    for unit in ("B", "kB", "MB"):
+        if number < 1000:
+            return f"{number:.0f} {unit}"
+        number /= 1000
+    return f"{number:.1f} GB"
+
+
+def writable_json(path: Path) -> None:
+    """Refuse a place for a JSON file before the work starts. Raises OutputError."""
+    folder = path.absolute().parent
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise OutputError(
+            f"{path} cannot be written: its folder does not exist or may not be written to",
+            hint="Create the folder first, or choose another place.",
+            code="no-output-folder",
+        )

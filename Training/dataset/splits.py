@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from iuinet.errors import UsageError
 
-from .sources import GENERATED, OFFICIAL
+from .findings import GENERATED, OFFICIAL
 
 if TYPE_CHECKING:
     from .prepared import PreparedData

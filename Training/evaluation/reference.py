@@ -12,7 +12,7 @@ from threading import Lock
 
 import numpy as np
 import torch
-from dataset.label_resize import resize_labels
+from dataset.arrays import resize_labels
 from scipy import ndimage
 
 from iuinet.geometry import canonical_axes, canonical_grid, from_canonical, to_canonical

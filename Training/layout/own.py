@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import TextIO
 
 import numpy as np
-from dataset.parallel import in_parallel
-from dataset.progress import Progress
+from dataset.parallel import Progress, in_parallel
 from pipeline.generated.phantom import Sample, draw_options, make_sample
 from scipy import ndimage
 
@@ -116,7 +115,7 @@ def _describe(folder: Path, names: Sequence[str]) -> None:
         "test": names[-tests:],
     }
     lines = ["# Colours of the organs, where the program has none or another is wanted, and a split."]
-    lines += ["[[organs]]", 'name = "lung"', f"label = {LABELS['lung']}", "color = [150, 190, 230]", ""]
+    lines += ["[[organs]]", 'name = "lung"', "color = [150, 190, 230]", ""]
     lines += ["[splits.example]", *(f"{part} = {_toml(cases)}" for part, cases in parts.items())]
     with atomic(folder / ORGANS_FILE, overwrite=True) as draft:
         draft.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")

@@ -1,6 +1,6 @@
 """What each scan of a generated Synapse set is like: patient, field of view, and how the file holds its axes.
 
-The ranges of the real set are ``dataset/official.toml``'s. Two frames are used. The body's frame is LPS with
+The ranges of the real set are ``dataset/synapse.toml``'s. Two frames are used. The body's frame is LPS with
 its origin on the body's axis at the first lumbar vertebra, arrays canonical. The file's frame is the
 scanner's: the couch puts the body anywhere, and columns and rows may run either way.
 """
@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from dataset.official import facts
 from dataset.splits import slices_per_case
+from dataset.synapse import official_facts
 from pipeline.generated.phantom import SampleOptions, draw_options
 
 from iuinet.volume import Grid
@@ -72,7 +72,7 @@ def draw_scan(case: str, seed: int, thin: int = 1) -> Scan:
 
     thin: slices are so many times fewer and thicker.
     """
-    known = facts()
+    known = official_facts()
     rng = np.random.default_rng([seed, int(case), 30])
     slices = slices_per_case().get(case) or int(rng.integers(85, 199))
     low, high = known["spacing_of_slices"]

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from dataset.official import facts, ids
-from dataset.parallel import in_parallel
-from dataset.progress import Progress
+from dataset.parallel import Progress, in_parallel
+from dataset.synapse import ids, official_facts
 
 from iuinet.errors import UsageError
 
@@ -67,7 +66,7 @@ class Job:
         if self.fixed:
             place = "RegData/Training-Testing/{0}/{1}/{0}{2}-{1}.nii.gz"
             return tuple(place.format(kind, self.fixed, self.case) for kind in _KINDS)
-        if self.case in ids(facts()["testing"]):
+        if self.case in ids(official_facts()["testing"]):
             return (f"RawData/Testing/img/img{self.case}.nii.gz",)
         return tuple(f"RawData/Training/{kind}/{kind}{self.case}.nii.gz" for kind in _KINDS)
 
@@ -81,7 +80,7 @@ def plan(folder: Path, settings: Settings, cases: Sequence[str], testing: int, p
     Pairs take the cases in turn, each with another test scan every time round.
     Raises UsageError for ids that are not official, or more than there are.
     """
-    known, test_ids = ids(facts()["training"]), ids(facts()["testing"])
+    known, test_ids = ids(official_facts()["training"]), ids(official_facts()["testing"])
     cases = tuple(cases) or known
     wrong = [case for case in cases if case not in known]
     if wrong or len(set(cases)) < len(cases):

@@ -1,8 +1,9 @@
-"""Finds own data: nnU-Net's raw layout, or ``images/`` and ``labels/`` with a TOML file of organs.
+"""Finds own data, which lie in nnU-Net's raw layout.
 
-nnU-Net's layout: ``dataset.json``, ``imagesTr/<case>_0000<ending>``, ``labelsTr/<case><ending>``, and where
-wanted ``splits_final.json`` beside it (documentation/dataset_format.md of nnU-Net v2; the older dataset.json
-with "modality" and numbers first is understood too).
+That is ``dataset.json``, ``imagesTr/<case>_0000<ending>`` and ``labelsTr/<case><ending>``
+(documentation/dataset_format.md of nnU-Net v2; the older dataset.json with "modality" and numbers first is
+understood too). Where wanted ``splits_final.json`` beside it gives the folds, and ``organs.toml`` colours,
+codes and further splits (``organs.py`` says how).
 """
 
 from __future__ import annotations
@@ -12,12 +13,11 @@ import unicodedata
 from pathlib import Path
 from typing import Any
 
-from iuinet.errors import InputRefused, UsageError
+from iuinet.errors import InputRefused
 from iuinet.reading import READERS
 
-from .findings import REFUSED, WARNING, Finding
-from .own_organs import checked, complete, read_organs
-from .sources import Found, Source
+from .findings import NNUNET, REFUSED, WARNING, Finding, Found, Source
+from .organs import Splits, checked, complete
 
 _CHANNEL = "_0000"
 _ORGANS_FILE = "organs.toml"
@@ -25,34 +25,14 @@ _ORGANS_FILE = "organs.toml"
 _ENDINGS = tuple(ending for ending in READERS if ending not in (".nhdr", ".mhd"))
 
 
-def find_own(folder: Path, organs: Path | None) -> Found | None:
-    """Own data in a folder, None where it has neither layout. Raises UsageError and InputRefused."""
-    if (folder / "dataset.json").is_file() and (folder / "imagesTr").is_dir():
-        return _nnunet(folder, organs)
-    if (folder / "images").is_dir() and (folder / "labels").is_dir():
-        return _plain(folder, organs)
-    return None
+def find_nnunet(folder: Path, organs: Path | None) -> Found | None:
+    """Own data in a folder, None where it has not this layout. Raises UsageError and InputRefused.
 
-
-def _plain(folder: Path, organs: Path | None) -> Found:
-    path = organs or folder / _ORGANS_FILE
-    if not path.is_file():
-        raise UsageError(
-            f"{folder} has images and labels, but nothing says which organs the labels are",
-            hint=f"Write {_ORGANS_FILE} there, or give a file with --organs; see prepare.py --help.",
-            code="organs-file",
-        )
-    file = read_organs(path)
-    table = checked(file.organs)
-    _check_ignore(file.ignore, table)
-    found = Found(folder, "plain", folder.resolve().name, table, [], file.ignore, dict(file.splits))
-    images, labels = _stems(folder / "images", _ENDINGS), _stems(folder / "labels", (".seg.nrrd", *_ENDINGS))
-    _collect(found, images, labels)
-    return found
-
-
-def _nnunet(folder: Path, organs: Path | None) -> Found:
+    organs: a file of organs instead of the one beside dataset.json.
+    """
     path = folder / "dataset.json"
+    if not path.is_file() or not (folder / "imagesTr").is_dir():
+        return None
     document = _read_json(path)
     if not isinstance(document, dict) or not isinstance(document.get("labels"), dict):
         raise _refused(
@@ -63,12 +43,11 @@ def _nnunet(folder: Path, organs: Path | None) -> Found:
         text = f"dataset.json lists {len(channels)} channels ({', '.join(map(str, channels.values()))})"
         raise _refused(text, "IUINet takes one CT: give a data set with its channel alone.")
     table, ignore = _labels(document["labels"])
-    splits: dict[str, dict[str, list[str]]] = {}
-    if organs:
-        file = read_organs(organs)
-        table, splits = complete(table, file.organs), dict(file.splits)
+    splits: Splits = {}
+    if organs or (folder / _ORGANS_FILE).exists():
+        table, splits = complete(table, organs or folder / _ORGANS_FILE)
     found = Found(
-        folder, "nnunet", str(document.get("name") or folder.resolve().name), table, [], ignore, splits
+        folder, NNUNET, str(document.get("name") or folder.resolve().name), table, [], ignore, splits
     )
     channel = str(next(iter(channels.values())))
     if channel.strip().upper() != "CT":
@@ -78,10 +57,10 @@ def _nnunet(folder: Path, organs: Path | None) -> Found:
     ending = document.get("file_ending", ".nii.gz")
     if ending not in _ENDINGS:
         raise _refused(f"the file_ending {ending!r} cannot be read", f"Use one of {', '.join(_ENDINGS)}.")
-    images = _stems(folder / "imagesTr", (ending,))
+    images = _stems(folder / "imagesTr", ending)
     if any(case.endswith(_CHANNEL) for case in images):
         images = {c.removesuffix(_CHANNEL): place for c, place in images.items() if c.endswith(_CHANNEL)}
-    _collect(found, images, _stems(folder / "labelsTr", (ending,)))
+    _collect(found, images, _stems(folder / "labelsTr", ending))
     found.splits.update(_folds(folder))
     return found
 
@@ -104,19 +83,15 @@ def _labels(labels: dict[str, Any]) -> tuple[tuple[dict, ...], int | None]:
     if not table:
         raise _refused("dataset.json names no organ", "Give names and numbers beside the background.")
     ignore = next((value for name, value in labels.items() if name.lower() == "ignore"), None)
-    _check_ignore(ignore, table)
-    return table, ignore
-
-
-def _check_ignore(ignore: int | None, table: tuple[dict, ...]) -> None:
     if ignore is not None and (ignore < 1 or ignore in {organ["label"] for organ in table}):
         raise _refused(
             f"the label {ignore} for unknown voxels is also an organ or the background",
             "Give it a number of its own.",
         )
+    return table, ignore
 
 
-def _folds(folder: Path) -> dict[str, dict[str, list[str]]]:
+def _folds(folder: Path) -> Splits:
     """nnU-Net's folds. Their validation cases serve as test cases too, since nothing else is there."""
     path = folder / "splits_final.json"
     if not path.is_file():
@@ -133,7 +108,7 @@ def _folds(folder: Path) -> dict[str, dict[str, list[str]]]:
         }
     except (TypeError, KeyError) as error:
         raise _refused(
-            "splits_final.json is no list of train and val", "Take the file that nnU-Net wrote."
+            "splits_final.json is not a list of train and val", "Take the file that nnU-Net wrote."
         ) from error
 
 
@@ -141,8 +116,8 @@ def _ids(cases: list[str]) -> list[str]:
     return [unicodedata.normalize("NFC", str(case)) for case in cases]
 
 
-def _stems(folder: Path, endings: tuple[str, ...]) -> dict[str, list[str]]:
-    """Case name -> where, for the files of a folder with one of the endings.
+def _stems(folder: Path, ending: str) -> dict[str, list[str]]:
+    """Case name -> where, for the files of a folder with this ending.
 
     Names are brought to one form (NFC): some systems write an accented letter as two characters.
     """
@@ -150,8 +125,7 @@ def _stems(folder: Path, endings: tuple[str, ...]) -> dict[str, list[str]]:
     if not folder.is_dir():
         return found
     for path in sorted(folder.iterdir()):
-        ending = next((one for one in endings if path.name.lower().endswith(one)), None)
-        if ending and not path.name.startswith("."):
+        if path.name.lower().endswith(ending) and not path.name.startswith("."):
             case = unicodedata.normalize("NFC", path.name[: -len(ending)])
             found.setdefault(case, []).append(f"{folder.name}/{path.name}")
     return found

@@ -1,4 +1,4 @@
-"""The whole of preparing: look at everything, say what is wrong, make what is missing, the index last."""
+"""The whole of preparing: find the data, look at everything, make what is missing, the index last."""
 
 from __future__ import annotations
 
@@ -11,21 +11,27 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import iuinet
-from iuinet.errors import InputRefused
+from iuinet.errors import InputRefused, UsageError
 from iuinet.writing import write_json
 
 from .arrays import ARRAYS, RECIPE, ArrayJob, array_bytes, array_name, is_prepared, prepare_arrays
 from .checks import check_all
 from .facts import Facts, LookJob, grid_from_json, look
-from .findings import REFUSED, Finding, as_json, is_excluded, without_excluded
-from .parallel import in_parallel
-from .places import MARK
-from .prepared import FORMAT, INDEX, Case
-from .prepared_folder import FACTS, WORK, check_space
-from .progress import Progress
-from .sources import UNKNOWN, Found, Source
-
-_UNPACKED = 2**27  # bytes of an unpacked scan of 512 x 512 x 200 and its labels
+from .findings import (
+    REFUSED,
+    UNKNOWN,
+    Finding,
+    Found,
+    Source,
+    as_json,
+    is_excluded,
+    without_excluded,
+)
+from .nnunet import find_nnunet
+from .parallel import Progress, in_parallel
+from .prepared import FACTS, FORMAT, INDEX, Case, check_space
+from .raw_files import common_root, list_files
+from .synapse import find_synapse
 
 
 @dataclass
@@ -41,7 +47,7 @@ class Settings:
 
 @dataclass
 class Checked:
-    """What looking at everything gave.
+    """What looking at everything found.
 
     sources: those that will be prepared. excluded: ids left out by hand.
     unmatched: what was to be excluded and is not there.
@@ -85,12 +91,38 @@ class Checked:
         }
 
 
+def find_sources(raws: Sequence[Path], organs: Path | None, pairs: bool) -> Found:
+    """Look through the raw folders for data in nnU-Net's layout, else for the Synapse set.
+
+    organs: TOML file with organs, as ``organs`` describes it. pairs: whether registered pairs are looked for.
+    Raises UsageError and InputRefused where there is nothing to use.
+    """
+    root = common_root(raws)
+    if len(raws) == 1 and (found := find_nnunet(root, organs)) is not None:
+        return found
+    files = list_files(raws, root)
+    found = find_synapse(root, files, pairs, organs)
+    zips = [place for place in files if place.lower().endswith(".zip")]
+    if zips:
+        found.notes.append(f"Zip files are not read: {', '.join(zips)}. Unzip what is to be used.")
+    if not found.sources and not found.findings:
+        layouts = (
+            "Give the folder of the Synapse abdomen set (img/img0001.nii.gz, label/label0001.nii.gz), "
+            "or one in nnU-Net's raw layout (dataset.json, imagesTr, labelsTr)."
+        )
+        raise UsageError(
+            f"no images with labels were found in {', '.join(str(raw) for raw in raws)}",
+            hint=f"Zip files are not read: unzip {', '.join(zips)} there first." if zips else layouts,
+            code="no-data",
+        )
+    return found
+
+
 def check(found: Found, settings: Settings, out: Path | None) -> Checked:
     """Look at every source that is not excluded. out: folder that keeps what was found out, or None."""
     excluded = [source.id for source in found.sources if is_excluded(source.id, settings.exclude)]
     found.sources = [source for source in found.sources if source.id not in set(excluded)]
-    work, kept = (out / WORK, out / FACTS) if out else (None, None)
-    jobs = [LookJob(found.root, source, work, kept) for source in found.sources]
+    jobs = [LookJob(found.root, source, out and out / FACTS) for source in found.sources]
     results = _all("checking", look, jobs, settings)
     facts = {source.id: results[number] for number, source in enumerate(found.sources)}
     findings = check_all(found, facts, settings.exclude, settings.partial)
@@ -103,7 +135,7 @@ def check(found: Found, settings: Settings, out: Path | None) -> Checked:
 
 
 def prepare(checked: Checked, settings: Settings, out: Path) -> tuple[int, int]:
-    """Make the arrays that are missing and write the index; gives how many were made and how many were there.
+    """Make the arrays that are missing and write the index; returns how many were made and were there.
 
     Raises InputRefused "data-refused" if a finding forbids it, OutputError "disk-full" before and during
     the work.
@@ -116,9 +148,8 @@ def prepare(checked: Checked, settings: Settings, out: Path) -> tuple[int, int]:
         file = out / ARRAYS / case.arrays
         if not is_prepared(file, settings.size):
             hashes = (case.image_sha256, case.label_sha256)
-            jobs.append(ArrayJob(found.root, source, hashes, settings.size, found.ignore, file, out / WORK))
-    copies = settings.workers if any(MARK in job.source.image for job in jobs) else 0
-    check_space(out, len(jobs), len(jobs) * array_bytes(settings.size) + copies * _UNPACKED)
+            jobs.append(ArrayJob(found.root, source, hashes, settings.size, found.ignore, file))
+    check_space(out, len(jobs), len(jobs) * array_bytes(settings.size))
     _all("preparing", prepare_arrays, jobs, settings)
     write_json(out / INDEX, _index(checked, cases, settings), overwrite=True)
     return len(jobs), len(cases) - len(jobs)
