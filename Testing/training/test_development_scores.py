@@ -9,9 +9,8 @@ import pytest
 
 pytest.importorskip("torch", reason="torch is not installed here")
 
-from evaluation.cases import as_volume
 from evaluation.scores import dice, mean_scores, misplaced
-from synthesis import ORGANS, Sample, generate
+from synthesis import ORGANS, Sample, as_volume, generate
 from synthesis.view import View
 from training.small_anatomy import small_anatomy
 

@@ -6,9 +6,9 @@ import pytest
 
 pytest.importorskip("torch", reason="torch is not installed here")
 
-from evaluation.cases import REAL, Case, as_volume
+from evaluation.cases import REAL, Case
 from evaluation.development import measure, print_table
-from synthesis import IGNORE, ORGANS, generate
+from synthesis import IGNORE, ORGANS, as_volume, generate
 from training.small_anatomy import small_anatomy
 
 from iuinet.inference import Segmenter

@@ -7,11 +7,10 @@ import pytest
 pytest.importorskip("torch", reason="torch is not installed here")
 
 import torch
-from synthesis.artefacts import breathe, paint_metal, rings, slice_choice
 from synthesis.chance import Chance
-from synthesis.contents import Canvas
+from synthesis.contents import Canvas, paint_vessels
+from synthesis.scanner import breathe, paint_metal, rings, slice_choice
 from synthesis.tissues import NAMES, NUMBER
-from synthesis.vessels import paint_vessels
 
 SIZE = 32
 EXTENT_MM = (160.0, 320.0, 320.0)

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
-from synthesis import Anatomy, Sample, generate
+from synthesis import Anatomy, as_volume, generate
 from synthesis.chance import Chance
 from synthesis.view import scanner_view
 
 from iuinet.reading import read_volume
-from iuinet.volume import Grid, Volume
+from iuinet.volume import Volume
 
 from .references import reference
 from .without_contrast import without_contrast
@@ -44,15 +44,6 @@ class Case:
     volume: Volume
     truth: np.ndarray
     ids: dict[str, int]
-
-
-def as_volume(sample: Sample, name: str) -> Volume:
-    """A generated scan as a volume: its cube's voxels, its field of view's millimetres."""
-    array = sample.image[0, 0].round().numpy().astype(np.int16)
-    shape = array.shape
-    spacing = tuple(extent / n for extent, n in zip(sample.view.extent_mm, shape, strict=True))[::-1]
-    origin = tuple(low + step / 2 for low, step in zip(sample.view.low[::-1], spacing, strict=True))
-    return Volume(array, Grid(shape[::-1], spacing, origin), name, "CT")
 
 
 def generated(anatomy: Anatomy, seeds: range, ids: dict[str, int], phases: tuple[str, ...]) -> Iterator[Case]:

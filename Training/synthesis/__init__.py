@@ -5,7 +5,7 @@
 """
 
 from .anatomy import Anatomy, load, prepare, save
-from .generator import Sample, generate, organ_labels
+from .generator import Sample, as_volume, generate, organ_labels
 from .sources import HELD_OUT, TRAINING, data_folder
 from .tissues import IGNORE, ORGANS
 
@@ -16,6 +16,7 @@ __all__ = [
     "TRAINING",
     "Anatomy",
     "Sample",
+    "as_volume",
     "data_folder",
     "generate",
     "load",

@@ -1,7 +1,7 @@
 """One anatomy, prepared for synthesis: tissues on a 2 mm grid, three distances, and landmarks.
 
-What no label map draws is added here once: the torso's hull, and with completion.py and chest.py an atrium,
-lungs, a heart, a place for the esophagus. A prepared anatomy is cached as safetensors.
+What no label map draws is added here once: the torso's hull, and with completion.py an atrium, lungs, a
+heart, a place for the esophagus. A prepared anatomy is cached as safetensors.
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ from safetensors.torch import save_file
 from scipy import ndimage
 from torch.nn.functional import grid_sample
 
-from .chest import extend_chest
-from .completion import add_spine, complete
+from .completion import add_spine, complete, extend_chest
 from .sources import SPACING_MM, read_tissues
 from .tissues import NAMES, NUMBER, ORGANS
 
@@ -85,7 +84,7 @@ def prepare(name: str, tissue: np.ndarray) -> Anatomy:
 def load(name: str, data: Path | None, cache: Path) -> Anatomy:
     """The prepared anatomy from the cache folder; made from the data folder first where it is missing.
 
-    Errors: FileNotFoundError where neither holds it.
+    Raises: FileNotFoundError where neither holds it.
     """
     path = _cached(name, cache)
     if not path.exists():

@@ -1,4 +1,4 @@
-"""What hollow organs hold: gas, water, food, stool, contrast; their walls; and what solid ones consist of."""
+"""What organs hold (gas, water, food, stool, contrast), their walls, what solid ones consist of, vessels."""
 
 from __future__ import annotations
 
@@ -151,3 +151,18 @@ def paint_pancreas(canvas: Canvas) -> None:
     if chance.happens(0.08):
         wet = pancreas & (canvas.noise(chance.uniform(10, 25)) > chance.uniform(1, 2))
         canvas.paint(wet, chance.uniform(0, 30))
+
+
+def paint_vessels(canvas: Canvas) -> None:
+    """Calcified plaques and now and then a stent in the arteries' wall, mixing streams in the vena cava."""
+    chance = canvas.chance
+    wall = canvas.mask("aorta", "artery") & (canvas.inside < 2.5)
+    if chance.happens(0.4):
+        plaques = canvas.noise(chance.uniform(6, 14)) > chance.uniform(0.8, 2.0)
+        canvas.paint(wall & plaques, chance.uniform(250, 900))
+    if chance.happens(0.03):
+        canvas.paint(wall & canvas.mask("aorta"), chance.uniform(300, 900))
+    if chance.happens(0.3):
+        cava = canvas.mask("inferior vena cava")
+        streams = chance.uniform(5, 40) * canvas.noise(chance.uniform(10, 20), stretch=3)
+        canvas.paint(cava, canvas.hu + streams)

@@ -1,27 +1,35 @@
-"""From an anatomy and a seed to a synthetic CT with its labels."""
+"""From an anatomy and a seed to a synthetic CT with its labels.
+
+Organs of other anatomies may be set into it: three bodies give more than three arrangements.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from iuinet.preprocessing import LOWEST_HU
+from iuinet.volume import Grid, Volume
 
 from . import contents, surroundings
-from .anatomy import Anatomy
-from .artefacts import breathe, paint_metal
+from .anatomy import INSIDE, Anatomy
 from .chance import Chance
 from .contents import Canvas
-from .mixing import mix
-from .scanner import scan
+from .scanner import breathe, paint_metal, scan
 from .tissues import IGNORE, NAMES, NUMBER, ORGANS, table
-from .vessels import paint_vessels
 from .view import View, draw_view, sampling_positions
 
 # Far more often than in patients: an organ that is nearly always there would be drawn where it is not.
 REMOVAL = {"gallbladder": 0.12, "spleen": 0.05, "right kidney": 0.08, "left kidney": 0.06}
+
+# What may be exchanged, each group from one donor.
+GROUPS = (("stomach",), ("spleen",), ("right kidney", "left kidney"), ("liver", "gallbladder"), ("pancreas",))
+
+# What a set-in organ may cover; everything else stays in front of it.
+GIVES_WAY = ("fat", "duodenum", "colon", "small bowel", "lung", "vein", "artery", "renal sinus", "lesion")
 
 
 @dataclass(frozen=True)
@@ -72,6 +80,52 @@ def generate(
     return Sample(image[None, None], labels, view, phase)
 
 
+def mix(
+    tissue: torch.Tensor,
+    distance: torch.Tensor,
+    positions: torch.Tensor,
+    anatomy: Anatomy,
+    donors: Sequence[Anatomy],
+    chance: Chance,
+) -> None:
+    """Exchange organs in place, in two of three scans one to three groups.
+
+    tissue int64 (S, S, S), distance (3, S, S, S): as seen in ``anatomy`` at positions (3, S, S, S) in mm.
+    """
+    others = [donor for donor in donors if donor.name != anatomy.name]
+    if not others or not chance.happens(0.67):
+        return
+    gives_way = torch.zeros(256, dtype=torch.bool)
+    gives_way[[NUMBER[name] for name in GIVES_WAY]] = True
+    for _ in range(1 + chance.choose((0.5, 0.3, 0.2))):
+        donor = others[chance.choose([1.0] * len(others))]
+        for organ in GROUPS[chance.choose([1.0] * len(GROUPS))]:
+            if organ in donor.boxes and organ in anatomy.boxes:
+                _set_in(organ, tissue, distance, positions, anatomy, donor, gives_way)
+
+
+def _set_in(
+    organ: str,
+    tissue: torch.Tensor,
+    distance: torch.Tensor,
+    positions: torch.Tensor,
+    anatomy: Anatomy,
+    donor: Anatomy,
+    gives_way: torch.Tensor,
+) -> None:
+    """The donor's organ at the place of this one's: same centre, and half way to its size."""
+    here_low, here_high = (torch.tensor(c).view(3, 1, 1, 1) for c in anatomy.boxes[organ])
+    there_low, there_high = (torch.tensor(c).view(3, 1, 1, 1) for c in donor.boxes[organ])
+    scale = ((there_high - there_low) / (here_high - here_low)).clamp(0.5, 2).sqrt()
+    there = (positions - (here_low + here_high) / 2) * scale + (there_low + there_high) / 2
+    donor_tissue, donor_distance = donor.at(there)
+    number = NUMBER[organ]
+    tissue[tissue == number] = NUMBER["fat"]
+    new = (donor_tissue == number) & gives_way[tissue]
+    tissue[new] = number
+    distance[INSIDE][new] = donor_distance[INSIDE][new]
+
+
 def draw_means(phase: str, chance: Chance) -> torch.Tensor:
     """Mean HU of every tissue in a scan of this phase (random: organs from the random range)."""
     values = table()
@@ -111,7 +165,7 @@ def _paint(canvas: Canvas, drawn_wall: bool) -> None:
     contents.paint_gallbladder(canvas)
     contents.paint_esophagus(canvas)
     contents.paint_pancreas(canvas)
-    paint_vessels(canvas)
+    contents.paint_vessels(canvas)
     surroundings.paint_liver_and_spleen(canvas)
     surroundings.paint_chest(canvas)
     surroundings.paint_bone(canvas)
@@ -120,3 +174,12 @@ def _paint(canvas: Canvas, drawn_wall: bool) -> None:
     surroundings.paint_fat_space(canvas, body)
     surroundings.paint_outside(canvas, body)
     paint_metal(canvas)
+
+
+def as_volume(sample: Sample, name: str) -> Volume:
+    """A generated scan as a volume: its cube's voxels, its field of view's millimetres."""
+    array = sample.image[0, 0].round().numpy().astype(np.int16)
+    shape = array.shape
+    spacing = tuple(extent / n for extent, n in zip(sample.view.extent_mm, shape, strict=True))[::-1]
+    origin = tuple(low + step / 2 for low, step in zip(sample.view.low[::-1], spacing, strict=True))
+    return Volume(array, Grid(shape[::-1], spacing, origin), name, "CT")

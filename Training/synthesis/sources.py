@@ -112,7 +112,7 @@ def data_folder() -> Path | None:
 def read_tissues(name: str, data: Path) -> np.ndarray:
     """Tissue numbers uint8 (k to the head, j to the back, i to the left), 2 mm; fat where unlabelled.
 
-    name: one of TRAINING or HELD_OUT. Errors: ValueError for another name, RuntimeError from the file reader.
+    name: one of TRAINING or HELD_OUT. Raises: ValueError for another name, RuntimeError from the file reader.
     """
     if name == "spl":
         image = sitk.ReadImage(str(data / "labels" / "spl" / "spl_abdominal_atlas.nrrd"))
