@@ -1,14 +1,13 @@
 #!/usr/bin/env python3
 """Write generated CTs with their labels as NIfTI files. They show no patient.
 
-    python Training/phantom.py OUT                                   # NAME-ct.nii.gz and NAME-labels.nii.gz
-    python Training/phantom.py OUT --anatomy amos_0013 --cache DIR   # bodies from a label map of IUINET_DATA
-    python Training/phantom.py --synapse DIR --pairs 60              # the official layout of Synapse/BTCV
-    python Training/phantom.py --own DIR                             # two organs in nnU-Net's raw layout
-    python Training/phantom.py --sample FILE.nrrd                    # the CT that the Slicer module ships
+    python Training/phantom.py OUT                        # sample-0-ct.nii.gz and sample-0-labels.nii.gz
+    python Training/phantom.py --synapse DIR --pairs 60   # the official layout of Synapse/BTCV
+    python Training/phantom.py --own DIR                  # two organs in nnU-Net's raw layout
+    python Training/phantom.py --sample FILE.nrrd         # the CT that the Slicer module ships
 
-The same arguments give the same files. Bodies are procedural and need no data unless --anatomy is given.
-Labels are the organs' ids; 255 where nobody knows (with OUT and --anatomy only).
+The same arguments give the same files. Bodies are drawn by formulas and need no data. Labels are the organs'
+ids.
 
 --synapse writes the 30 labelled cases (0001-0010, 0021-0040) with their official numbers of slices, test
 scans without labels (from 0061 on), and registered pairs as Training-Testing has them: a labelled case and
@@ -31,13 +30,10 @@ from typing import TextIO
 import numpy as np
 import SimpleITK as sitk
 from dataset.parallel import usual_workers
-from layout.bodies import Anatomy, load_anatomy
 from layout.files import make_folder, write_nifti
 from layout.own import ORGANS_FILE, write_own
 from layout.synapse import Settings, plan, write_set
 from pipeline.generated.phantom import make_sample
-from synthesis import HELD_OUT, TRAINING, generate
-from synthesis.tissues import table
 
 from iuinet.console import Console, Parser, run_command
 from iuinet.errors import UsageError
@@ -46,14 +42,11 @@ from iuinet.writing import atomic, image_on_grid
 
 # Options that only some layouts know, with their defaults there.
 _DEFAULTS = {
-    "plain": {"anatomy": None, "cache": None, "phase": None, "count": 1, "size": 128},
-    "synapse": {
-        "anatomy": None, "cache": None,
-        "cases": [], "testing": 4, "pairs": 30, "matrix": 512, "thin": 1, "zip": False,
-    },
+    "plain": {"count": 1, "size": 128},
+    "synapse": {"cases": [], "testing": 4, "pairs": 30, "matrix": 512},
     "own": {"count": 8, "size": 128},
     "sample": {},
-}  # fmt: skip
+}
 SMALLEST = 16
 SAMPLE_SIZE = (128, 128, 80)  # voxels along i, j, k
 SAMPLE_STEP_HU = 8
@@ -78,16 +71,11 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--own", type=Path, metavar="DIR", help="folder for an example of own data")
     parser.add_argument("--sample", type=Path, metavar="FILE", help="the CT that the module ships, as .nrrd")
     parser.add_argument("--seed", type=int, default=0, help="of the first scan or the set (default 0)")
-    parser.add_argument("--anatomy", choices=TRAINING + HELD_OUT, help="label map; procedural without it")
-    parser.add_argument("--cache", type=Path, help="folder for prepared label maps, needed with --anatomy")
     parser.add_argument(
         "--workers", type=int, default=usual_workers(), help="processes (default: one per core)"
     )
     parser.add_argument("--debug", action="store_true", help="show tracebacks and what libraries say")
     one = parser.add_argument_group("with OUT or --own")
-    one.add_argument(
-        "--phase", choices=list(table()["probability"]), help="contrast phase (OUT with --anatomy)"
-    )
     one.add_argument("--count", type=int, help="scans, each with the next seed (default 1; --own: 8)")
     one.add_argument("--size", type=int, help="columns and rows (default 128), and for OUT slices")
     many = parser.add_argument_group("with --synapse")
@@ -97,19 +85,6 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     many.add_argument("--pairs", type=int, metavar="N", help="registered pairs (default 30, up to 600)")
     many.add_argument("--matrix", type=int, metavar="N", help="columns and rows (default and officially 512)")
-    many.add_argument(
-        "--thin",
-        type=int,
-        metavar="N",
-        help="make slices N times fewer and thicker: quick, for trying programs out; prepare.py then warns "
-        "that the numbers of slices are not the official ones (default 1)",
-    )
-    many.add_argument(
-        "--zip",
-        action="store_true",
-        default=None,
-        help="write RawData.zip and Reg-Training-Testing.zip instead",
-    )
     return parser.parse_args(arguments)
 
 
@@ -150,13 +125,7 @@ def _layout(options: argparse.Namespace) -> str:
                 hint="The option --help shows what goes together.",
                 code="option",
             )
-    if bool(options.anatomy) != bool(options.cache) or (options.phase and not options.anatomy):
-        raise UsageError(
-            "--anatomy and --cache go together, and --phase needs them",
-            hint="Give --anatomy NAME --cache DIR, or leave all three out.",
-            code="anatomy",
-        )
-    least = {"seed": 0, "count": 1, "size": SMALLEST, "matrix": SMALLEST, "thin": 1, "workers": 1}
+    least = {"seed": 0, "count": 1, "size": SMALLEST, "matrix": SMALLEST, "workers": 1}
     for name, lowest in least.items():
         value = getattr(options, name)
         if value is not None and value < lowest:
@@ -168,30 +137,15 @@ def _layout(options: argparse.Namespace) -> str:
     return layout
 
 
-def _anatomy(options: argparse.Namespace) -> Anatomy | None:
-    """The label map, prepared here, so that processes find it."""
-    if not options.anatomy:
-        return None
-    if options.anatomy and not os.environ.get("IUINET_DATA") and not any(options.cache.glob("*")):
-        raise UsageError(
-            "--anatomy needs label maps, and IUINET_DATA names no folder with them",
-            hint="Set IUINET_DATA, or leave --anatomy out.",
-            code="no-data",
-        )
-    anatomy = Anatomy(options.anatomy, options.cache)
-    load_anatomy(anatomy)
-    return anatomy
-
-
 def _write_synapse(options: argparse.Namespace, console: Console, stream: TextIO | None) -> None:
     jobs = plan(
         options.synapse,
-        Settings(options.seed, options.matrix, options.thin, _anatomy(options)),
+        Settings(options.seed, options.matrix),
         options.cases,
         options.testing,
         options.pairs,
     )
-    made = write_set(jobs, options.synapse, bool(options.zip), options.workers, stream)
+    made = write_set(jobs, options.synapse, options.workers, stream)
     cases = len(jobs) - options.testing - options.pairs
     console.say(
         f"{cases} cases, {options.testing} test scans, {options.pairs} registered pairs: "
@@ -200,20 +154,10 @@ def _write_synapse(options: argparse.Namespace, console: Console, stream: TextIO
 
 
 def _write_single(options: argparse.Namespace, console: Console) -> None:
-    anatomy = _anatomy(options)
     make_folder(options.out)
     for seed in range(options.seed, options.seed + options.count):
-        if anatomy:
-            from evaluation.cases import as_volume
-
-            sample = generate(load_anatomy(anatomy), seed, options.size, phase=options.phase)
-            volume, labels = as_volume(sample, f"{anatomy.name}-{seed}"), sample.labels.numpy()
-        else:
-            sample = make_sample(seed, (options.size,) * 3)
-            volume, labels = sample.volume, sample.labels
-        for path in write_pair(
-            options.out, f"{anatomy.name if anatomy else 'sample'}-{seed}", volume, labels
-        ):
+        sample = make_sample(seed, (options.size,) * 3)
+        for path in write_pair(options.out, f"sample-{seed}", sample.volume, sample.labels):
             console.say(str(path))
 
 

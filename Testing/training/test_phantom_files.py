@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -71,20 +70,6 @@ def test_more_cases_and_pairs_are_added_to_what_is_there(whole, tmp_path):
     assert whole.items() <= contents(folder).items()
 
 
-def test_archives_hold_the_same_files_under_the_official_names(whole, tmp_path):
-    folder = tmp_path / "set"
-    assert generate(folder, "--zip") == 0
-    assert sorted(os.listdir(folder)) == ["RawData.zip", "Reg-Training-Testing.zip", "phantom.json"]
-    found = {}
-    for archive, root in (("RawData.zip", ""), ("Reg-Training-Testing.zip", "RegData/")):
-        with zipfile.ZipFile(folder / archive) as opened:
-            found |= {root + name: opened.read(name) for name in opened.namelist()}
-    assert found == {name: data for name, data in whole.items() if name != "phantom.json"}
-    before = contents(folder), (folder / "RawData.zip").stat().st_mtime_ns
-    assert generate(folder, "--zip") == 0
-    assert (contents(folder), (folder / "RawData.zip").stat().st_mtime_ns) == before
-
-
 def test_generated_files_are_never_mixed_with_others(tmp_path, capfd):
     (tmp_path / "img0001.nii.gz").write_bytes(b"a patient")
     assert generate(tmp_path) == 2
@@ -129,7 +114,7 @@ except OutputError:
 
 
 def test_a_real_download_is_not_mistaken_for_generated_data(tmp_path):
-    from layout.folder import claim
+    from layout.files import claim
 
     (tmp_path / "RawData").mkdir()
     with pytest.raises(UsageError, match="that no call of"):

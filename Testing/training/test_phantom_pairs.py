@@ -9,13 +9,9 @@ import pytest
 
 pytest.importorskip("torch", reason="torch is not installed here")
 
-from layout.bodies import Anatomy, Body, low_grid, make_body
-from layout.registration import OUTSIDE_HU, resample, warp
-from layout.scans import draw_scan
-from layout.synapse import Job, Settings, registration, write_scan
+from layout.bodies import Body, draw_scan, low_grid, make_body
+from layout.synapse import OUTSIDE_HU, Job, Settings, registration, resample, warp, write_scan
 from scipy import ndimage
-from synthesis import save
-from training.small_anatomy import small_anatomy
 
 from iuinet.reading import read_volume
 from iuinet.volume import Grid
@@ -106,13 +102,3 @@ def test_a_failed_registration_has_slipped_off_the_body(written, tmp_path):
     write_scan(Job(tmp_path, SETTINGS, "0001", "0061", failed=True))
     good, failed = (read(folder, "label", "0001-0061").array for folder in (written, tmp_path))
     assert (failed > 0).sum() < 0.1 * (good > 0).sum()
-
-
-def test_bodies_can_come_from_a_label_map(tmp_path):
-    anatomy = small_anatomy()
-    save(type(anatomy)("s0327", anatomy.tissue, anatomy.distance, anatomy.boxes), tmp_path / "cache")
-    write_scan(Job(tmp_path, Settings(matrix=32, anatomy=Anatomy("s0327", tmp_path / "cache")), "0025"))
-    image, labels = read(tmp_path, "img", "0025"), read(tmp_path, "label", "0025")
-    assert image.array.shape == labels.array.shape == (85, 32, 32)
-    assert labels.array.max() <= 13 and (labels.array == 6).sum() > 100
-    assert 0 < np.median(image.array[labels.array == 6]) < 200

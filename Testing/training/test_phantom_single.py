@@ -1,4 +1,4 @@
-"""Single generated scans with their labels, procedural or from a label map."""
+"""Single generated scans with their labels."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ pytest.importorskip("torch", reason="torch is not installed here")
 
 import phantom
 from helpers.sample_ct import shipped
-from synthesis import generate, save
-from training.small_anatomy import small_anatomy
 
 from harness.segment import SAMPLE_CT
 from iuinet.reading import read_volume
@@ -25,17 +23,6 @@ def test_a_procedural_pair_lies_on_one_grid(tmp_path, capfd):
     assert ct.array.shape == labels.array.shape == (32, 32, 32)
     assert ct.grid.spacing == pytest.approx(labels.grid.spacing)
     assert ct.array.min() < -500 and 6 in labels.array
-
-
-def test_a_pair_from_a_label_map_is_the_generators(tmp_path, capfd):
-    anatomy = small_anatomy()
-    stored = type(anatomy)("s0327", anatomy.tissue, anatomy.distance, anatomy.boxes)
-    save(stored, tmp_path / "cache")
-    command = ["--anatomy", "s0327", "--cache", str(tmp_path / "cache"), "--size", "32", "--phase", "portal"]
-    assert phantom.main([str(tmp_path), *command]) == 0
-    _, labels = (read_volume(Path(line)) for line in capfd.readouterr().out.split())
-    expected = generate(stored, 0, 32, phase="portal").labels.numpy()
-    assert np.array_equal(labels.array, expected)
 
 
 def test_the_shipped_sample_is_what_the_command_writes(tmp_path):
@@ -58,7 +45,6 @@ def test_the_shipped_sample_is_small_and_says_that_it_shows_no_patient():
 @pytest.mark.parametrize(
     ("words", "code"),
     [
-        (["OUT", "--phase", "portal"], "anatomy"),
         (["OUT", "--size", "4"], "option"),
         (["OUT", "--pairs", "4"], "option"),
         (["OUT", "--own", "OUT"], "folder"),

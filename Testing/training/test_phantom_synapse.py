@@ -14,7 +14,7 @@ import phantom
 import SimpleITK as sitk
 from dataset.raw_files import list_files
 from dataset.synapse import find_synapse
-from layout.scans import draw_scan
+from layout.bodies import draw_scan
 from layout.synapse import Settings, plan, write_set
 
 from iuinet.reading import read_volume
@@ -29,7 +29,7 @@ CASES = ("0001", "0003", "0022")
 def small_set(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("synapse") / "set"
     jobs = plan(folder, Settings(matrix=64), CASES, testing=2, pairs=4)
-    assert write_set(jobs, folder, zipped=False, workers=1, stream=None) == 9
+    assert write_set(jobs, folder, workers=1, stream=None) == 9
     return folder
 
 
@@ -117,9 +117,3 @@ def test_a_case_of_full_size_passes_every_check_of_the_official_set(tmp_path, ca
     check = [str(tmp_path / "set"), "--check-only", "--partial", "--workers", "1", "--json", str(report)]
     assert prepare.main(check) == 0
     assert [one["code"] for one in json.loads(report.read_text())["findings"]] == ["missing-cases"]
-
-
-def test_thin_makes_fewer_and_thicker_slices_of_the_same_body(tmp_path):
-    whole, thin = draw_scan("0001", 0), draw_scan("0001", 0, thin=4)
-    assert thin.slices == 37 and thin.options == whole.options
-    assert thin.slices * thin.slice_mm == pytest.approx(whole.slices * whole.slice_mm)

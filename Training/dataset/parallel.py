@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
+from contextlib import closing, suppress
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from types import TracebackType
@@ -31,6 +31,21 @@ def usual_workers() -> int:
     """As many as there are cores for this process, within reason: each needs about 1 GB."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(cores, MOST_WORKERS)
+
+
+def run_all(
+    what: str, function: Callable[[Job], Result], jobs: Sequence[Job], workers: int, stream: TextIO | None
+) -> list[Result]:
+    """The results of all jobs in their order. what, stream: as ``Progress``. Raises as ``in_parallel``."""
+    results = {}
+    with (
+        Progress(what, len(jobs), stream) as progress,
+        closing(in_parallel(function, jobs, workers)) as running,
+    ):
+        for number, result in running:
+            results[number] = result
+            progress.step()
+    return [results[number] for number in range(len(jobs))]
 
 
 def in_parallel(

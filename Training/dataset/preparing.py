@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 import iuinet
 from iuinet.errors import InputRefused, UsageError
@@ -28,7 +27,7 @@ from .findings import (
     without_excluded,
 )
 from .nnunet import find_nnunet
-from .parallel import Progress, in_parallel
+from .parallel import run_all
 from .prepared import FACTS, FORMAT, INDEX, Case, check_space
 from .raw_files import common_root, list_files
 from .synapse import find_synapse
@@ -123,8 +122,8 @@ def check(found: Found, settings: Settings, out: Path | None) -> Checked:
     excluded = [source.id for source in found.sources if is_excluded(source.id, settings.exclude)]
     found.sources = [source for source in found.sources if source.id not in set(excluded)]
     jobs = [LookJob(found.root, source, out and out / FACTS) for source in found.sources]
-    results = _all("checking", look, jobs, settings)
-    facts = {source.id: results[number] for number, source in enumerate(found.sources)}
+    looked = run_all("checking", look, jobs, settings.workers, settings.stream)
+    facts = {source.id: one for source, one in zip(found.sources, looked, strict=True)}
     findings = check_all(found, facts, settings.exclude, settings.partial)
     known = [*excluded, *(finding.case for finding in findings if finding.case)]
     unmatched = [one for one in settings.exclude if not any(is_excluded(case, [one]) for case in known)]
@@ -150,21 +149,9 @@ def prepare(checked: Checked, settings: Settings, out: Path) -> tuple[int, int]:
             hashes = (case.image_sha256, case.label_sha256)
             jobs.append(ArrayJob(found.root, source, hashes, settings.size, found.ignore, file))
     check_space(out, len(jobs), len(jobs) * array_bytes(settings.size))
-    _all("preparing", prepare_arrays, jobs, settings)
+    run_all("preparing", prepare_arrays, jobs, settings.workers, settings.stream)
     write_json(out / INDEX, _index(checked, cases, settings), overwrite=True)
     return len(jobs), len(cases) - len(jobs)
-
-
-def _all(what: str, function: Callable, jobs: Sequence, settings: Settings) -> dict[int, Any]:
-    results = {}
-    with (
-        Progress(what, len(jobs), settings.stream) as progress,
-        closing(in_parallel(function, jobs, settings.workers)) as running,
-    ):
-        for number, result in running:
-            results[number] = result
-            progress.step()
-    return results
 
 
 def _case(source: Source, facts: Facts, found: Found, size: int) -> Case:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TextIO
 
 import numpy as np
-from dataset.parallel import Progress, in_parallel
+from dataset.parallel import run_all
 from pipeline.generated.phantom import Sample, draw_options, make_sample
 from scipy import ndimage
 
@@ -20,8 +20,7 @@ from iuinet.labels import organ_by_name
 from iuinet.volume import Grid
 from iuinet.writing import write_json
 
-from .files import make_folder, remove_drafts, write_nifti
-from .folder import claim
+from .files import claim, make_folder, remove_drafts, write_nifti
 
 LABELS = {"background": 0, "liver": 1, "lung": 2}
 LUNG_HU = (-940.0, -500.0)
@@ -53,15 +52,13 @@ class Job:
 
 
 def write_own(folder: Path, seed: int, count: int, size: int, workers: int, stream: TextIO | None) -> int:
-    """Write what is missing of the example; gives how many scans were made. Raises as ``write_set`` does."""
+    """Write what is missing; returns how many scans were made. Raises as ``write_set`` does."""
     jobs = [Job(folder, number, seed, size) for number in range(count)]
     make_folder(folder)
     claim(folder, {"layout": "own", "seed": seed, "size": size})
     remove_drafts(folder)
     missing = [job for job in jobs if not all(file.is_file() for file in job.files)]
-    with Progress("generating", len(missing), stream) as progress:
-        for _ in in_parallel(write_case, missing, workers):
-            progress.step()
+    run_all("generating", write_case, missing, workers, stream)
     _describe(folder, [job.name for job in jobs])
     return len(missing)
 

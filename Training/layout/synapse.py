@@ -1,53 +1,46 @@
-"""A generated set in the layout of the Synapse/BTCV download: cases, test scans, registered pairs."""
+"""A generated set in the layout of the Synapse/BTCV download: cases, test scans, registered pairs.
+
+A pair is one body on the grid of another, image and labels moved by one and the same smooth warp: what a
+registration of two patients gives. It has the moving patient's picture, roughly in the size and place of the
+fixed one, with organs that do not quite match.
+"""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TextIO
 
-from dataset.parallel import Progress, in_parallel
+import numpy as np
+from dataset.parallel import run_all
 from dataset.synapse import ids, official_facts
+from pipeline.generated.phantom.noise import smooth_field, stream
+from scipy import ndimage
 
 from iuinet.errors import UsageError
+from iuinet.volume import Grid
 
-from .bodies import Anatomy, Body, low_grid, make_body
-from .enlarging import enlarge_image, enlarge_labels
-from .files import make_folder, remove_drafts, write_nifti, write_zip
-from .folder import claim
-from .registration import resample, warp
-from .scans import Scan, draw_scan
+from .bodies import Body, Scan, draw_scan, enlarge_image, enlarge_labels, low_grid, make_body
+from .files import claim, make_folder, remove_drafts, write_nifti
 
-PARTS = ".parts"  # what goes into zip files lies here meanwhile
 FAILED_EVERY = 20  # one registration in so many has slipped off, as some real ones have
 SLIP_MM = 400.0
+WAVELENGTH_MM = 130.0
+DEVIATION_MM = 6.0  # of the displacement along each axis: steep enough to see, too flat to fold
+OUTSIDE_HU = -1024.0
+_KINDS = ("label", "img")
 
 
 @dataclass(frozen=True)
 class Settings:
     """What the content of a file follows from, beside its id.
 
-    seed: of the whole set. matrix: columns and rows. thin: slices are so many times fewer. anatomy: label map
-    that the bodies come from, None for procedural ones.
+    seed: of the whole set. matrix: columns and rows.
     """
 
     seed: int = 0
     matrix: int = 512
-    thin: int = 1
-    anatomy: Anatomy | None = None
-
-    def to_json(self) -> dict:
-        """Without what may differ from call to call."""
-        name = self.anatomy.name if self.anatomy else None
-        return {
-            "layout": "synapse",
-            "seed": self.seed,
-            "matrix": self.matrix,
-            "thin": self.thin,
-            "anatomy": name,
-        }
 
 
 @dataclass(frozen=True)
@@ -71,9 +64,6 @@ class Job:
         return tuple(f"RawData/Training/{kind}/{kind}{self.case}.nii.gz" for kind in _KINDS)
 
 
-_KINDS = ("label", "img")
-
-
 def plan(folder: Path, settings: Settings, cases: Sequence[str], testing: int, pairs: int) -> list[Job]:
     """Everything that the set consists of: cases, so many test scans, so many registered pairs.
 
@@ -85,7 +75,7 @@ def plan(folder: Path, settings: Settings, cases: Sequence[str], testing: int, p
     wrong = [case for case in cases if case not in known]
     if wrong or len(set(cases)) < len(cases):
         raise UsageError(
-            f"--cases: {wrong[0] if wrong else 'an id'} is {'no labelled case' if wrong else 'given twice'}",
+            f"--cases: {wrong[0]} is not a labelled case" if wrong else "--cases: an id is given twice",
             hint="The labelled cases are 0001 to 0010 and 0021 to 0040.",
             code="cases",
         )
@@ -111,94 +101,93 @@ def plan(folder: Path, settings: Settings, cases: Sequence[str], testing: int, p
     return jobs
 
 
-def write_set(jobs: Sequence[Job], folder: Path, zipped: bool, workers: int, stream: TextIO | None) -> int:
-    """Write what is missing; gives how many scans were made. Raises OutputError, UsageError and DeviceError.
-
-    zipped: RawData.zip and Reg-Training-Testing.zip instead of folders.
-    """
+def write_set(jobs: Sequence[Job], folder: Path, workers: int, stream: TextIO | None) -> int:
+    """Write what is missing; returns how many were made. Raises OutputError, UsageError and DeviceError."""
     make_folder(folder)
-    claim(folder, {**jobs[0].settings.to_json(), "zip": zipped})
+    claim(folder, {"layout": "synapse", **asdict(jobs[0].settings)})
     remove_drafts(folder)
-    if not zipped:
-        return _write_files(jobs, workers, stream)
-    archives = _archives(jobs, folder)
-    if all(_holds(archive, members) for archive, members in archives.items()):
-        return 0
-    parts = folder / PARTS
-    made = _write_files([_moved(job, parts) for job in jobs], workers, stream)
-    for archive, members in archives.items():
-        write_zip(archive, parts / _root(archive), members)
-    shutil.rmtree(parts)
-    return made
-
-
-def _write_files(jobs: Sequence[Job], workers: int, stream: TextIO | None) -> int:
     missing = [job for job in jobs if not all((job.folder / member).is_file() for member in job.members)]
-    with Progress("generating", len(missing), stream) as progress:
-        for _ in in_parallel(write_scan, missing, workers):
-            progress.step()
+    run_all("generating", write_scan, missing, workers, stream)
     return len(missing)
 
 
 def write_scan(job: Job) -> None:
     """Make and write one scan with its labels. Raises OutputError."""
     settings = job.settings
-    scan = draw_scan(job.case, settings.seed, settings.thin)
-    target = draw_scan(job.fixed, settings.seed, settings.thin) if job.fixed else scan
-    body = make_body(scan, settings.matrix, settings.anatomy)
-    grid = low_grid(target, settings.matrix)
+    scan = draw_scan(job.case, settings.seed)
+    body, target = make_body(scan, settings.matrix), scan
     if job.fixed:
-        body = resample(body, registration(scan, target, settings, job.failed), grid)
-    elif settings.anatomy:
-        body = resample(body, warp(grid, (1.0, 1.0, 1.0), scan.seed, deviation_mm=0.0), grid)
-    _write(job, body, target)
-
-
-def registration(moving: Scan, fixed: Scan, settings: Settings, failed: bool = False):
-    """The warp of a registered pair: positions in the moving body for the fixed scan's voxels."""
-    across, along = 1.0, 1.0
-    if settings.anatomy is None:  # procedural bodies have known sizes, and a registration would find them
-        along = moving.options.stature / fixed.options.stature
-        across = along * moving.options.girth / fixed.options.girth
-    slip = SLIP_MM if failed else 0.0
-    seed = 1_000_003 * moving.seed + fixed.seed
-    return warp(low_grid(fixed, settings.matrix), (across, across, along), seed, slip)
-
-
-def _write(job: Job, body: Body, target: Scan) -> None:
-    grid = target.file_grid(job.settings.matrix)
+        target = draw_scan(job.fixed, settings.seed)
+        positions = registration(scan, target, settings, job.failed)
+        body = resample(body, positions, low_grid(target, settings.matrix))
+    grid = target.file_grid(settings.matrix)
     for member in job.members:
         labels = "/label/" in member
         array = enlarge_labels(body.labels, grid.shape) if labels else enlarge_image(body.hu, grid.shape)
         write_nifti(job.folder / member, array, grid)
 
 
-# Zip files ----------------------------------------------------------------------------------------------
+# Registered pairs ---------------------------------------------------------------------------------------
 
 
-def _moved(job: Job, folder: Path) -> Job:
-    return Job(folder, job.settings, job.case, job.fixed, job.failed)
+def registration(moving: Scan, fixed: Scan, settings: Settings, failed: bool = False) -> np.ndarray:
+    """Positions in the moving body for the fixed scan's voxels, as ``warp`` returns them."""
+    # A registration would find the sizes of both bodies, which are known here.
+    along = moving.options.stature / fixed.options.stature
+    across = along * moving.options.girth / fixed.options.girth
+    slip = SLIP_MM if failed else 0.0
+    seed = 1_000_003 * moving.seed + fixed.seed
+    return warp(low_grid(fixed, settings.matrix), (across, across, along), seed, slip)
 
 
-def _archives(jobs: Sequence[Job], folder: Path) -> dict[Path, list[str]]:
-    """Names of the members of each zip file, as the official ones have them."""
-    names = [member for job in jobs for member in job.members]
-    raw = sorted(name for name in names if name.startswith("RawData/"))
-    registered = sorted(name.removeprefix("RegData/") for name in names if name.startswith("RegData/"))
-    found = {folder / "RawData.zip": raw, folder / "Reg-Training-Testing.zip": registered}
-    return {archive: members for archive, members in found.items() if members}
+def warp(
+    grid: Grid,
+    stretch: tuple[float, float, float],
+    seed: int,
+    slip_mm: float = 0.0,
+    deviation_mm: float = DEVIATION_MM,
+) -> np.ndarray:
+    """For each voxel of a grid in the fixed body's frame the position in the moving body's, mm.
+
+    grid: canonical. stretch: size of the moving body relative to the fixed one along x, y, z.
+    slip_mm: shift along the body, as of a registration that failed. deviation_mm: how far it bends.
+    Returns float32 (3, k, j, i): x, y, z.
+    """
+    x, y, z = (
+        start + step * np.arange(size)
+        for start, step, size in zip(grid.origin, grid.spacing, grid.size, strict=True)
+    )
+    axes = (z, y, x)
+    result = np.empty((3, *grid.shape), np.float32)
+    for number, (name, place) in enumerate(
+        (("x", x[None, None, :]), ("y", y[None, :, None]), ("z", z[:, None, None]))
+    ):
+        bend = smooth_field(stream(seed, f"registration-{name}"), axes, WAVELENGTH_MM)
+        result[number] = deviation_mm * bend + stretch[number] * place
+    result[2] += slip_mm
+    return result
 
 
-def _root(archive: Path) -> str:
-    """The folder of the parts that an archive starts from: the registered pairs leave RegData out."""
-    return "RegData" if archive.name.startswith("Reg-") else ""
+def resample(body: Body, positions: np.ndarray, grid: Grid) -> Body:
+    """The body at positions (3, k, j, i), mm in its frame; linear. grid: what the result lies on.
 
-
-def _holds(archive: Path, members: Sequence[str]) -> bool:
-    import zipfile
-
-    try:
-        with zipfile.ZipFile(archive) as opened:
-            return opened.namelist() == list(members)
-    except (OSError, zipfile.BadZipFile):
-        return False
+    What the body does not cover is OUTSIDE_HU, without labels. An organ is where its mask is more than half.
+    """
+    index = np.empty_like(positions)
+    for number in range(3):
+        index[2 - number] = (positions[number] - body.grid.origin[number]) / body.grid.spacing[number]
+    hu = ndimage.map_coordinates(body.hu, index, order=1, cval=OUTSIDE_HU)
+    labels = np.zeros(grid.shape, np.uint8)
+    for label, box in enumerate(ndimage.find_objects(body.labels), start=1):
+        if box is None:
+            continue
+        start = [max(0, part.start - 1) for part in box]
+        stop = [part.stop + 1 for part in box]
+        crop = body.labels[tuple(map(slice, start, stop))] == label
+        near = np.ones(grid.shape, bool)
+        for axis in range(3):
+            near &= (index[axis] >= start[axis]) & (index[axis] <= start[axis] + crop.shape[axis] - 1)
+        there = index[:, near] - np.array(start, np.float32)[:, None]
+        share = ndimage.map_coordinates(crop.astype(np.float32), there, order=1)
+        labels[near] = np.where(share > 0.5, np.uint8(label), labels[near])
+    return Body(hu, labels, grid)
