@@ -22,10 +22,8 @@ rounded to steps of 8 HU so that it packs into less than 1 MB.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
-from typing import TextIO
 
 import numpy as np
 import SimpleITK as sitk
@@ -54,9 +52,7 @@ SAMPLE_STEP_HU = 8
 
 def main(arguments: list[str] | None = None) -> int:
     """The command; returns the exit status."""
-    # The frame leads standard error to nowhere, because libraries write there; progress gets a copy of it.
-    with os.fdopen(os.dup(2), "w", encoding="utf-8", errors="backslashreplace") as stream:
-        return run_command(lambda: _parse(arguments), lambda options, console: run(options, console, stream))
+    return run_command(lambda: _parse(arguments), run)
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -88,13 +84,13 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def run(options: argparse.Namespace, console: Console, stream: TextIO | None = None) -> None:
+def run(options: argparse.Namespace, console: Console) -> None:
     """Write what is asked for; what cannot work is refused first."""
     layout = _layout(options)
     if layout == "synapse":
-        _write_synapse(options, console, stream)
+        _write_synapse(options, console)
     elif layout == "own":
-        made = write_own(options.own, options.seed, options.count, options.size, options.workers, stream)
+        made = write_own(options.own, options.seed, options.count, options.size, options.workers, console)
         console.say(f"generated {made}, already there {options.count - made}: {options.own.absolute()}")
         console.say(f"organs: liver, lung; colours and a split: {options.own / ORGANS_FILE}")
     elif layout == "sample":
@@ -137,7 +133,7 @@ def _layout(options: argparse.Namespace) -> str:
     return layout
 
 
-def _write_synapse(options: argparse.Namespace, console: Console, stream: TextIO | None) -> None:
+def _write_synapse(options: argparse.Namespace, console: Console) -> None:
     jobs = plan(
         options.synapse,
         Settings(options.seed, options.matrix),
@@ -145,7 +141,7 @@ def _write_synapse(options: argparse.Namespace, console: Console, stream: TextIO
         options.testing,
         options.pairs,
     )
-    made = write_set(jobs, options.synapse, options.workers, stream)
+    made = write_set(jobs, options.synapse, options.workers, console)
     cases = len(jobs) - options.testing - options.pairs
     console.say(
         f"{cases} cases, {options.testing} test scans, {options.pairs} registered pairs: "

@@ -31,10 +31,8 @@ any time: the same command again goes on, and does only what is missing or has c
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
-from typing import TextIO
 
 from dataset.findings import WARNING, print_table
 from dataset.parallel import usual_workers
@@ -59,9 +57,7 @@ SIZE_STEP = 16  # the network halves its input four times
 
 def main(arguments: list[str] | None = None) -> int:
     """The command; returns the exit status."""
-    # The frame leads standard error to nowhere, because libraries write there; progress gets a copy of it.
-    with os.fdopen(os.dup(2), "w", encoding="utf-8", errors="backslashreplace") as stream:
-        return run_command(lambda: _parse(arguments), lambda options, console: run(options, console, stream))
+    return run_command(lambda: _parse(arguments), run)
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -108,14 +104,14 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def run(options: argparse.Namespace, console: Console, stream: TextIO | None = None) -> None:
+def run(options: argparse.Namespace, console: Console) -> None:
     """Find, check, prepare; what must not be is refused before the long work."""
     _check_options(options)
     found = find_sources(options.raw, options.organs, options.pairs)
     console.say(f"{found.name}: {_count(found.sources)} found in {found.root}")
     for note in found.notes:
         console.say(f"note: {note}")
-    settings = Settings(options.size, options.exclude, options.workers, options.partial, stream)
+    settings = Settings(options.size, options.exclude, options.workers, options.partial, console)
     if options.check_only:
         checked = check(found, settings, None)
         _tell(checked, options, console)

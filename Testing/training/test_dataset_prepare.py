@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import resource
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +17,7 @@ pytest.importorskip("torch", reason="torch is not installed here")
 
 import torch
 from dataset.arrays import resize_labels
-from dataset.parallel import Progress, in_parallel
+from dataset.parallel import in_parallel
 from dataset.prepared import check_space, open_prepared, prepared_folder
 from prepare import main
 from training.dataset_files import FEW, LIVER, SPACING, body, tree, write, write_set
@@ -24,6 +26,7 @@ from iuinet.errors import InputRefused, OutputError, UsageError
 from iuinet.preprocessing import resize
 
 SIZE = 32
+SCRIPT = Path(__file__).parents[2] / "Training/prepare.py"
 
 
 def prepare(raw: Path, out: Path, *more: str, size: int = SIZE) -> int:
@@ -273,20 +276,16 @@ def test_the_help_explains_layouts_and_options(capfd):
         assert word in text
 
 
-def test_progress_is_a_bar_on_a_terminal_and_nothing_in_a_file_at_first(tmp_path):
-    pytest.importorskip("tqdm")
+def test_progress_takes_one_line_on_a_terminal_and_a_line_now_and_then_elsewhere(raw, tmp_path, capfd):
     ours, theirs = os.openpty()
-    with os.fdopen(theirs, "w") as terminal, Progress("checking", 3, terminal) as progress:
-        for _ in range(3):
-            progress.step()
-    shown = os.read(ours, 10_000).decode()
+    words = [sys.executable, str(SCRIPT), str(raw), "--check-only", "--partial", "--workers", "1"]
+    subprocess.run(words, stdout=subprocess.DEVNULL, stderr=theirs, check=True)
+    os.close(theirs)
+    shown = os.read(ours, 100_000).decode()
     os.close(ours)
-    assert "checking" in shown and "0/3" in shown and "case" in shown
-    with open(tmp_path / "log", "w") as file, Progress("checking", 3, file) as progress:
-        progress.step()
-        progress._shown -= 60  # a minute later
-        progress.step()
-    assert (tmp_path / "log").read_text() == "checking 2 of 3, about 0 s left\n"
+    assert "\rchecking 6 of 6" in shown.replace("\x1b[K", "") and "\n" not in shown
+    assert prepare(raw, tmp_path / "out") == 0
+    assert 1 <= capfd.readouterr().out.count("checking ") < 6
 
 
 def test_jobs_come_back_with_their_numbers():

@@ -17,6 +17,7 @@ from dataset.synapse import find_synapse
 from layout.bodies import draw_scan
 from layout.synapse import Settings, plan, write_set
 
+from iuinet.console import Console
 from iuinet.reading import read_volume
 
 # Numbers of slices as public lists of the real set give them.
@@ -29,7 +30,7 @@ CASES = ("0001", "0003", "0022")
 def small_set(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("synapse") / "set"
     jobs = plan(folder, Settings(matrix=64), CASES, testing=2, pairs=4)
-    assert write_set(jobs, folder, workers=1, stream=None) == 9
+    assert write_set(jobs, folder, workers=1, console=Console(silent=True)) == 9
     return folder
 
 

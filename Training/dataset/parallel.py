@@ -15,15 +15,15 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, suppress
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
-from types import TracebackType
-from typing import Self, TextIO, TypeVar
+from typing import TypeVar
 
+from iuinet.console import Console
 from iuinet.errors import DeviceError
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 MOST_WORKERS = 16
-EVERY_S = 30.0  # between two lines of progress where no bar can be shown
+EVERY_S = 30.0  # between two lines of progress where they cannot take each other's place
 _AHEAD = 2  # jobs per worker that wait in the queue
 
 
@@ -34,17 +34,17 @@ def usual_workers() -> int:
 
 
 def run_all(
-    what: str, function: Callable[[Job], Result], jobs: Sequence[Job], workers: int, stream: TextIO | None
+    what: str, function: Callable[[Job], Result], jobs: Sequence[Job], workers: int, console: Console
 ) -> list[Result]:
-    """The results of all jobs in their order. what, stream: as ``Progress``. Raises as ``in_parallel``."""
-    results = {}
-    with (
-        Progress(what, len(jobs), stream) as progress,
-        closing(in_parallel(function, jobs, workers)) as running,
-    ):
+    """The results of all jobs in their order; the console shows progress. Raises as ``in_parallel``."""
+    began, results = time.monotonic(), {}
+    with closing(in_parallel(function, jobs, workers)) as running:
         for number, result in running:
             results[number] = result
-            progress.step()
+            done, total = len(results), len(jobs)
+            left = _minutes((time.monotonic() - began) / done * (total - done))
+            console.status(f"{what} {done} of {total}, about {left} left", EVERY_S)
+    console.clear()
     return [results[number] for number in range(len(jobs))]
 
 
@@ -97,44 +97,6 @@ def _end_with_parent(watched: Connection) -> None:
     with suppress(OSError):
         watched.poll(None)
     os._exit(1)
-
-
-class Progress:
-    """Counts cases; use it as a context. stream: where it shows, None for nowhere."""
-
-    def __init__(self, what: str, total: int, stream: TextIO | None) -> None:
-        self.what, self.total, self.stream = what, total, stream
-        self.done = 0
-        self._began = self._shown = time.monotonic()
-        self._bar = None
-
-    def __enter__(self) -> Self:
-        if self.stream is not None and self.stream.isatty() and self.total:
-            try:
-                from tqdm import tqdm
-            except ImportError:  # it belongs to the training extras
-                return self
-            self._bar = tqdm(total=self.total, desc=self.what, unit="case", file=self.stream, leave=False)
-        return self
-
-    def step(self) -> None:
-        """One more case is done."""
-        self.done += 1
-        if self._bar is not None:
-            self._bar.update()
-            return
-        now = time.monotonic()
-        if self.stream is not None and now - self._shown >= EVERY_S:
-            self._shown = now
-            left = (now - self._began) / self.done * (self.total - self.done)
-            self.stream.write(f"{self.what} {self.done} of {self.total}, about {_minutes(left)} left\n")
-            self.stream.flush()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._bar is not None:
-            self._bar.close()
 
 
 def _minutes(seconds: float) -> str:

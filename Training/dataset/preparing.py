@@ -7,9 +7,9 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TextIO
 
 import iuinet
+from iuinet.console import Console
 from iuinet.errors import InputRefused, UsageError
 from iuinet.writing import write_json
 
@@ -35,13 +35,13 @@ from .synapse import find_synapse
 
 @dataclass
 class Settings:
-    """How to prepare. exclude: ids or patterns. stream: where progress shows."""
+    """How to prepare. exclude: ids or patterns. console: where progress shows."""
 
     size: int = 128
     exclude: Sequence[str] = ()
     workers: int = 1
     partial: bool = False
-    stream: TextIO | None = None
+    console: Console = field(default_factory=lambda: Console(silent=True))
 
 
 @dataclass
@@ -122,7 +122,7 @@ def check(found: Found, settings: Settings, out: Path | None) -> Checked:
     excluded = [source.id for source in found.sources if is_excluded(source.id, settings.exclude)]
     found.sources = [source for source in found.sources if source.id not in set(excluded)]
     jobs = [LookJob(found.root, source, out and out / FACTS) for source in found.sources]
-    looked = run_all("checking", look, jobs, settings.workers, settings.stream)
+    looked = run_all("checking", look, jobs, settings.workers, settings.console)
     facts = {source.id: one for source, one in zip(found.sources, looked, strict=True)}
     findings = check_all(found, facts, settings.exclude, settings.partial)
     known = [*excluded, *(finding.case for finding in findings if finding.case)]
@@ -149,7 +149,7 @@ def prepare(checked: Checked, settings: Settings, out: Path) -> tuple[int, int]:
             hashes = (case.image_sha256, case.label_sha256)
             jobs.append(ArrayJob(found.root, source, hashes, settings.size, found.ignore, file))
     check_space(out, len(jobs), len(jobs) * array_bytes(settings.size))
-    run_all("preparing", prepare_arrays, jobs, settings.workers, settings.stream)
+    run_all("preparing", prepare_arrays, jobs, settings.workers, settings.console)
     write_json(out / INDEX, _index(checked, cases, settings), overwrite=True)
     return len(jobs), len(cases) - len(jobs)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TextIO
 
 import numpy as np
 from dataset.parallel import run_all
@@ -16,6 +15,7 @@ from pipeline.generated.phantom import Sample, draw_options, make_sample
 from scipy import ndimage
 
 from iuinet.atomic import atomic
+from iuinet.console import Console
 from iuinet.labels import organ_by_name
 from iuinet.volume import Grid
 from iuinet.writing import write_json
@@ -51,14 +51,14 @@ class Job:
         )
 
 
-def write_own(folder: Path, seed: int, count: int, size: int, workers: int, stream: TextIO | None) -> int:
+def write_own(folder: Path, seed: int, count: int, size: int, workers: int, console: Console) -> int:
     """Write what is missing; returns how many scans were made. Raises as ``write_set`` does."""
     jobs = [Job(folder, number, seed, size) for number in range(count)]
     make_folder(folder)
     claim(folder, {"layout": "own", "seed": seed, "size": size})
     remove_drafts(folder)
     missing = [job for job in jobs if not all(file.is_file() for file in job.files)]
-    run_all("generating", write_case, missing, workers, stream)
+    run_all("generating", write_case, missing, workers, console)
     _describe(folder, [job.name for job in jobs])
     return len(missing)
 

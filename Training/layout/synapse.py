@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TextIO
 
 import numpy as np
 from dataset.parallel import run_all
@@ -18,6 +17,7 @@ from dataset.synapse import ids, official_facts
 from pipeline.generated.phantom.noise import smooth_field, stream
 from scipy import ndimage
 
+from iuinet.console import Console
 from iuinet.errors import UsageError
 from iuinet.volume import Grid
 
@@ -101,13 +101,13 @@ def plan(folder: Path, settings: Settings, cases: Sequence[str], testing: int, p
     return jobs
 
 
-def write_set(jobs: Sequence[Job], folder: Path, workers: int, stream: TextIO | None) -> int:
+def write_set(jobs: Sequence[Job], folder: Path, workers: int, console: Console) -> int:
     """Write what is missing; returns how many were made. Raises OutputError, UsageError and DeviceError."""
     make_folder(folder)
     claim(folder, {"layout": "synapse", **asdict(jobs[0].settings)})
     remove_drafts(folder)
     missing = [job for job in jobs if not all((job.folder / member).is_file() for member in job.members)]
-    run_all("generating", write_scan, missing, workers, stream)
+    run_all("generating", write_scan, missing, workers, console)
     return len(missing)
 
 
