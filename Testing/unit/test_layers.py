@@ -21,6 +21,8 @@ IN_SLICER = {*SLICER, *sys.stdlib_module_names, "numpy", "scipy", "SimpleITK"}
 # What the Slicer side may import of the library in any case; more is allowed as long as it needs no torch.
 TORCH_FREE = {f"iuinet.{name}" for name in ("labels", "weights", "protocol", "errors", "report")}
 LONGEST_FILE = 400
+# The library's front door opens ``segment`` only when it is asked for; contract of the public interface.
+LAZY = ("iuinet", "iuinet.segmentation")
 
 
 def top_name(found: Import) -> str:
@@ -75,6 +77,48 @@ def test_extras_are_imported_where_they_are_used():
     ]
 
 
+def arrows(*folders: str) -> dict[str, set[str]]:
+    """Which module imports which of the same folders, also late or for types alone."""
+    modules = {module_name(path): path for path in python_files(*folders)}
+    found: dict[str, set[str]] = {name: set() for name in modules}
+    for name, path in modules.items():
+        named = {one.name for one in imports(path)}
+        # ``from package import module`` needs the module; the package is only the way to it.
+        ways = {one.rpartition(".")[0] for one in named if one in modules}
+        direct = {one for one in named if one in modules and one not in ways}
+        symbols = {one.rpartition(".")[0] for one in named if one not in modules}
+        found[name] = {one for one in direct | (symbols & set(modules)) if one != name and (name, one) != LAZY}
+    return found
+
+
+def circle(graph: dict[str, set[str]]) -> list[str]:
+    """The modules of one circle in their order, [] where there is none."""
+    done: set[str] = set()
+
+    def follow(name: str, way: list[str]) -> list[str]:
+        if name in way:
+            return [*way[way.index(name) :], name]
+        if name in done:
+            return []
+        for other in sorted(graph[name]):
+            if found := follow(other, [*way, name]):
+                return found
+        done.add(name)
+        return []
+
+    return next((found for name in sorted(graph) if (found := follow(name, []))), [])
+
+
+def test_no_circle_of_imports():
+    graph = arrows("IUINetSegmentation", "Training")
+    assert "iuinet.labels" in graph["iuinet.report"], "the test looks at the wrong place"
+    assert circle(graph) == []
+
+
+def test_the_check_sees_a_circle():
+    assert circle({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": set()}) == ["b", "c", "b"]
+
+
 def test_what_the_slicer_side_imports_of_the_library_needs_no_torch():
     known = {module_name(path) for path in python_files("IUINetSegmentation/iuinet")}
     used = {
@@ -115,7 +159,7 @@ def modules_that_bring_torch(names: list[str]) -> list[str]:
 # Files --------------------------------------------------------------------------------------------------
 
 
-def test_every_python_file_holds_one_idea_in_at_most_400_lines():
+def test_every_python_file_has_at_most_400_lines():
     lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in python_files(".")}
     too_long = {path: length for path, length in lengths.items() if length > LONGEST_FILE}
     assert not [f"{path.relative_to(ROOT)} has {length} lines" for path, length in too_long.items()]
