@@ -22,67 +22,86 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from exporting.card import read_card
-from exporting.listing import check_place, enter
-from exporting.measured import Known, read_metrics
-from exporting.model import check_folder, find_checkpoint, read_trained, write_model
+from exporting.card import read_card, read_metrics
+from exporting.model import check_place, enter, entry_of, find_checkpoint, model_document, read_trained
 from exporting.model_card import model_card
-from exporting.verify import rounding, verify
+from exporting.verify import verify
 
 from iuinet.atomic import atomic
 from iuinet.console import Console, Parser, run_command
-from iuinet.model_file import SUFFIX, check_file, file_sha256
+from iuinet.errors import UsageError
+from iuinet.model import save_model
+from iuinet.model_file import SUFFIX, check_file
+
+if TYPE_CHECKING:
+    from dataset.prepared import PreparedData
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; gives the exit status."""
+    """The command; returns the exit status."""
     return run_command(lambda: _parser().parse_args(arguments), run)
 
 
 def run(options: argparse.Namespace, console: Console) -> None:
-    """Write model, card and entry. Everything that can be refused is looked at before."""
-    changes = {key: getattr(options, key) for key in ("id", "version", "license", "intended_use")}
-    card = read_card(options.card, {**changes, "attributions": options.attribution})
-    checkpoint = find_checkpoint(options.run, options.which)
-    half = options.half or options.round
-    trained = as_read = read_trained(checkpoint)
+    """Build the model's document; write the file, compare its labels, and write its card and entry."""
+    # All that can be refused is looked at before anything is kept.
+    given = {key: getattr(options, key) for key in ("id", "version", "license", "intended_use")}
+    card = read_card(options.card, {**given, "attributions": options.attribution})
+    trained, exact = read_trained(find_checkpoint(options.run, options.which)), None
     if options.round:
-        trained = as_read.rounded()
+        trained, exact = trained.rounded(), trained
     metrics = {}
     if options.results:
-        about = trained.document["data"]
-        known = Known(trained.run, file_sha256(checkpoint), card["id"], trained.document["step"])
-        metrics = read_metrics(options.results, options.results_model, known, about)
-    data = None
-    if options.data:
-        from dataset.prepared import open_prepared
-
-        data = open_prepared(options.data)
-    check_folder(options.out)
+        metrics = read_metrics(options.results, trained, card["id"], options.results_model)
+    document = model_document(trained, card, metrics)
+    data = _prepared(options.data)
     manifest = options.manifest or options.out / "manifest.json"
     check_place(manifest, options.out, options.url)
+    _make_folder(options.out)
+
     path = options.out / f"{card['id']}-{card['version']}{SUFFIX}"
     with atomic(path, overwrite=True) as draft:
-        write_model(trained, draft, card, metrics, half)
-        show = partial(_show, console)
-        said = [verify(draft, trained, data, options.cases, show).sentence()]
-        if options.round:
-            said.append(rounding(as_read, trained, data, options.cases, show))
+        net = trained.net()
+        save_model(draft, net.half() if options.round else net, document)
+        found = verify(draft, trained, exact, data, options.cases, partial(_show, console))
+    weights = check_file(path)
     card_path = path.with_suffix(".md")
     with atomic(card_path, overwrite=True) as draft:
-        text = model_card(check_file(path), path.stat().st_size, said)
-        draft.write_text(text, encoding="utf-8", newline="\n")
-    entry = enter(manifest, path, options.default, options.url)
-    precision = ", half precision" if half else ""
+        draft.write_text(model_card(weights, found), encoding="utf-8", newline="\n")
+    entry = entry_of(weights, options.url)
+    enter(manifest, entry, options.default)
+
+    precision = ", half precision" if options.round else ""
     console.say(f"{trained.which} checkpoint of {trained.run}, step {trained.document['step']}{precision}")
-    for sentence in said:
+    for sentence in found:
         console.say(sentence)
     console.say(f"model: {path} ({entry['size'] / 1e6:.1f} MB, SHA-256 {entry['sha256']})")
     console.say(f"card: {card_path}")
     console.say(f"list: {manifest}")
     if not metrics:
         console.say("No results were given: the card says that nothing was measured.")
+
+
+def _prepared(folder: Path | None) -> PreparedData | None:
+    if folder is None:
+        return None
+    from dataset.prepared import open_prepared
+
+    return open_prepared(folder)
+
+
+def _make_folder(folder: Path) -> None:
+    """Make the folder for models. Raises UsageError "output-no-folder" where that cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"the folder {folder} cannot be made: {error.strerror}",
+            hint="Choose another folder for --out.",
+            code="output-no-folder",
+        ) from error
 
 
 def _show(console: Console, name: str) -> None:
@@ -110,9 +129,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--manifest", type=Path, help="list of models; default: manifest.json in OUT")
     add("--default", action="store_true", help="make it the list's default model")
     add("--url", action="append", default=[], help="address that serves this very file (again for mirrors)")
-    size = parser.add_mutually_exclusive_group()
-    size.add_argument("--half", action="store_true", help="half the size, where that changes no label")
-    size.add_argument(
+    add(
         "--round",
         action="store_true",
         help="half the size: round the weights first, say how many voxels that changes; measure that file",

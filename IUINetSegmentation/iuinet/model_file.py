@@ -51,7 +51,7 @@ def check_file(path: str | os.PathLike, sha256: str | None = None) -> Weights:
     """Check a model file and read its document.
 
     sha256: what the list of models promises; None for a file that stands on no list.
-    Errors: those of read_document; WeightsError "weights-hash" for another file than the promised one.
+    Raises: those of read_document; WeightsError "weights-hash" for another file than the promised one.
     """
     path = Path(path)
     document = read_document(path)
@@ -72,7 +72,7 @@ def check_file(path: str | os.PathLike, sha256: str | None = None) -> Weights:
 def read_document(path: str | os.PathLike) -> dict[str, Any]:
     """The JSON document in a model file.
 
-    Errors: WeightsError, its code one of weights-missing, weights-unreadable, weights-pickle,
+    Raises: WeightsError, its code one of weights-missing, weights-unreadable, weights-pickle,
     weights-damaged, weights-metadata, weights-newer.
     """
     path = Path(path)

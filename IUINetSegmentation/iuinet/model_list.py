@@ -1,6 +1,6 @@
 """A list of models that lies on a web server: a hospital's mirror, a researcher's own.
 
-``IUINET_WEIGHTS_INDEX`` may hold its address. It is fetched only when someone asks for a model to be
+``IUINET_WEIGHTS_INDEX`` may hold its address. It is fetched only when a user asks for a model to be
 installed; whatever else reads the list reads the copy that was kept then. Needs no torch.
 """
 

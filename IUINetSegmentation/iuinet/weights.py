@@ -92,7 +92,7 @@ def manifest_path() -> Path:
 def resolve(weights: str | Path | None = None) -> Weights:
     """Find and check a model: the default (None), an id, or a file.
 
-    Errors: WeightsError if there is none, or it is damaged or not readable by this version.
+    Raises: WeightsError if there is none, or it is damaged or not readable by this version.
     """
     if weights is None:
         return check_entry(_default_entry())
@@ -123,7 +123,7 @@ def _default_entry() -> Entry:
 def find_entry(identifier: str) -> Entry:
     """The first model with this id, the manifest before the per-user folder.
 
-    Errors: WeightsError if there is none.
+    Raises: WeightsError if there is none.
     """
     models = list_models()
     for entry in models:

@@ -11,6 +11,7 @@ import os
 import shutil
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from .errors import WeightsError
 from .model_file import SUFFIX, Weights, check_file, file_sha256
@@ -21,7 +22,7 @@ def import_file(path: Path) -> Entry:
     """Check a model file and copy it into the per-user folder, by one rename; then its id is known.
 
     A model that is already here is left as it is.
-    Errors: WeightsError for a file that is refused, that a list means to be another one, or that cannot
+    Raises: WeightsError for a file that is refused, that a list means to be another one, or that cannot
     be stored.
     """
     weights = check_file(path.expanduser().absolute())
@@ -45,21 +46,25 @@ def import_file(path: Path) -> Entry:
     return _listed(weights)
 
 
-def write_record(weights: Weights, target: Path) -> None:
-    """Make a file that lies in the folder of models a model: write its record, by one rename."""
-    record = {
+def record_of(weights: Weights, file: Path) -> dict[str, Any]:
+    """The JSON record of a model, in the form of a manifest entry. file: where the model lies."""
+    return {
         "id": weights.id,
         "version": weights.version,
-        "file": target.name,
+        "file": file.name,
         "sha256": weights.sha256,
-        "size": target.stat().st_size,
+        "size": file.stat().st_size,
         "urls": [],
         "preset": str(weights.document["network"].get("preset", "")),
         "organs": [organ["name"] for organ in weights.document["organs"]],
     }
+
+
+def write_record(weights: Weights, target: Path) -> None:
+    """Make a file that lies in the folder of models a model: write its record, by one rename."""
     draft = target.with_name(f"{target.name}.record")
     try:
-        draft.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        draft.write_text(json.dumps(record_of(weights, target), indent=2) + "\n", encoding="utf-8")
         os.replace(draft, target.with_suffix(".json"))
     finally:
         draft.unlink(missing_ok=True)
@@ -94,9 +99,9 @@ def _store(weights: Weights, target: Path) -> None:
 
 
 def remove(identifier: str) -> Path:
-    """Delete a model from the per-user folder; gives the deleted file.
+    """Delete a model from the per-user folder; returns the deleted file.
 
-    Errors: WeightsError for an unknown id, a model that came with IUINet, or a file that stays.
+    Raises: WeightsError for an unknown id, a model that came with IUINet, or a file that stays.
     """
     folder = models_folder()
     entry = find_entry(identifier)

@@ -19,7 +19,7 @@ pytest.importorskip("torch", reason="torch is not installed here")
 import export
 import prepare
 import torch
-from exporting.model import read_trained, write_model
+from exporting.model import Trained, model_document, read_trained
 from exporting.verify import checkpoint_labels, verify
 from pipeline.generated.phantom import make_sample
 from safetensors import safe_open
@@ -29,7 +29,7 @@ from training.run_files import DATA, ORGANS, small_net, write_checkpoint
 from iuinet import segment
 from iuinet.errors import WeightsError
 from iuinet.labels import NEUTRAL_COLOR, organs_of_model
-from iuinet.model import load_model
+from iuinet.model import load_model, save_model
 from iuinet.model_file import check_file
 from iuinet.reading import volume_from_image
 from iuinet.weights import list_models, read_manifest, resolve
@@ -63,6 +63,13 @@ def refusal(capfd: pytest.CaptureFixture[str]) -> str:
     return lines[0]
 
 
+def write_model(checkpoint: Path, path: Path, card: dict) -> Trained:
+    """Write a checkpoint as a model file, as export.py does; returns what was read."""
+    trained = read_trained(checkpoint)
+    save_model(path, trained.net(), model_document(trained, card, {}))
+    return trained
+
+
 # The model ----------------------------------------------------------------------------------------------
 
 
@@ -87,7 +94,7 @@ def test_an_exported_model_segments_as_the_moving_average_of_the_best_checkpoint
 
 
 def test_own_organs_keep_their_colour_and_get_no_codes(run, tmp_path):
-    write_model(run / "best.safetensors", tmp_path / "m.safetensors", CARD, {})
+    write_model(run / "best.safetensors", tmp_path / "m.safetensors", CARD)
     liver, own = organs_of_model(check_file(tmp_path / "m.safetensors").document)
     assert liver.terminology is not None and liver.color != NEUTRAL_COLOR
     assert (own.name, own.label, own.color, own.terminology) == ("my own structure", 40, (10, 200, 30), None)
@@ -95,7 +102,7 @@ def test_own_organs_keep_their_colour_and_get_no_codes(run, tmp_path):
 
 def test_the_document_says_what_the_checkpoint_knows(run, tmp_path):
     card = {**CARD, "training": {"data": "As the card says it.", "notes": "One run."}, "limits": ["Small."]}
-    write_model(run / "last.safetensors", tmp_path / "m.safetensors", card, {})
+    write_model(run / "last.safetensors", tmp_path / "m.safetensors", card)
     document = check_file(tmp_path / "m.safetensors").document
     training = document["training"]
     assert document["preprocessing"] == {"orientation": "LPS", "size": 32, "window": [-125.0, 275.0]}
@@ -108,7 +115,7 @@ def test_the_document_says_what_the_checkpoint_knows(run, tmp_path):
 def test_names_of_own_cases_are_counted_and_not_told(tmp_path):
     data = {**DATA, "name": "mine", "train": ["Doe John", "0002"], "test": ["0003"]}
     write_checkpoint(tmp_path / "best.safetensors", small_net(), data=data)
-    write_model(tmp_path / "best.safetensors", tmp_path / "m.safetensors", CARD, {})
+    write_model(tmp_path / "best.safetensors", tmp_path / "m.safetensors", CARD)
     said = check_file(tmp_path / "m.safetensors").document["training"]["data"]
     assert (said["train"], said["validation"], said["test"]) == (2, 1, 1)
     assert b"Doe" not in (tmp_path / "m.safetensors").read_bytes()
@@ -118,63 +125,57 @@ def test_names_of_own_cases_are_counted_and_not_told(tmp_path):
 
 
 def test_a_file_with_other_weights_or_labels_is_noticed(run, tmp_path):
-    trained = read_trained(run / "best.safetensors")
     path = tmp_path / "m.safetensors"
-    write_model(trained, path, CARD, {})
-    assert verify(path, trained).voxels == 96 * 80 * 64
-    write_model(run / "last.safetensors", path, CARD, {})
+    trained = write_model(run / "best.safetensors", path, CARD)
+    (sentence,) = verify(path, trained)
+    assert f"all {96 * 80 * 64:,} voxels are the same" in sentence
+    write_model(run / "last.safetensors", path, CARD)
     with pytest.raises(WeightsError) as refused:
         verify(path, trained)
     assert refused.value.code == "export-differs" and " of 491,520 voxels" in refused.value.message
     swapped = [{**organ, "label": label} for organ, label in zip(ORGANS, (40, 6), strict=True)]
     write_checkpoint(tmp_path / "best.safetensors", small_net(1), organs=swapped)
-    write_model(tmp_path / "best.safetensors", path, CARD, {})
+    write_model(tmp_path / "best.safetensors", path, CARD)
     with pytest.raises(WeightsError):
         verify(path, trained)
 
 
-def test_half_precision_is_refused_where_it_changes_labels_and_nothing_is_left(run, tmp_path, capfd):
+def test_an_export_that_is_refused_leaves_what_was_there(run, tmp_path, capfd, monkeypatch):
     arguments = ["--run", str(run), "--out", str(tmp_path), *NAMED]
-    assert export.main([*arguments, "--half"]) == 4
-    assert refusal(capfd).startswith("error[export-differs]: the exported file gives other labels")
-    assert list(tmp_path.iterdir()) == []
+    other = read_trained(run / "last.safetensors")
+    with monkeypatch.context() as patch:
+        patch.setattr(export, "save_model", lambda path, net, about: save_model(path, other.net(), about))
+        assert export.main(arguments) == 4
+        assert refusal(capfd).startswith("error[export-differs]: the exported file gives other labels")
+        assert list(tmp_path.iterdir()) == []
     assert export.main(arguments) == 0
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    assert export.main([*arguments, "--half"]) == 4
+    monkeypatch.setattr(export, "save_model", lambda path, net, about: save_model(path, other.net(), about))
+    assert export.main([*arguments, "--round"]) == 4
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
-
-
-def test_half_precision_is_taken_where_no_label_changes(tmp_path):
-    exact = small_net(1).half().float()
-    write_checkpoint(tmp_path / "run" / "best.safetensors", exact)
-    arguments = ["--run", str(tmp_path / "run"), "--out", str(tmp_path), *NAMED]
-    assert export.main([*arguments, "--half"]) == 0
-    path = tmp_path / "test-model-1.0.safetensors"
-    with safe_open(path, framework="pt") as file:
-        dtypes = {file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118
-    assert "F32" not in dtypes and path.stat().st_size < 7e6
-    loaded = load_model(path)[0].state_dict()
-    assert all(torch.equal(tensor, loaded[name]) for name, tensor in exact.state_dict().items())
 
 
 def test_rounded_weights_are_exact_in_half_the_size_and_the_change_is_told(run, tmp_path, capfd):
     assert export.main(["--run", str(run), "--out", str(tmp_path), *NAMED, "--round"]) == 0
     said = re.search(r"gave another label to ([\d,]+) of 491,520 voxels", capfd.readouterr().out)
-    assert int(said[1].replace(",", "")) > 0  # --half was refused for this run
+    assert int(said[1].replace(",", "")) > 0
     assert said[0] in (tmp_path / "test-model-1.0.md").read_text(encoding="utf-8").replace("\n", " ")
     trained = read_trained(run / "best.safetensors")
-    loaded = load_model(tmp_path / "test-model-1.0.safetensors")[0].state_dict()
+    path = tmp_path / "test-model-1.0.safetensors"
+    with safe_open(path, framework="pt") as file:
+        dtypes = {file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118
+    assert "F32" not in dtypes and path.stat().st_size < 7e6
+    loaded = load_model(path)[0].state_dict()
     for name, tensor in trained.tensors.items():
         assert torch.equal(tensor.half().float(), loaded[name])
 
 
-@pytest.mark.parametrize("option", ["--half", "--round"])
-def test_weights_that_half_precision_does_not_hold_are_refused(tmp_path, capfd, option):
+def test_weights_that_half_precision_does_not_hold_are_refused(tmp_path, capfd):
     net = small_net()
     with torch.no_grad():
         next(net.parameters()).flatten()[0] = 1e6
     write_checkpoint(tmp_path / "best.safetensors", net)
-    assert export.main(["--run", str(tmp_path), "--out", str(tmp_path / "out"), *NAMED, option]) == 4
+    assert export.main(["--run", str(tmp_path), "--out", str(tmp_path / "out"), *NAMED, "--round"]) == 4
     assert refusal(capfd).startswith("error[half-overflow]")
 
 

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import copy
 import json
+import tomllib
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("torch", reason="torch is not installed here")
 
-from exporting.card import read_card
-from exporting.measured import Known, read_metrics
-from exporting.model import write_model
-from exporting.model_card import model_card
-from exporting.recipe_words import recipe_sentences
+from exporting.card import read_card, read_metrics
+from exporting.model import Trained, model_document, read_trained
+from exporting.model_card import model_card, recipe_toml
+from fitting.recipe_file import recipe_from
 from training.run_files import DATA, RECIPE, small_net, write_checkpoint
 
 from iuinet.errors import UsageError
+from iuinet.model import save_model
 from iuinet.model_file import check_file
 from iuinet.weights import resolve
 
@@ -29,8 +29,12 @@ CARD = {
     "attributions": ["From a test."],
     "intended_use": "T.",
 }
-SEED4 = Known("seed4", "2" * 64)
 STATEMENT = "Selection and test share the same cases."
+
+
+def trained(digit: str = "2", step: int = 4, data: dict = DATA) -> Trained:
+    """A checkpoint of the run seed4, without its weights."""
+    return Trained({}, {"step": step, "data": data}, "best", "seed4", digit * 64, {})
 
 
 def row(organ: str, metric: str, mean: float | None, grid: str = "native", model: str = "seed4") -> dict:
@@ -72,7 +76,7 @@ def results(tmp_path) -> Path:
 
 
 def test_metrics_are_means_of_a_named_group(results):
-    metrics = read_metrics(results, None, SEED4, DATA)
+    metrics = read_metrics(results, trained(), "x")
     assert metrics["dice"] == {
         NATIVE: {"liver": 0.9123},
         "synapse transunet test, network grid": {"liver": 0.93},
@@ -84,26 +88,27 @@ def test_metrics_are_means_of_a_named_group(results):
     assert metrics["statements"][NATIVE] == said
 
 
-@pytest.mark.parametrize("known", [Known(sha256="2" * 64), Known("seed4", "3" * 64, "m", 4)])
-def test_the_model_in_the_results_is_known_by_its_file_or_by_id_and_step(results, known):
-    assert read_metrics(results, None, known)["dice"][NATIVE] == {"liver": 0.9123}
-    assert read_metrics(results, "other", known)["dice"][NATIVE] == {"liver": 0.1}
+@pytest.mark.parametrize(("digit", "step", "identifier"), [("2", 9, "x"), ("3", 4, "m")])
+def test_the_model_in_the_results_is_known_by_its_file_or_by_id_and_step(results, digit, step, identifier):
+    this = trained(digit, step)
+    assert read_metrics(results, this, identifier)["dice"][NATIVE] == {"liver": 0.9123}
+    assert read_metrics(results, this, identifier, "other")["dice"][NATIVE] == {"liver": 0.1}
 
 
 def test_numbers_of_another_model_are_never_taken(results):
     with pytest.raises(UsageError) as refused:
-        read_metrics(results, None, Known("seed4", "3" * 64, "m", 5))  # the run has gone on since
+        read_metrics(results, trained("3", 5), "m")  # the run has gone on since
     assert refused.value.code == "results" and "other, seed4" in refused.value.hint
     results.write_text(json.dumps({**RESULTS, "models": RESULTS["models"][:1]}))
     with pytest.raises(UsageError):
-        read_metrics(results, None, SEED4)
+        read_metrics(results, trained(), "m")
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"format": 2, "models": []}', "[1]", '{"format": "x"}'])
 def test_results_that_are_none_are_refused(tmp_path, text):
     (tmp_path / "r.json").write_text(text)
     with pytest.raises(UsageError) as refused:
-        read_metrics(tmp_path / "r.json", "m")
+        read_metrics(tmp_path / "r.json", trained(), "m")
     assert refused.value.code == "results"
 
 
@@ -114,7 +119,7 @@ def test_results_on_development_scans_are_means_over_cases(tmp_path):
         {"group": "b"},
     ]
     (tmp_path / "r.json").write_text(json.dumps({"format": 1, "cases": cases}))
-    assert read_metrics(tmp_path / "r.json") == {
+    assert read_metrics(tmp_path / "r.json", trained(), "m") == {
         "dice": {"a": {"liver": 0.8, "spleen": 0.5}},
         "cases": {"a": 2},
     }
@@ -123,15 +128,15 @@ def test_results_on_development_scans_are_means_over_cases(tmp_path):
 # The card -----------------------------------------------------------------------------------------------
 
 
-def card_of(tmp_path: Path, metrics: dict, **changes: object) -> str:
+def card_of(tmp_path: Path, metrics: dict, card: dict = CARD, **changes: object) -> str:
     write_checkpoint(tmp_path / "run/best.safetensors", small_net(), **changes)
-    path = tmp_path / "m.safetensors"
-    write_model(tmp_path / "run/best.safetensors", path, CARD, metrics)
-    return model_card(check_file(path), path.stat().st_size, ["Compared."])
+    run = read_trained(tmp_path / "run/best.safetensors")
+    save_model(tmp_path / "m.safetensors", run.net(), model_document(run, card, metrics))
+    return model_card(check_file(tmp_path / "m.safetensors"), ["Compared."])
 
 
 def test_the_card_says_what_the_model_is_and_how_good(tmp_path, results):
-    text = card_of(tmp_path, read_metrics(results, None, SEED4, DATA))
+    text = card_of(tmp_path, read_metrics(results, trained(), "x"))
     sections = [line for line in text.splitlines() if line.startswith("#")]
     assert sections[0] == "# m 1" and sections[1:] == [
         f"## {name}"
@@ -164,35 +169,23 @@ def test_the_card_says_where_a_model_started(tmp_path):
 
 def test_the_card_says_where_the_network_looks(tmp_path):
     assert "once more" not in card_of(tmp_path, {})
-    card = {**CARD, "second_pass": {"organs": ["liver"], "margin_mm": 20}}
-    path = tmp_path / "two.safetensors"
-    write_model(tmp_path / "run/best.safetensors", path, card, {})
-    text = model_card(check_file(path), path.stat().st_size)
+    text = card_of(tmp_path, {}, {**CARD, "second_pass": {"organs": ["liver"], "margin_mm": 20}})
     assert "once more the box of liver with a margin of 20 mm" in text
 
 
-def test_the_recipe_is_told_in_words():
-    recipe = copy.deepcopy(RECIPE)
-    recipe["phases"][0] |= {"data": "pairs", "steps_per_epoch": 7, "warm_up_steps": 5, "augment": False}
-    first, *others = recipe_sentences({"recipe": recipe, "seed": 4})
-    assert first == (
-        "Phase train: registered pairs (a labelled scan moved onto another), input 32^3, up to 3 epochs of 7 "
-        "steps, learning rate 0.001, lowered when the DSC stops rising, multiplied by 0.2 after 20 epochs "
-        "without a better DSC, warmed up over 5 steps, stopped after 100 epochs without a lower validation "
-        "loss, without augmentation."
-    )
-    assert others == [
-        "Optimiser adam, 1 scan a step, gradients clipped at norm 12.",
-        "The weights are a moving average over the steps (decay 0.9).",
-        "Precision: fp32.",
-        "Seed 4.",
-    ]
-    assert recipe_sentences({"recipe": {"steps": 5100}}) == ["steps: 5100"]
+def test_the_card_holds_the_recipe_as_train_reads_it(tmp_path):
+    text = card_of(tmp_path, {})
+    block = text.split("```toml\n")[1].split("```")[0]
+    assert tomllib.loads(block) == RECIPE
+    weights = {"liver": 0.5, "right kidney": 2.0}
+    whole = recipe_from({**RECIPE, "loss": {"class_weights": weights}, "run": {"average": 0.9}}).to_dict()
+    assert recipe_from(tomllib.loads(recipe_toml(whole))).to_dict() == whole
+    assert recipe_toml({"steps": 5100}) == "steps = 5100"  # a recipe of another form
 
 
 def test_the_shipped_starter_has_a_card():
     weights = resolve("starter-tiny")
-    text = model_card(weights, weights.path.stat().st_size)
+    text = model_card(weights)
     assert "Synthetic CT alone" in text and "| liver | 0.934 |" in text and "after 2800 steps" in text
     assert "s0327" in text and weights.sha256 in text and "None" not in text
 

@@ -22,7 +22,7 @@ IN_SLICER = {*SLICER, *sys.stdlib_module_names, "numpy", "scipy", "SimpleITK"}
 TORCH_FREE = {f"iuinet.{name}" for name in ("labels", "weights", "protocol", "errors", "report")}
 LONGEST_FILE = 400
 # The library's front door opens ``segment`` only when it is asked for; contract of the public interface.
-LAZY = ("iuinet", "iuinet.segmentation")
+LAZY = {"iuinet": "iuinet.segmentation"}
 
 
 def top_name(found: Import) -> str:
@@ -87,7 +87,7 @@ def arrows(*folders: str) -> dict[str, set[str]]:
         ways = {one.rpartition(".")[0] for one in named if one in modules}
         direct = {one for one in named if one in modules and one not in ways}
         symbols = {one.rpartition(".")[0] for one in named if one not in modules}
-        found[name] = {one for one in direct | (symbols & set(modules)) if one != name and (name, one) != LAZY}
+        found[name] = (direct | (symbols & set(modules))) - {name, LAZY.get(name)}
     return found
 
 

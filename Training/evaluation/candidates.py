@@ -88,16 +88,18 @@ def find_members(
 
 def _of_run(run: Path, name: str, path: Path, data: PreparedData) -> Member:
     """A run's best weights (its last ones where nothing chose the best), as a model file at the path."""
-    from exporting.model import find_checkpoint, read_trained, write_model
+    from exporting.model import find_checkpoint, model_document, read_trained
+
+    from iuinet.model import save_model
 
     checkpoint = find_checkpoint(run)
     trained = read_trained(checkpoint)
     if is_peer(trained.document["network"]):
         weights = _of_peer(checkpoint, name, trained.document)
         return Member(name, weights, weights.sha256, resolved(trained.document, data), run=True)
-    write_model(trained, path, {**_CARD, "id": name}, {})
+    save_model(path, trained.net(), model_document(trained, {**_CARD, "id": name}, {}))
     training = resolved(trained.document, data)
-    return Member(name, check_file(path), file_sha256(checkpoint), training, run=True)
+    return Member(name, check_file(path), trained.sha256, training, run=True)
 
 
 def _of_peer(checkpoint: Path, name: str, said: dict[str, Any]) -> Weights:

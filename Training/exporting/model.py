@@ -1,10 +1,13 @@
-"""A checkpoint as a model file: the weights, and the document that says everything about them."""
+"""A checkpoint read, the document that says everything about its model, and the model's entry in a list.
+
+``Training/export.py`` builds the document once; the model file, its card and its entry follow from it.
+"""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -17,10 +20,12 @@ from fitting.run_folder import BEST, LAST, RUN, revision
 
 from iuinet.errors import UsageError, WeightsError
 from iuinet.labels import organs_of_model
-from iuinet.model import save_model
+from iuinet.model_file import FORMAT, Weights, file_sha256
 from iuinet.network import PRESETS, IUINet, IUINetConfig
+from iuinet.weights import MANIFEST_FORMAT, check_model, read_manifest
+from iuinet.weights_folder import record_of
+from iuinet.writing import write_json
 
-FORMAT = 1  # of the model document, which iuinet.model_file reads
 _FILES = {"best": BEST, "last": LAST}
 # What of the surroundings bears on the weights.
 _SURROUNDINGS = ("iuinet", "torch", "cuda", "device", "devices", "processes", "revision", "dirty")
@@ -32,13 +37,15 @@ class Trained:
     """A checkpoint as it was read.
 
     tensors: IUINet's state dict (the moving average where the run kept one). document: the training's.
-    which: "best" or "last". run: the run's name. times: when it began and ended, where that is known.
+    which: "best" or "last". run: the run's name. sha256: of the checkpoint's file.
+    times: when the run began and ended, where that is known.
     """
 
     tensors: dict[str, torch.Tensor]
     document: dict[str, Any]
     which: str
     run: str
+    sha256: str
     times: dict[str, str]
 
     @property
@@ -70,7 +77,7 @@ class Trained:
         return net.eval().requires_grad_(False)
 
     def rounded(self) -> Trained:
-        """The same with weights that half precision holds exactly, so that a file of half the size is exact.
+        """The same with weights that half precision holds exactly, for a file of half the size.
 
         Raises WeightsError "half-overflow" for weights beyond its range.
         """
@@ -78,7 +85,12 @@ class Trained:
             name: tensor.half().to(tensor.dtype) if tensor.is_floating_point() else tensor
             for name, tensor in self.tensors.items()
         }
-        _check_finite(tensors)
+        if not all(tensor.isfinite().all() for tensor in tensors.values()):
+            raise WeightsError(
+                "the model has weights beyond 65504, which half precision does not hold",
+                hint="Export it in full precision.",
+                code="half-overflow",
+            )
         return replace(self, tensors=tensors)
 
 
@@ -103,43 +115,27 @@ def read_trained(checkpoint: Path) -> Trained:
     """Read a checkpoint. Raises WeightsError."""
     tensors, document = read_weights(checkpoint)
     which = next((key for key, name in _FILES.items() if name == checkpoint.name), checkpoint.stem)
-    return Trained(tensors, document, which, checkpoint.resolve().parent.name, _times(checkpoint.parent))
+    run = checkpoint.resolve().parent
+    return Trained(tensors, document, which, run.name, file_sha256(checkpoint), _times(run))
 
 
-def write_model(
-    checkpoint: Path | Trained,
-    path: Path,
-    card: Mapping[str, Any],
-    metrics: Mapping[str, Any],
-    half: bool = False,
-) -> None:
-    """Write a checkpoint as a model file; a file that is there is replaced.
-
-    card: see ``exporting.card``. metrics: see ``exporting.measured``. half: weights in float16, which
-    the program computes with in float32 again.
-    Raises WeightsError "half-overflow" for weights that float16 does not hold, OutputError.
-    """
-    trained = checkpoint if isinstance(checkpoint, Trained) else read_trained(checkpoint)
-    net = trained.net()
-    if half:
-        net = net.half()
-        _check_finite(net.state_dict())
-    save_model(path, net, model_document(trained, card, metrics))
-
-
-def _check_finite(tensors: Mapping[str, torch.Tensor]) -> None:
-    if not all(tensor.isfinite().all() for tensor in tensors.values()):
-        raise WeightsError(
-            "the model has weights beyond 65504, which half precision does not hold",
-            hint="Export it in full precision.",
-            code="half-overflow",
-        )
+def _times(folder: Path) -> dict[str, str]:
+    """When the run began and was over, as its run.json says; nothing where it does not."""
+    try:
+        document = json.loads((folder / RUN).read_text(encoding="utf-8"))
+        times = {"started": document["started"]}
+        if document.get("ended"):
+            times["ended"] = document["ended"]["time"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    return times
 
 
 def model_document(trained: Trained, card: Mapping[str, Any], metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """What the model file says about itself, JSON-ready; ``save_model`` adds the network.
+    """All that is known about a model, JSON-ready: what its file, its card and its list say is from here.
 
-    Raises WeightsError "weights-metadata" for organs that make no sense.
+    card: see ``exporting.card.read_card``. metrics: see ``exporting.card.read_metrics``, {} for none.
+    Raises WeightsError "weights-metadata" for organs that make no sense, "checkpoint" for a wrong number.
     """
     said = trained.document
     optional = {key: card[key] for key in ("name", "description", "limits", "not_measured") if card.get(key)}
@@ -147,7 +143,7 @@ def model_document(trained: Trained, card: Mapping[str, Any], metrics: Mapping[s
         "format": FORMAT,
         "id": card["id"],
         "version": card["version"],
-        "network": said["network"],
+        "network": trained.config.to_dict(),
         "organs": [dict(organ) for organ in said["organs"]],
         "preprocessing": {"orientation": "LPS", "size": said["size"], "window": list(said["window"])}
         | ({"second_pass": card["second_pass"]} if card.get("second_pass") else {}),
@@ -197,6 +193,20 @@ def training_of(trained: Trained, words: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+# The list of models -------------------------------------------------------------------------------------
+
+
+def entry_of(weights: Weights, urls: Sequence[str] = ()) -> dict[str, Any]:
+    """The entry of a model file. urls: addresses that serve this very file."""
+    return {
+        **record_of(weights, weights.path),
+        "urls": list(urls),
+        "preset": preset_of(IUINetConfig.from_dict(weights.document["network"])),
+        "metrics": weights.document["metrics"],
+        "license": weights.document["license"],
+    }
+
+
 def preset_of(config: IUINetConfig) -> str:
     """Name of the preset that has this network, whatever its organs and size; "custom" if none has."""
     for name, preset in PRESETS.items():
@@ -209,25 +219,30 @@ def preset_of(config: IUINetConfig) -> str:
     return "custom"
 
 
-def _times(folder: Path) -> dict[str, str]:
-    """When the run began and was over, as its run.json says; nothing where it does not."""
-    try:
-        document = json.loads((folder / RUN).read_text(encoding="utf-8"))
-        times = {"started": document["started"]}
-        if document.get("ended"):
-            times["ended"] = document["ended"]["time"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
-    return times
-
-
-def check_folder(folder: Path) -> None:
-    """Make the folder for models. Raises UsageError "output-no-folder" where that cannot be."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
+def check_place(manifest: Path, folder: Path, urls: Sequence[str]) -> None:
+    """Raise UsageError "manifest-place" for a list that would not find the model, WeightsError for one
+    that cannot be read: before any work is done."""
+    if manifest.exists():
+        read_manifest(manifest)
+    if manifest.absolute().parent.resolve() != folder.absolute().resolve() and not urls:
         raise UsageError(
-            f"the folder {folder} cannot be made: {error.strerror}",
-            hint="Choose another folder for --out.",
-            code="output-no-folder",
-        ) from error
+            f"the list {manifest} would not find a model in {folder}",
+            hint="Files lie beside their list: use the same folder, or give the file's address with --url.",
+            code="manifest-place",
+        )
+
+
+def enter(manifest: Path, entry: Mapping[str, Any], default: bool = False) -> None:
+    """Put a model's entry into a list, in the place of an older one of its id.
+
+    The first model of a new list becomes its default. Raises WeightsError, OutputError.
+    """
+    listed = {"format": MANIFEST_FORMAT, "default": "", "models": []}
+    if manifest.exists():
+        listed = read_manifest(manifest)
+    check_model(entry)
+    others = [other for other in listed["models"] if other["id"] != entry["id"]]
+    listed = {**listed, "models": [entry, *others]}
+    if default or not listed["default"]:
+        listed["default"] = entry["id"]
+    write_json(manifest, listed, overwrite=True)

@@ -5,12 +5,11 @@ It is made from the model's own document, so card and file cannot disagree.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from iuinet.model_file import Weights
-
-from .recipe_words import recipe_sentences
 
 _METRICS = {
     "dice": "DSC (1 is best)",
@@ -20,8 +19,8 @@ _METRICS = {
 }
 
 
-def model_card(weights: Weights, size: int, notes: Sequence[str] = ()) -> str:
-    """The card of a model file as Markdown. size: of the file, bytes. notes: such as what was verified."""
+def model_card(weights: Weights, notes: Sequence[str] = ()) -> str:
+    """The card of a model file as Markdown. notes: such as what was verified."""
     document = weights.document
     parts = [
         f"# {document.get('name') or weights.id} {weights.version}",
@@ -29,12 +28,12 @@ def model_card(weights: Weights, size: int, notes: Sequence[str] = ()) -> str:
         _what(document),
         _section("Intended use", [document.get("intended_use") or "Not stated."]),
         _section("Training data", _data(document["training"])),
-        _section("Training", [f"* {line}" for line in recipe_sentences(document["training"])]),
+        _section("Training", _training(document["training"])),
         _section("Measured", _measured(document)),
         _section("Limits", [f"* {line}" for line in _limits(document)]),
         _section("Not measured", [f"* {line}" for line in _not_measured(document)]),
         _section("Licence and attributions", _licence(document)),
-        _section("File", _file(weights, size, notes)),
+        _section("File", _file(weights, notes)),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -118,6 +117,58 @@ def _cases(cases: Any, done: str) -> str:
     return f"{len(cases)} {'case' if len(cases) == 1 else 'cases'} {done}: {', '.join(cases)}."
 
 
+def _training(training: Mapping[str, Any]) -> list[str]:
+    """Where the weights were taken, what they started from, and the recipe as it is."""
+    lines = []
+    if training.get("step") is not None:
+        lines.append(
+            f"* Taken after {training['step']} steps, in epoch {training.get('epoch')} of the phase "
+            f"{training.get('phase')} (the {training.get('checkpoint', '')} checkpoint)."
+        )
+    selection = training.get("selection")
+    if selection and selection.get("dsc") is not None:
+        lines.append(f"* Selected by a mean DSC of {selection['dsc']:.4f} on the validation cases.")
+    if training.get("weights"):
+        lines.append(f"* Weights: {training['weights']}.")
+    if training.get("seed") is not None:
+        lines.append(f"* Seed {training['seed']}.")
+    start = training.get("start")
+    if start:
+        heads = "its heads made anew" if start.get("made_anew") else "all its weights kept"
+        lines.append(
+            f"* Started from the model {start.get('id')} {start.get('version', '')} "
+            f"(SHA-256 {str(start.get('sha256'))[:12]}...), {heads}."
+        )
+    if training.get("recipe"):
+        lines += ["", "The recipe:", "", "```toml", recipe_toml(training["recipe"]), "```"]
+    return lines
+
+
+def recipe_toml(recipe: Mapping[str, Any]) -> str:
+    """A recipe as the TOML that train.py reads. What was left open (None) is left out."""
+    plain, tables = [], []
+    for key, value in recipe.items():
+        several = value if isinstance(value, list) and all(isinstance(v, Mapping) for v in value) else None
+        if isinstance(value, Mapping):
+            tables.append("\n".join([f"[{key}]", *_fields(value)]))
+        elif several:
+            tables += ["\n".join([f"[[{key}]]", *_fields(one)]) for one in several]
+        else:
+            plain += _fields({key: value})
+    return "\n\n".join(["\n".join(plain), *tables] if plain else tables)
+
+
+def _fields(values: Mapping[str, Any]) -> list[str]:
+    return [f"{key} = {_toml(value)}" for key, value in values.items() if value is not None]
+
+
+def _toml(value: Any) -> str:
+    """A value in TOML, which writes all but tables and None as JSON does."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{json.dumps(key)} = {_toml(one)}" for key, one in value.items()) + "}"
+    return json.dumps(value, ensure_ascii=False)
+
+
 def _measured(document: Mapping[str, Any]) -> list[str]:
     """A table per metric: organs down, groups of cases across."""
     metrics, lines = document.get("metrics") or {}, []
@@ -190,8 +241,8 @@ def _licence(document: Mapping[str, Any]) -> list[str]:
     return lines + (["", *(f"* {line}" for line in attributions)] if attributions else [])
 
 
-def _file(weights: Weights, size: int, notes: Sequence[str]) -> list[str]:
-    training = weights.document["training"]
+def _file(weights: Weights, notes: Sequence[str]) -> list[str]:
+    training, size = weights.document["training"], weights.path.stat().st_size
     lines = [f"* `{weights.path.name}`, {size:,} bytes, SHA-256 `{weights.sha256}`"]
     changed = ", with changes that were not committed" if training.get("environment", {}).get("dirty") else ""
     lines.append(f"* Trained with revision {training.get('revision', 'unknown')} of the scripts{changed}.")

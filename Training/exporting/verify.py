@@ -7,7 +7,6 @@ the checkpoint's network, with the organs, size and window of the training. Noth
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,75 +32,50 @@ if TYPE_CHECKING:
 SAMPLE_SIZE = (96, 80, 64)  # voxels along i, j, k
 
 
-@dataclass(frozen=True)
-class Verified:
-    """What was compared. where: in words."""
-
-    cases: int
-    voxels: int
-    where: str
-
-    def sentence(self) -> str:
-        """For the user and the model card."""
-        return (
-            f"The file's labels were compared with the checkpoint's on {self.where}: "
-            f"all {self.voxels:,} voxels are the same."
-        )
-
-
 def verify(
     model: Path,
     trained: Trained,
+    exact: Trained | None = None,
     data: PreparedData | None = None,
     most: int = 2,
     show: Callable[[str], None] = lambda name: None,
-) -> Verified:
+) -> list[str]:
     """Compare the labels of a model file with those of the checkpoint it was made from.
 
-    data: prepared data; without it, a generated CT is taken. most: cases of it. show: takes each case's name.
-    Raises WeightsError "export-differs" that says in how many voxels they differ.
+    exact: the checkpoint before its weights were rounded; None where they were not. data: prepared data;
+    without it, a generated CT is taken. most: cases of it. show: takes each case's name.
+    Returns sentences for the user and the model card: what was compared, and what the rounding changed.
+    Raises WeightsError "export-differs" that says in how many voxels file and checkpoint differ.
     """
     segmenter = Segmenter(check_file(model), "cpu")
-    net = trained.net()
-    for one in (segmenter.net, net):
-        align(one)
-    cases = voxels = differing = 0
+    nets = [one.net() for one in (trained, exact) if one]
+    for net in (segmenter.net, *nets):
+        align(net)
+    cases = voxels = differing = rounded = 0
     for volume in verification_volumes(trained, data, most):
         show(volume.name)
         mine = segmenter(volume, Options(islands=False, fast=True)).labels
-        its = checkpoint_labels(net, trained, volume)
+        its, *before = (checkpoint_labels(net, trained, volume) for net in nets)
         cases, voxels = cases + 1, voxels + mine.size
         differing += int(np.count_nonzero(mine != its))
+        rounded += sum(int(np.count_nonzero(its != labels)) for labels in before)
     if differing:
         raise WeightsError(
             f"the exported file gives other labels than the checkpoint in {differing:,} of {voxels:,} voxels",
-            hint="Half precision changes this model's labels: export it without --half, or with --round."
-            if _is_half(model)
-            else "Nothing was exported. Please report this.",
+            hint="Nothing was exported. Please report this.",
             code="export-differs",
         )
     where = f"{cases} {'case' if cases == 1 else 'cases'} of {data.name}" if data else "a generated CT"
-    return Verified(cases, voxels, where)
-
-
-def rounding(
-    exact: Trained,
-    rounded: Trained,
-    data: PreparedData | None = None,
-    most: int = 2,
-    show: Callable[[str], None] = lambda name: None,
-) -> str:
-    """A sentence on how many voxels get another label by rounding the weights. Arguments as in ``verify``."""
-    both = [(trained.net(), trained) for trained in (exact, rounded)]
-    voxels = differing = 0
-    for volume in verification_volumes(exact, data, most):
-        show(volume.name)
-        one, other = (checkpoint_labels(net, trained, volume) for net, trained in both)
-        voxels, differing = voxels + one.size, differing + int(np.count_nonzero(one != other))
-    return (
-        "The weights were rounded to half precision before, which gave another label to "
-        f"{differing:,} of {voxels:,} voxels."
-    )
+    sentences = [
+        f"The file's labels were compared with the checkpoint's on {where}: "
+        f"all {voxels:,} voxels are the same."
+    ]
+    if exact:
+        sentences.append(
+            "The weights were rounded to half precision before, which gave another label to "
+            f"{rounded:,} of {voxels:,} voxels."
+        )
+    return sentences
 
 
 def checkpoint_labels(net: IUINet, trained: Trained, volume: Volume) -> np.ndarray:
@@ -132,10 +106,3 @@ def align(net: IUINet) -> None:
     """Bring the weights to addresses of torch's own choice: elsewhere in memory, sums round differently."""
     for tensor in [*net.parameters(), *net.buffers()]:
         tensor.data = tensor.data.clone()
-
-
-def _is_half(model: Path) -> bool:
-    from safetensors import safe_open
-
-    with safe_open(model, framework="pt") as file:
-        return any(file.get_slice(name).get_dtype() == "F16" for name in file.keys())  # noqa: SIM118
