@@ -22,8 +22,8 @@ from typing import Any
 
 from dataset.prepared import open_prepared
 from evaluation import development
-from evaluation.candidates import Candidate, check_organs, cross_validation, ensemble, find_members, single
-from evaluation.document import build, read_others
+from evaluation.candidates import Candidate, check_organs, cross_validation, find_members, single
+from evaluation.document import build
 from evaluation.metrics import Rules
 from evaluation.options import choose_cases, parse
 from evaluation.page import write_page
@@ -48,7 +48,6 @@ def run(options: argparse.Namespace, console: Console) -> None:
         return
     data = open_prepared(options.data)
     rules = Rules(options.metric_convention, options.tolerance)
-    against = read_others(options.against, data, rules)
     make_folder(options.out)
     with tempfile.TemporaryDirectory() as folder:
         console.status("Reading the models")
@@ -61,13 +60,11 @@ def run(options: argparse.Namespace, console: Console) -> None:
         else:
             chosen = choose_cases(data, members, options)
             candidates, about = single(members, chosen.cases), chosen.about
-            if options.ensemble:
-                candidates.append(ensemble(members, chosen.cases))
         islands = not options.all_pieces
         settings = Settings(rules, islands, options.device, options.workers, options.fast)
         runner = Runner(data, organs, settings, Store(options.out), console)
         rows = runner.run(candidates)
-        results = build(data, about, candidates, organs, rows, rules, islands, against, options.fast)
+        results = build(data, about, candidates, organs, rows, rules, islands, options.fast)
         console.status("Drawing the page")
         write_all(options.out, results, runner, candidates)
         console.clear()

@@ -115,5 +115,5 @@ def make_results(scans: dict[tuple[str, str], tuple]) -> dict[str, Any]:
         "rows": rows,
         "summary": summary,
         "seeds": over_seeds(summary, [("run", MODELS)]),
-        "paired": paired_tests(own, [], list(organs)),
+        "paired": paired_tests(own, list(organs)),
     }

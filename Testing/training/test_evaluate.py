@@ -55,25 +55,23 @@ def models(place, data) -> dict[str, Path]:
 
 @pytest.fixture(scope="module")
 def done(place, data, models) -> Path:
-    """A whole evaluation: two seeds and their ensemble."""
+    """A whole evaluation of two seeds."""
     out = place / "done"
-    assert (
-        run("--data", data.folder, "--weights", models["one"], models["two"], "--ensemble", "--out", out) == 0
-    )
+    assert run("--data", data.folder, "--weights", models["one"], models["two"], "--out", out) == 0
     return out
 
 
 def test_every_output_is_there(done):
     assert {"results.json", "cases.csv", "summary.csv", "labels", "parts"} <= {p.name for p in done.iterdir()}
     results = results_of(done)
-    assert [model["name"] for model in results["models"]] == ["run-seed1", "run-seed2", "ensemble-of-2"]
+    assert [model["name"] for model in results["models"]] == ["run-seed1", "run-seed2"]
     assert results["data"]["cases"] == list(TEST) and results["data"]["split"] == "mine"
     with open(done / "cases.csv", encoding="utf-8", newline="") as file:
         lines = list(csv.DictReader(file))
-    assert len(lines) == len(results["rows"]) == 3 * len(TEST) * 4 * 3
+    assert len(lines) == len(results["rows"]) == 2 * len(TEST) * 4 * 3
     assert {line["convention"] for line in lines} == {"iuinet"}
     with open(done / "summary.csv", encoding="utf-8", newline="") as file:
-        assert len(list(csv.DictReader(file))) == len(results["summary"]) == 3 * 3 * 5 * 7
+        assert len(list(csv.DictReader(file))) == len(results["summary"]) == 2 * 3 * 5 * 7
 
 
 def test_the_label_maps_are_the_products(done, data, models):
@@ -131,7 +129,7 @@ def test_seeds_and_tests_are_in_the_document(done):
     tests = [
         e for e in results["paired"] if (e["grid"], e["organ"], e["metric"]) == ("native", "mean", "dsc")
     ]
-    assert len(tests) == 3 and all(e["cases"] == 7 and e["p_holm"] >= e["p"] for e in tests)
+    assert len(tests) == 1 and all(e["cases"] == 7 and e["p_holm"] >= e["p"] for e in tests)
 
 
 def test_what_the_models_knew_of_the_cases_is_said_everywhere(done, place, data, models, capfd):
@@ -169,9 +167,9 @@ def test_finished_results_are_kept_and_damaged_ones_computed_again(done, data, m
     before = results_of(done)
     part = done / "parts" / "run-seed1" / "c3.json"
     part.write_text(part.read_text(encoding="utf-8")[:100], encoding="utf-8")
-    command = ("--data", data.folder, "--weights", models["one"], models["two"], "--ensemble", "--out", done)
+    command = ("--data", data.folder, "--weights", models["one"], models["two"], "--out", done)
     assert run(*command) == 0
-    assert "20 results are kept from before, 1 are to be computed." in capfd.readouterr().out
+    assert "13 results are kept from before, 1 are to be computed." in capfd.readouterr().out
     assert results_of(done) == before
 
 

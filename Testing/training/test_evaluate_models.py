@@ -1,4 +1,4 @@
-"""evaluate.py with other rules, earlier results, ensembles and folds, and what it refuses."""
+"""evaluate.py with other rules and folds, and what it refuses."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ import pytest
 
 pytest.importorskip("torch", reason="torch is not installed here")
 
-import torch
-from evaluation.segmenters import Ensemble, Model
 from training.evaluation_factory import (
     CASES,
     SUBSET,
@@ -56,20 +54,6 @@ def test_transunets_rules_are_marked_in_every_output(place, data, models, capfd)
     for name in ("cases.csv", "summary.csv"):
         with open(out / name, encoding="utf-8", newline="") as file:
             assert {line["convention"] for line in csv.DictReader(file)} == {"transunet"}
-
-
-def test_results_are_tested_against_earlier_ones(place, data, models, capfd):
-    done, out = place / "done", place / "against"
-    assert run("--data", data.folder, "--weights", models["one"], models["two"], "--out", done) == 0
-    command = ("--data", data.folder, "--weights", models["few"], "--split", "mine", "--out", out)
-    assert run(*command, "--against", done / "results.json") == 0
-    assert "three - done/run-seed1: " in capfd.readouterr().out
-    tests = [e for e in results_of(out)["paired"] if e["organ"] == "liver" and e["metric"] == "dsc"]
-    assert {(e["a"], e["b"]) for e in tests} == {
-        ("three", f"done/{name}") for name in ("run-seed1", "run-seed2")
-    }
-    assert run(*command, "--against", done, "--tolerance", 2) == 3
-    assert "error[other-results]: " in capfd.readouterr().err
 
 
 def test_folds_are_pooled_each_case_by_the_fold_that_held_it_out(place, data, capfd):
@@ -118,33 +102,6 @@ def test_organs_that_the_data_do_not_hold_are_named_and_not_scored(place, data, 
     assert "error[no-organ]: alone finds spinal cord" in capfd.readouterr().err
 
 
-# Ensembles -----------------------------------------------------------------------------------------------
-
-
-def test_an_ensemble_of_one_is_that_model(data, models):
-    volume, _ = data.native("c4")
-    one = Model(resolve(models["one"]), "cpu")
-    expected = one(volume)
-    found = Ensemble([Model(resolve(models["one"]), "cpu")])(volume)
-    assert np.array_equal(found.labels, expected.labels)
-    assert found.margins == pytest.approx(expected.margins, abs=1e-5)
-
-
-def test_an_ensemble_averages_softmax_by_the_organs_names(place, data):
-    """The mean is that of the softmax, and channels of another order are brought into the first one's."""
-
-    volume, _ = data.native("c5")
-    orders = SUBSET, (SUBSET[1], SUBSET[0], SUBSET[2])
-    paths = [random_model(place / f"member{n}.safetensors", 3 + n, order) for n, order in enumerate(orders)]
-    members = [Model(resolve(path), "cpu") for path in paths]
-    ensemble = Ensemble(members)
-    found = ensemble(volume)
-    first, second = (torch.softmax(member.logits, 0) for member in members)
-    expected = (first + second[[0, 2, 1, 3]]) / 2
-    assert torch.allclose(torch.softmax(ensemble.logits, 0), expected, atol=1e-6)
-    assert [organ.name for organ in found.organs] == list(SUBSET)
-
-
 # Refusals ------------------------------------------------------------------------------------------------
 
 
@@ -157,15 +114,12 @@ def test_an_ensemble_averages_softmax_by_the_organs_names(place, data):
         ("--data {data} --weights no-such-id", 4, "weights-unknown", "no-such-id"),
         ("--data {data} --weights {few}", 2, "split-unknown", "three: none"),
         ("--data {data} --weights {one} --split no", 2, "unknown-split", "'no'"),
-        ("--data {data} --weights {one} --ensemble", 2, "ensemble", "two models"),
-        ("--data {data} --weights {one} {few} --split mine --ensemble", 2, "ensemble", "organs differ"),
         ("--data {data} --weights {one} --tolerance 0", 2, "usage", "0.0 is no tolerance"),
         ("--data {data} --weights {one} --tolerance nan", 2, "usage", "nan is no tolerance"),
         ("--data {data} --weights {one} --out {one}", 2, "usage", "is a file"),
         ("--data {data} --weights {one} --out {one}/below", 1, "no-output-folder", "below"),
         ("--data {data} --weights {one} --nonsense", 2, "usage", "--nonsense"),
         ("--data {data} --weights {one} --cross-validation", 2, "cross-validation", "only fold"),
-        ("--data {data} --weights {one} --against {out}", 3, "other-results", "no readable result"),
     ],
 )
 def test_what_cannot_be_measured_is_refused_in_two_lines(

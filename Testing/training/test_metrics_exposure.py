@@ -59,7 +59,7 @@ def test_a_case_is_known_by_the_worst_use_that_was_made_of_it(said, expected):
     assert [exposure(said, case) for case in ("0005", "0001", "0002")] == expected
 
 
-def test_the_worst_of_an_ensembles_members_counts():
+def test_the_worst_exposure_counts():
     assert worst(["", "selection", "training"]) == "training"
     assert worst(["", "not stated"]) == "not stated" and worst(["", ""]) == ""
 

@@ -1,4 +1,4 @@
-"""What is to be measured: models and runs from the command line, ensembles and folds of them."""
+"""What is to be measured: models and runs from the command line, and folds of them."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from iuinet.labels import Organ, organs_of_model
 from iuinet.model_file import Weights, check_file, file_sha256
 from iuinet.weights import resolve
 
-from .exposure import exposure, resolved, trained_on, worst
+from .exposure import exposure, resolved, trained_on
 from .scoring import translation
 
-SINGLE, ENSEMBLE, CROSS_VALIDATION = "model", "ensemble", "cross-validation"
+SINGLE, CROSS_VALIDATION = "model", "cross-validation"
 _CARD = {
     "version": "0",
     "license": "not licensed: exported for its evaluation only",
@@ -49,8 +49,8 @@ class Member:
 class Candidate:
     """What gets a row of its own in the results.
 
-    kind: SINGLE, ENSEMBLE (the mean of its members' softmax) or CROSS_VALIDATION (each case by the one member
-    that ``member_of`` names). cases: those that it is scored on.
+    kind: SINGLE or CROSS_VALIDATION (each case by the one member that ``member_of`` names). cases: those
+    that it is scored on.
     """
 
     name: str
@@ -59,13 +59,13 @@ class Candidate:
     cases: tuple[str, ...]
     member_of: dict[str, Member] = field(default_factory=dict)
 
-    def members_for(self, case: str) -> tuple[Member, ...]:
-        """The members that work on a case."""
-        return (self.member_of[case],) if self.kind == CROSS_VALIDATION else self.members
+    def member_for(self, case: str) -> Member:
+        """The member that works on a case."""
+        return self.member_of[case] if self.kind == CROSS_VALIDATION else self.members[0]
 
     def exposure(self, case: str) -> str:
-        """What those had to do with the case, see ``exposure.py``."""
-        return worst(exposure(member.training, case) for member in self.members_for(case))
+        """What that had to do with the case, see ``exposure.py``."""
+        return exposure(self.member_for(case).training, case)
 
 
 def find_members(
@@ -187,17 +187,6 @@ def group_name(members: Sequence[Member]) -> str:
 def single(members: Sequence[Member], cases: Sequence[str]) -> list[Candidate]:
     """Each model by itself, all on the same cases."""
     return [Candidate(member.name, SINGLE, (member,), tuple(cases)) for member in members]
-
-
-def ensemble(members: Sequence[Member], cases: Sequence[str]) -> Candidate:
-    """All models as one. Raises UsageError for fewer than two."""
-    if len(members) < 2:
-        raise UsageError(
-            "an ensemble needs at least two models",
-            hint="Name more models or runs, or leave --ensemble out.",
-            code="ensemble",
-        )
-    return Candidate(_free(f"ensemble-of-{len(members)}", members), ENSEMBLE, tuple(members), tuple(cases))
 
 
 def cross_validation(members: Sequence[Member], known: Iterable[str]) -> list[Candidate]:

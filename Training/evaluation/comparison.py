@@ -25,18 +25,17 @@ TESTED = ("dsc", "hd95_mm", "nsd", "hd95_voxels")
 Side = tuple[str, Sequence[dict[str, Any]]]  # a model's name and its rows
 
 
-def paired_tests(own: Sequence[Side], others: Sequence[Side], organs: Sequence[str]) -> list[dict[str, Any]]:
-    """The document's "paired": every two of our own models, and each of them against each of the others.
+def paired_tests(sides: Sequence[Side], organs: Sequence[str]) -> list[dict[str, Any]]:
+    """The document's "paired": every two of the models.
 
     A difference is a minus b, over the cases that both have. p and p_holm are None for fewer than
     FEWEST_CASES cases.
     """
-    sides = [*combinations(own, 2), *((mine, other) for mine in own for other in others)]
     entries = []
     for grid in GRIDS:
         chosen = [
             tuple((name, [row for row in rows if row["grid"] == grid]) for name, rows in pair)
-            for pair in sides
+            for pair in combinations(sides, 2)
         ]
         rows = [row for pair in chosen for _, part in pair for row in part]
         for metric in [name for name in metrics_of(rows) if name in TESTED]:

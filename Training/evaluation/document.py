@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 from dataset.prepared import PreparedData
 
 import iuinet
-from iuinet.errors import InputRefused
 from iuinet.labels import Organ, organs_of_model
 
 from .candidates import SINGLE, Candidate, group_name, groups_of
@@ -37,24 +34,15 @@ def build(
     rows: Sequence[dict[str, Any]],
     rules: Rules,
     islands: bool,
-    against: Sequence[dict[str, Any]] = (),
     fast: bool = False,
 ) -> dict[str, Any]:
-    """The document. about: of the data ("split", "statement", "subset"). organs: the data's.
-
-    against: other such documents, already checked by ``read_other``.
-    """
+    """The document. about: of the data ("split", "statement", "subset"). organs: the data's."""
     scored = {row["organ"] for row in rows}
     organs = [organ for organ in organs if organ.name in scored]
     names = [organ.name for organ in organs]
     cases = list(dict.fromkeys(case for candidate in candidates for case in candidate.cases))
     summary = summarise(rows, [candidate.name for candidate in candidates], names)
     own = [(c.name, [row for row in rows if row["model"] == c.name]) for c in candidates]
-    others = [
-        (f"{other['against']}/{model['name']}", [r for r in other["rows"] if r["model"] == model["name"]])
-        for other in against
-        for model in other["models"]
-    ]
     return {
         "format": FORMAT,
         "software": iuinet.__version__,
@@ -77,7 +65,7 @@ def build(
         "rows": list(rows),
         "summary": summary,
         "seeds": over_seeds(summary, _seed_groups(candidates)),
-        "paired": paired_tests(own, others, names),
+        "paired": paired_tests(own, names),
     }
 
 
@@ -144,43 +132,3 @@ def _seed_groups(candidates: Sequence[Candidate]) -> list[tuple[str, list[str]]]
     members = [candidate.members[0] for candidate in candidates if candidate.kind == SINGLE]
     groups = [group for group in groups_of(members) if len(group) > 1]
     return [(group_name(group), [member.name for member in group]) for group in groups]
-
-
-def read_others(paths: Sequence[Path], data: PreparedData, rules: Rules) -> list[dict[str, Any]]:
-    """Other evaluations to compare with, each as ``read_other`` gives it, with names of their own."""
-    others = [read_other(path, data, rules) for path in paths]
-    names = [other["against"] for other in others]
-    for number, (other, name) in enumerate(zip(others, names, strict=True), start=1):
-        other["against"] = name if names.count(name) == 1 else f"{name}-{number}"
-    return others
-
-
-def read_other(path: Path, data: PreparedData, rules: Rules) -> dict[str, Any]:
-    """Another evaluation's document, to compare with; "against" in it is its folder's name.
-
-    Raises InputRefused "other-results" if it cannot be read, or has other rules or references.
-    """
-    path = path / "results.json" if path.is_dir() else path
-    try:
-        other = json.loads(path.read_text(encoding="utf-8"))
-        settings = other["convention"], other["tolerance_mm"]
-        references, _ = other["data"]["references"], (other["rows"], other["models"])
-        other["format"] = int(other["format"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise _refused(f"{path} is no readable result of evaluate.py") from error
-    if other["format"] > FORMAT:
-        raise _refused(f"{path} has format {other['format']}, this version reads up to {FORMAT}")
-    if settings != (rules.convention, rules.tolerance_mm):
-        raise _refused(f"{path} was scored by other rules ({settings[0]}, tolerance {settings[1]} mm)")
-    present = {case.id: case.label_sha256 for case in data.cases}
-    different = [case for case, sha256 in references.items() if present.get(case, sha256) != sha256]
-    if different:
-        raise _refused(f"{path} was scored against other labels of the cases {', '.join(different)}")
-    other["against"] = path.resolve().parent.name
-    return other
-
-
-def _refused(text: str) -> InputRefused:
-    return InputRefused(
-        text, hint="Evaluate those models again with this data and these options.", code="other-results"
-    )

@@ -100,7 +100,7 @@ def _own_exposure(training: Mapping[str, Any], case: str) -> str:
 
 
 def worst(found: Iterable[str]) -> str:
-    """The worst of several exposures, as of an ensemble's members."""
+    """The worst of several exposures."""
     found = set(found)
     return next((kind for kind in _WORST_FIRST if kind in found), "")
 

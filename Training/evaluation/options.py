@@ -37,7 +37,6 @@ def parse(arguments: Sequence[str] | None, description: str) -> argparse.Namespa
     add("--subset", choices=SUBSETS, default="test", help="which cases of the split (default test)")
     add("--split", help="name of the split; by default the one that the models were trained with")
     add("--partial", action="store_true", help="go on where cases of the split are not in the data")
-    add("--ensemble", action="store_true", help="also the mean of the softmax of all models, as one more")
     add(
         "--cross-validation",
         action="store_true",
@@ -54,14 +53,6 @@ def parse(arguments: Sequence[str] | None, description: str) -> argparse.Namespa
         help=f"{TRANSUNET}: TransUNet's own rules, only to compare with published tables",
     )
     add("--tolerance", type=float, default=TOLERANCE_MM, metavar="MM", help="of the NSD (default 3 mm)")
-    add(
-        "--against",
-        nargs="+",
-        default=[],
-        type=Path,
-        metavar="RESULTS",
-        help="other results.json to test against",
-    )
     add(
         "--keep-labels",
         action=argparse.BooleanOptionalAction,
@@ -93,11 +84,8 @@ def _check(options: argparse.Namespace) -> None:
         raise _usage(f"{options.tolerance} is no tolerance in mm", "Give a positive number, such as 3.")
     if options.workers < 1:
         raise _usage(f"{options.workers} threads cannot compute", "Give 1 or more as --workers.")
-    if options.cross_validation and (options.ensemble or options.split or options.subset != "test"):
-        raise _usage(
-            "--cross-validation chooses the cases itself",
-            "Leave --ensemble, --split and --subset out.",
-        )
+    if options.cross_validation and (options.split or options.subset != "test"):
+        raise _usage("--cross-validation chooses the cases itself", "Leave --split and --subset out.")
     if options.out.exists() and not options.out.is_dir():
         raise _usage(f"{options.out} is a file", "Name a folder for the results as --out.")
 

@@ -23,7 +23,7 @@ from .candidates import Candidate, Member
 from .metrics import Rules
 from .reference import Reference
 from .scoring import Found, score_case, translation
-from .segmenters import Ensemble, Model, segmenter
+from .segmenters import Model, segmenter
 from .store import Store, key_of
 
 
@@ -61,7 +61,6 @@ class Runner:
         self.store = store
         self.console = console
         self._models: dict[str, Model] = {}
-        self._ensembles: dict[str, Ensemble] = {}
 
     def run(self, candidates: Sequence[Candidate]) -> list[dict[str, Any]]:
         """The rows of all candidates on their cases, in the order of candidates, cases and organs."""
@@ -91,7 +90,7 @@ class Runner:
 
     def predict(self, candidate: Candidate, case: str, volume: Volume) -> tuple[Found, dict[str, Any]]:
         """Labels of a candidate on a case, and how they came about."""
-        model = self._model(candidate, case)
+        model = self._load(candidate.member_for(case))
         prediction = model(volume, Options(islands=self.settings.islands, fast=self.settings.fast))
         lookup, organs = translation(model.organs, self.organs)
         found = Found(lookup[prediction.labels], lookup[model.at_network_size(self.settings.islands)], organs)
@@ -149,7 +148,7 @@ class Runner:
     def _key(self, candidate: Candidate, case: str) -> str:
         files = self.data.case(case)
         return key_of(
-            models=[member.sha256 for member in candidate.members_for(case)],
+            models=[candidate.member_for(case).sha256],
             data=self.data.fingerprint,
             files=[files.image_sha256, files.label_sha256],
             rules=asdict(self.settings.rules),
@@ -157,14 +156,6 @@ class Runner:
             fast=self.settings.fast,
             software=iuinet.__version__,
         )
-
-    def _model(self, candidate: Candidate, case: str) -> Model:
-        members = candidate.members_for(case)
-        if len(members) == 1:
-            return self._load(members[0])
-        if candidate.name not in self._ensembles:
-            self._ensembles[candidate.name] = Ensemble([self._load(member) for member in members])
-        return self._ensembles[candidate.name]
 
     def _load(self, member: Member) -> Model:
         if member.name not in self._models:
