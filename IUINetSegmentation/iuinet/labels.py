@@ -122,7 +122,7 @@ def select(organs: Iterable[Organ], names: Sequence[str]) -> tuple[Organ, ...]:
 
 
 def plain_name(name: str) -> str:
-    """The form in which names of organs are compared: case and spaces do not matter."""
+    """An organ's name as names are compared: without regard to case and spacing."""
     return " ".join(name.casefold().split())
 
 

@@ -7,12 +7,18 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .errors import IUINetError
 
+if TYPE_CHECKING:
+    import torch
+
 OLDEST_TORCH = (2, 10)
 APPLE_NAME = "Apple GPU"
+_CHECK_EDGE = 32  # voxels, of the cube of the self check
+# Of the largest logit. Two correct devices differ by rounding, some 1e-6 after so many layers.
+_TOLERANCE = 1e-3
 _WRONG = "a test calculation gave a wrong result"
 _INSTALL = "Install PyTorch {}.{} or newer for this Python.".format(*OLDEST_TORCH)
 
@@ -127,8 +133,6 @@ def _probe_apple() -> list[dict[str, Any]]:
         return []
     gpu = _unknown("mps", APPLE_NAME)
     try:
-        from .self_check import agrees_with_cpu
-
         gpu["total"] = torch.mps.recommended_max_memory()
         gpu["free"] = gpu["total"] - torch.mps.driver_allocated_memory()
         gpu["usable"] = agrees_with_cpu(torch.device("mps"))
@@ -136,6 +140,21 @@ def _probe_apple() -> list[dict[str, Any]]:
     except Exception as error:  # as above
         gpu["reason"] = _reason(error)
     return [gpu]
+
+
+def agrees_with_cpu(device: torch.device) -> bool:
+    """Whether a small network gives the same logits on the device as on the CPU, to rounding."""
+    import torch
+
+    from .network import PRESETS, IUINet
+
+    with torch.random.fork_rng(devices=[]), torch.inference_mode():
+        torch.manual_seed(0)
+        net, x = IUINet(PRESETS["tiny"]).eval(), torch.rand(1, 1, *[_CHECK_EDGE] * 3)
+        expected = net(x)[0]
+        found = net.to(device)(x.to(device))[0].cpu()
+        # A comparison with NaN is false.
+        return bool((found - expected).abs().max() <= _TOLERANCE * expected.abs().max())
 
 
 def _unknown(device: str, name: str) -> dict[str, Any]:

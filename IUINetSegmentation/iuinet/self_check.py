@@ -1,4 +1,4 @@
-"""Whether a device gives what the CPU gives, and how long a model's network takes on it. Needs torch."""
+"""How long a model's network takes on a device, measured once. Needs torch."""
 
 from __future__ import annotations
 
@@ -8,27 +8,14 @@ from typing import Any
 import torch
 
 from .errors import IUINetError
-from .network import PRESETS, IUINet, IUINetConfig
+from .network import IUINet, IUINetConfig
 from .options import Options
 from .probe import chosen_gpu
 
-_SMALL = 32  # edge of the cube of the self check, and of the pass that warms a device up
+_SMALL = 32  # edge of the cube of the pass that warms a device up
 # Edge on the CPU, where the whole cube of a large model takes many seconds; a pass costs as many times less
 # as the cube has fewer voxels.
 _CPU_EDGE = 64
-# Of the largest logit. Two correct devices differ by rounding, some 1e-6 after so many layers.
-_TOLERANCE = 1e-3
-
-
-def agrees_with_cpu(device: torch.device) -> bool:
-    """Whether a small network gives the same logits on the device as on the CPU, to rounding."""
-    with torch.random.fork_rng(devices=[]), torch.inference_mode():
-        torch.manual_seed(0)
-        net, x = IUINet(PRESETS["tiny"]).eval(), torch.rand(1, 1, *[_SMALL] * 3)
-        expected = net(x)[0]
-        found = net.to(device)(x.to(device))[0].cpu()
-        # A comparison with NaN is false.
-        return bool((found - expected).abs().max() <= _TOLERANCE * expected.abs().max())
 
 
 def calibrate(found: dict[str, Any], options: Options) -> dict[str, dict[str, float]]:

@@ -6,9 +6,8 @@ from html.parser import HTMLParser
 from typing import Any
 
 import numpy as np
-from evaluation.comparison import paired_tests
 from evaluation.metrics import Rules, score_labels
-from evaluation.summary import over_seeds, summarise
+from evaluation.statistics import over_seeds, paired_tests, summarise
 from pipeline.generated.phantom import make_sample
 
 from iuinet.labels import ORGANS

@@ -9,7 +9,7 @@ pytest.importorskip("torch", reason="torch is not installed here")
 
 import torch
 from evaluation.metrics import score_labels
-from evaluation.reference import Reference, through_network_size
+from evaluation.scoring import Reference, through_network_size
 from pipeline.generated.phantom import make_sample
 from training.evaluation_factory import SIZE, prepared_cases
 

@@ -7,8 +7,7 @@ import json
 
 import numpy as np
 import pytest
-from evaluation.comparison import holm, paired_tests, wilcoxon
-from evaluation.summary import MEAN, interval, over_seeds, summarise
+from evaluation.statistics import MEAN, holm, interval, over_seeds, paired_tests, summarise, wilcoxon
 
 ORGANS = ("liver", "gallbladder")
 

@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
-from evaluation.surfaces import border, surface_distances
+from evaluation.metrics import border, surface_distances
 from scipy import ndimage
 
 binary = pytest.importorskip("medpy.metric.binary", reason="MedPy is not installed here")

@@ -14,11 +14,11 @@ import pytest
 
 pytest.importorskip("torch", reason="torch is not installed here")
 
-from evaluation import overlays
+from evaluation import pictures
 from evaluation.metrics import Rules, score_labels
 from evaluation.page import page, write_page
 from evaluation.page_results import Found
-from evaluation.summary import summarise
+from evaluation.statistics import summarise
 from training.page_factory import CASES, MODELS, Reader, make_results, make_scans
 
 from iuinet.errors import InputRefused
@@ -237,7 +237,7 @@ def test_rules_of_transunet_have_columns_of_their_own(results, scans):
 
 
 def test_the_best_median_and_worst_case_are_those_by_dsc(results):
-    chosen = overlays.choose(Found(results), MODELS[1])
+    chosen = pictures.choose(Found(results), MODELS[1])
     for organ in ORGANS:
         rows = [
             (row["dsc"], row["case"])
@@ -255,5 +255,5 @@ def test_the_document_can_come_from_its_file(results, scans, text):
 
 
 def test_the_style_stands_beside_the_code():
-    style = (Path(overlays.__file__).parent / "page.css").read_text(encoding="utf-8")
+    style = (Path(pictures.__file__).parent / "page.css").read_text(encoding="utf-8")
     assert "prefers-color-scheme: dark" in style and "@media print" in style and "</" not in style

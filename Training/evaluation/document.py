@@ -13,11 +13,10 @@ import iuinet
 from iuinet.labels import Organ, organs_of_model
 
 from .candidates import SINGLE, Candidate, group_name, groups_of
-from .comparison import FEWEST_CASES, paired_tests
 from .exposure import other_data, warnings
 from .metrics import TRANSUNET, Rules
 from .scoring import not_scored
-from .summary import over_seeds, summarise
+from .statistics import FEWEST_CASES, over_seeds, paired_tests, summarise
 
 FORMAT = 2
 _MARK = (

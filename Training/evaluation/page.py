@@ -12,9 +12,9 @@ from typing import Any
 from iuinet.atomic import atomic
 
 from . import page_figures, page_tables, page_text
-from .overlays import LookUp
 from .page_markup import Markup, tag
 from .page_results import Found
+from .pictures import LookUp
 
 STYLE = Path(__file__).with_name("page.css")
 # A page that may load nothing cannot tell anybody that it was opened, whatever a case is called.

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
-from .overlays import LookUp, Shown, choose, draw, models_shown
 from .page_markup import Markup, folded, number, section, tag
 from .page_results import CEILING, FAILURES, Column, Found
 from .page_tables import MANY, name_of
+from .pictures import LookUp, Shown, choose, draw, models_shown
 from .plots import Dot, Lane, Pair, agreement_plot, dot_plot
 
 

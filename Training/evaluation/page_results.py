@@ -9,7 +9,7 @@ from typing import Any
 from iuinet.labels import NEUTRAL_COLOR
 
 from .metrics import TRANSUNET
-from .summary import ABSOLUTE, MEAN
+from .statistics import ABSOLUTE, MEAN
 
 NATIVE, NETWORK, CEILING = "native", "network", "ceiling"
 FAILURES = ("missed", "extra")

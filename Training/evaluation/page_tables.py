@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .comparison import FEWEST_CASES
 from .page_markup import MISSING, Markup, folded, number, section, table, tag
 from .page_results import CEILING, DSC, NATIVE, NETWORK, Column, Found, Shade
-from .summary import MEAN
+from .statistics import FEWEST_CASES, MEAN
 
 MOST_FAILURES = 30  # that are listed unfolded
 MANY = 4  # models, from which on tables of single models are folded

@@ -10,9 +10,8 @@ from typing import Any
 
 from iuinet.atomic import atomic
 
-from .comparison import FEWEST_CASES
 from .metrics import TRANSUNET
-from .summary import ABSOLUTE, MEAN
+from .statistics import ABSOLUTE, FEWEST_CASES, MEAN
 
 # Title, grid, metric, format.
 _COLUMNS = (

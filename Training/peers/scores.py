@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import evaluate
-from evaluation.summary import MEAN
+from evaluation.statistics import MEAN
 
 from iuinet.console import Console
 

@@ -20,7 +20,7 @@ from iuinet.preview_drawing import WINDOW_HU
 from iuinet.preview_sections import AXIAL, Picture, Scan, cut, place_of
 from iuinet.volume import Volume
 
-from .masks import UNKNOWN
+from .metrics import UNKNOWN
 from .page_markup import Markup, tag
 from .page_outlines import outline
 from .page_png import data_uri
