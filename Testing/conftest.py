@@ -42,8 +42,8 @@ def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from dataclasses import replace
 
     from iuinet.labels import ORGANS
-    from iuinet.model import save_model
     from iuinet.network import PRESETS, IUINet
+    from iuinet.weights.load import save_model
 
     size = 32
     with torch.random.fork_rng(devices=[]):
@@ -69,7 +69,7 @@ def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def two_pass_model(tmp_path_factory: pytest.TempPathFactory, small_model: Path) -> Path:
     """The same model under another name, made for a second, closer look."""
-    from iuinet.model import load_model, save_model
+    from iuinet.weights.load import load_model, save_model
 
     net, document = load_model(small_model)
     document["id"] = "two-passes"

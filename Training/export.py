@@ -29,11 +29,11 @@ from exporting.model import check_place, enter, entry_of, find_checkpoint, model
 from exporting.model_card import model_card
 from exporting.verify import verify
 
-from iuinet.atomic import atomic
 from iuinet.console import Console, Parser, run_command
 from iuinet.errors import UsageError
-from iuinet.model import save_model
-from iuinet.model_file import SUFFIX, check_file
+from iuinet.files import atomic
+from iuinet.weights.load import save_model
+from iuinet.weights.model_file import SUFFIX, check_file
 
 if TYPE_CHECKING:
     from dataset.prepared import PreparedData

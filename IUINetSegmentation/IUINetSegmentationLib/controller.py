@@ -19,15 +19,14 @@ from typing import Any
 
 import slicer
 
-from iuinet.client import WorkerClient
-from iuinet.download import Download
-from iuinet.errors import Cancelled, IUINetError, WeightsError
+from iuinet.errors import Cancelled, IUINetError, WeightsError, plain_error
 from iuinet.labels import Organ, organs_of_model
 from iuinet.options import Options
-from iuinet.unexpected import plain_error
 from iuinet.volume import Volume
 from iuinet.weights import Weights, find_entry, is_path, list_models
-from iuinet.weights_folder import set_aside
+from iuinet.weights.download import Download
+from iuinet.weights.user_folder import set_aside
+from iuinet.worker import WorkerClient
 from IUINetSegmentationLib.output import Replacement, check_replacement
 from IUINetSegmentationLib.region import Box, box_of, crop, embed
 from IUINetSegmentationLib.result import Result, take_in

@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from iuinet.atomic import require_space
+from iuinet.devices import OLDEST_TORCH
 from iuinet.errors import Cancelled, IUINetError
-from iuinet.probe import OLDEST_TORCH
+from iuinet.files import require_space
 
 TORCH_REQUIREMENT = ">={}.{}".format(*OLDEST_TORCH)
 EXTENSION = "PyTorch"

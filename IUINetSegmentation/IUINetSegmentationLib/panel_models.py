@@ -11,10 +11,10 @@ import slicer
 from slicer.i18n import tr as _
 
 from iuinet.errors import IUINetError
-from iuinet.model_file import read_document
 from iuinet.options import Options
 from iuinet.weights import Entry, list_models, models_folder, resolve
-from iuinet.weights_folder import import_file, remove
+from iuinet.weights.model_file import read_document
+from iuinet.weights.user_folder import import_file, remove
 
 AUTOMATIC = "auto"
 

@@ -10,8 +10,8 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from iuinet import weights_places
 from iuinet.errors import IUINetError
+from iuinet.weights import places as weights_places
 from IUINetSegmentationLib.packages import EXTENSION, TORCH_REQUIREMENT, make_plan
 from IUINetSegmentationLib.panel_log import LogSection
 from IUINetSegmentationLib.panel_models import ModelSection

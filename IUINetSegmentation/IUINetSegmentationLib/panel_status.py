@@ -16,11 +16,11 @@ from typing import Any
 
 from slicer.i18n import tr as _
 
-from iuinet.atomic import atomic
+from iuinet.devices import chosen_gpu
 from iuinet.errors import IUINetError
+from iuinet.files import atomic
 from iuinet.options import Options
-from iuinet.probe import chosen_gpu
-from iuinet.weights_places import user_folder
+from iuinet.weights.places import user_folder
 from IUINetSegmentationLib.controller import Controller
 from IUINetSegmentationLib.packages import Plan, make_plan
 
@@ -155,7 +155,7 @@ def expected_seconds(
     """Seconds that a run will probably take; None where nothing is known.
 
     device: as reports name it. weights: SHA-256 of the model. network_seconds: what the probe measured of
-    this model on this device (``iuinet.self_check``), None if it could not. passes: of the network.
+    this model on this device (``iuinet.worker.calibration``), None if it could not. passes: of the network.
     """
     runs = _read_runs().get(_run_key(device, weights), [])
     if runs:

@@ -19,9 +19,8 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import NoReturn, TextIO
 
-from .errors import Cancelled, IUINetError, UsageError
+from .errors import Cancelled, IUINetError, UsageError, plain_error
 from .native_output import duplicate, redirected
-from .unexpected import plain_error
 
 _STAGES = {
     "reading": "Reading",

@@ -1,11 +1,18 @@
-"""Which device the network runs on: a GPU that has proved that it works, or the CPU."""
+"""Which device the network runs on: a GPU that has proved that it works, or the CPU; and what else is here.
+
+torch is imported inside the functions, so that the rest of the library can ask for them without it.
+"""
 
 from __future__ import annotations
 
-import torch
+import os
+import re
+from typing import TYPE_CHECKING, Any
 
-from .errors import DeviceError
-from .probe import APPLE_NAME, chosen_gpu, probe
+from .errors import DeviceError, IUINetError
+
+if TYPE_CHECKING:
+    import torch
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -13,6 +20,8 @@ def choose_device(name: str = "auto") -> torch.device:
 
     Raises DeviceError if the name is none of these, or the device is absent or does not compute.
     """
+    import torch
+
     if name == "cpu":
         return torch.device("cpu")
     kind, _, number = name.partition(":")
@@ -62,7 +71,159 @@ def device_name(device: torch.device) -> str:
         return APPLE_NAME
     if device.type != "cuda":
         return device.type
+    import torch
+
     try:
         return torch.cuda.get_device_name(device)
     except RuntimeError:
         return str(device)
+
+
+# What this computer offers ----------------------------------------------------------------------------
+
+
+OLDEST_TORCH = (2, 10)
+APPLE_NAME = "Apple GPU"
+_CHECK_EDGE = 32  # voxels, of the cube of the self check
+# Of the largest logit. Two correct devices differ by rounding, some 1e-6 after so many layers.
+_TOLERANCE = 1e-3
+_WRONG = "a test calculation gave a wrong result"
+_INSTALL = "Install PyTorch {}.{} or newer for this Python.".format(*OLDEST_TORCH)
+
+
+def require_torch() -> None:
+    """Import torch, or say in plain words why it cannot be used.
+
+    Errors: IUINetError torch-missing, torch-broken, torch-too-old.
+    """
+    try:
+        import torch
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise _broken(error) from error
+        raise IUINetError("PyTorch is not installed", code="torch-missing", hint=_INSTALL) from error
+    except Exception as error:  # a damaged installation fails in many ways (DLLs, symbols, files)
+        raise _broken(error) from error
+    found = re.match(r"(\d+)\.(\d+)", torch.__version__)
+    if found is None or tuple(map(int, found.groups())) < OLDEST_TORCH:
+        raise IUINetError(f"PyTorch {torch.__version__} is too old", code="torch-too-old", hint=_INSTALL)
+
+
+def _broken(error: Exception) -> IUINetError:
+    reason = " ".join(str(error).split())[:200]
+    return IUINetError(
+        f"PyTorch is installed but does not start: {type(error).__name__}: {reason}",
+        code="torch-broken",
+        hint="Install PyTorch again.",
+    )
+
+
+def cpu_count() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def probe() -> dict[str, Any]:
+    """What there is, in JSON's types: torch's version, processor threads, and every GPU.
+
+    A GPU counts as usable only after it has really done a small 3-D convolution: a driver that is too old,
+    or a build without code for this GPU, shows only then. Apple's, whose 3-D operations are young, must give
+    a whole network's numbers as the CPU gives them. Errors: those of require_torch.
+    """
+    require_torch()
+    import torch
+
+    return {
+        "torch": torch.__version__,
+        "cuda": torch.version.cuda,
+        "cpu": {"cores": cpu_count(), "threads": torch.get_num_threads()},
+        "gpus": [*(_probe_cuda(index) for index in range(_cuda_count())), *_probe_apple()],
+    }
+
+
+def chosen_gpu(found: dict[str, Any], device: str) -> dict[str, Any] | None:
+    """The GPU that a run on this device would take, None for the CPU.
+
+    found: what ``probe`` returned. device: "auto" takes the first GPU that works.
+    """
+    usable = [gpu for gpu in found.get("gpus", []) if gpu["usable"] and device in ("auto", gpu["device"])]
+    return usable[0] if usable else None
+
+
+def _cuda_count() -> int:
+    """GPUs that the driver lists, also those that a driver too old for this torch cannot open."""
+    import torch
+
+    return torch.cuda.device_count()
+
+
+def _reason(error: Exception) -> str:
+    """Why a GPU failed, in few words; torch's own sentence where there are none."""
+    import torch
+
+    text = " ".join(str(error).split())
+    old = re.search(r"driver on your system is too old \(found version (\d+)\)", text)
+    if old is None:
+        return text[:200]
+    version = int(old.group(1))  # 11040 is CUDA 11.4
+    has = f"{version // 1000}.{version % 1000 // 10}"
+    return f"its driver is too old: it has CUDA {has}, PyTorch needs {torch.version.cuda}"
+
+
+def _probe_cuda(index: int) -> dict[str, Any]:
+    """Name, free and total memory in bytes, whether it works, and if not, why."""
+    import torch
+
+    gpu = _unknown(f"cuda:{index}", "")
+    try:
+        gpu["name"] = torch.cuda.get_device_name(index)
+        gpu["free"], gpu["total"] = torch.cuda.mem_get_info(index)
+        with torch.no_grad():
+            device = torch.device("cuda", index)
+            # Small whole numbers, so that any correct GPU gives exactly 27.
+            found = torch.nn.functional.conv3d(
+                torch.ones(1, 1, 5, 5, 5, device=device), torch.ones(1, 1, 3, 3, 3, device=device)
+            )
+            gpu["usable"] = bool((found == 27).all())
+        gpu["reason"] = "" if gpu["usable"] else _WRONG
+    except Exception as error:  # drivers fail in many ways, and none may stop the probe
+        gpu["reason"] = _reason(error)
+    return gpu
+
+
+def _probe_apple() -> list[dict[str, Any]]:
+    """Apple's GPU in a list, where there is one."""
+    import torch
+
+    if not torch.backends.mps.is_available():
+        return []
+    gpu = _unknown("mps", APPLE_NAME)
+    try:
+        gpu["total"] = torch.mps.recommended_max_memory()
+        gpu["free"] = gpu["total"] - torch.mps.driver_allocated_memory()
+        gpu["usable"] = agrees_with_cpu(torch.device("mps"))
+        gpu["reason"] = "" if gpu["usable"] else _WRONG
+    except Exception as error:  # as above
+        gpu["reason"] = _reason(error)
+    return [gpu]
+
+
+def agrees_with_cpu(device: torch.device) -> bool:
+    """Whether a small network gives the same logits on the device as on the CPU, to rounding."""
+    import torch
+
+    from .network import PRESETS, IUINet
+
+    with torch.random.fork_rng(devices=[]), torch.inference_mode():
+        torch.manual_seed(0)
+        net, x = IUINet(PRESETS["tiny"]).eval(), torch.rand(1, 1, *[_CHECK_EDGE] * 3)
+        expected = net(x)[0]
+        found = net.to(device)(x.to(device))[0].cpu()
+        # A comparison with NaN is false.
+        return bool((found - expected).abs().max() <= _TOLERANCE * expected.abs().max())
+
+
+def _unknown(device: str, name: str) -> dict[str, Any]:
+    return {"device": device, "name": name, "free": 0, "total": 0, "usable": False, "reason": ""}

@@ -9,8 +9,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from .labels import organs_of_model, select
-from .model_file import Weights
 from .weights import is_path, resolve
+from .weights.model_file import Weights
 
 
 @dataclass(frozen=True)

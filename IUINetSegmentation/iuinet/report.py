@@ -18,7 +18,7 @@ from .volume import Grid, Volume
 if TYPE_CHECKING:
     from .checks import Finding
     from .inference import Prediction
-    from .model_file import Weights
+    from .weights.model_file import Weights
 
 FORMAT = 1
 # An organ is marked as uncertain where its softmax leads the runner-up by less than this on average: about

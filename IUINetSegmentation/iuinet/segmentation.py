@@ -12,10 +12,10 @@ import numpy as np
 from .checks import Finding, check_volume, enforce
 from .inference import Progress, Segmenter
 from .labels import Organ
-from .model_file import Weights
 from .options import Options
 from .report import build_report
 from .volume import Volume
+from .weights.model_file import Weights
 
 if TYPE_CHECKING:
     import SimpleITK

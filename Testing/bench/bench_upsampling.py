@@ -24,9 +24,9 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from iuinet.inference.upsampling import upsample_labels
+from iuinet.inference.upsampling_reference import plain_labels, torch_arithmetic
 from iuinet.islands import keep_largest_components
-from iuinet.upsampling import upsample_labels
-from iuinet.upsampling_reference import plain_labels, torch_arithmetic
 
 CLASSES = 14
 SIZE = (500, 512, 512)

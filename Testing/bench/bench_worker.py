@@ -26,10 +26,10 @@ from pathlib import Path
 import numpy as np
 from helpers.sample_ct import sample_ct
 
-from iuinet.client import WorkerClient
 from iuinet.errors import Cancelled
 from iuinet.options import Options
 from iuinet.volume import Grid, Volume
+from iuinet.worker import WorkerClient
 
 SIZE = (512, 512, 300)
 ALLOWED_S, CANCEL_S = 0.3, 2.0
@@ -122,8 +122,8 @@ def cancels(client: WorkerClient, model: Path, times: int) -> float:
 def random_model(path: Path, preset: str) -> Path:
     """A model file of a preset, of random weights: they change nothing of the time."""
     from iuinet.labels import ORGANS
-    from iuinet.model import save_model
     from iuinet.network import PRESETS, IUINet
+    from iuinet.weights.load import save_model
 
     organs = [{"name": organ.name, "label": organ.id} for organ in ORGANS]
     preprocessing = {"orientation": "LPS", "size": 128, "window": [-125, 275]}

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import SimpleITK as sitk
 
-from iuinet import protocol
 from iuinet.volume import Volume
+from iuinet.worker import protocol
 
 PACKAGE_ROOT = Path(protocol.__file__).parents[1]
 Finished = subprocess.CompletedProcess

@@ -12,7 +12,7 @@ import pytest
 from end_to_end.command_tools import Finished, environment, work_folder, write_ct
 from end_to_end.worker_tools import make_slow_model, make_volume
 
-from iuinet.client import WorkerClient
+from iuinet.worker import WorkerClient
 
 
 @pytest.fixture(scope="module")

@@ -16,10 +16,10 @@ from end_to_end.worker_tools import (
 )
 
 from iuinet import errors
-from iuinet.client import WorkerClient
 from iuinet.errors import Cancelled, IUINetError
 from iuinet.options import Options
 from iuinet.volume import Volume
+from iuinet.worker import WorkerClient
 
 pytestmark = [
     pytest.mark.needs_torch,

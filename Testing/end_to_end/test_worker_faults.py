@@ -20,11 +20,10 @@ from end_to_end.worker_tools import (
 )
 from helpers.waiting import wait_for_end
 
-from iuinet import protocol
-from iuinet.child import WorkerStopped
-from iuinet.client import WorkerClient
 from iuinet.errors import Cancelled, IUINetError
 from iuinet.options import Options
+from iuinet.worker import WorkerClient, protocol
+from iuinet.worker.child import WorkerStopped
 
 pytestmark = [
     pytest.mark.needs_torch,
@@ -104,7 +103,7 @@ PARENT = """
 import sys, time
 from pathlib import Path
 from end_to_end.worker_tools import start_slow_run
-from iuinet.client import WorkerClient
+from iuinet.worker import WorkerClient
 client = WorkerClient()
 run = start_slow_run(client, Path(sys.argv[1]))
 print(client.pid, flush=True)

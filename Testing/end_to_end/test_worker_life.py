@@ -20,11 +20,11 @@ from end_to_end.worker_tools import (
 )
 from helpers.waiting import is_running, wait_for_end, wait_until
 
-from iuinet.child import WorkerStopped, child_environment
-from iuinet.client import WorkerClient
 from iuinet.errors import Cancelled
 from iuinet.options import Options
 from iuinet.weights import resolve
+from iuinet.worker import WorkerClient
+from iuinet.worker.child import WorkerStopped, child_environment
 
 pytestmark = [
     pytest.mark.needs_torch,
@@ -98,7 +98,7 @@ ORPHANING_PARENT = """
 import os, sys, time
 from pathlib import Path
 from end_to_end.worker_tools import start_slow_run
-from iuinet.client import WorkerClient
+from iuinet.worker import WorkerClient
 client = WorkerClient()
 run = start_slow_run(client, Path(sys.argv[1]))
 holder = os.fork()  # keeps the other end of the worker's standard input open
@@ -136,7 +136,7 @@ UNREADING_PARENT = """
 import sys, time
 from pathlib import Path
 from end_to_end.worker_tools import make_volume
-from iuinet.client import WorkerClient
+from iuinet.worker import WorkerClient
 from iuinet.options import Options
 client = WorkerClient()
 run = client.start(make_volume(), Options(Path(sys.argv[1]), "cpu"))

@@ -11,9 +11,9 @@ import numpy as np
 from helpers.sample_ct import sample_ct
 from helpers.waiting import wait_until
 
-from iuinet.client import Run, WorkerClient
 from iuinet.options import Options
 from iuinet.volume import Volume
+from iuinet.worker import Run, WorkerClient
 
 
 def make_volume(shift: int = 0) -> Volume:
@@ -28,8 +28,8 @@ def make_slow_model(path: Path) -> Path:
     import torch
 
     from iuinet.labels import ORGANS
-    from iuinet.model import save_model
     from iuinet.network import PRESETS, IUINet
+    from iuinet.weights.load import save_model
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)

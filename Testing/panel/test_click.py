@@ -144,7 +144,7 @@ def test_fast_leaves_out_the_second_look_and_the_strip_expects_less(
 def test_the_models_card_is_words_whatever_the_file_says_of_its_training(panel) -> None:
     from pathlib import Path
 
-    from iuinet.model_file import read_document
+    from iuinet.weights.model_file import read_document
     from IUINetSegmentationLib.panel_models import training_data
 
     sentence = "Trained on CT that was made from label maps."

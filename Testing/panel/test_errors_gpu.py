@@ -11,7 +11,7 @@ from clicking import buttons, click
 from mrml.scenes import segment_arrays
 from unit.fake_gpu import NAME
 
-from iuinet import child
+from iuinet.worker import child
 from IUINetSegmentationLib.state import State
 
 pytestmark = pytest.mark.needs_torch

@@ -14,7 +14,7 @@ from clicking import at_state, buttons, click, failed, freeze_worker, shown
 from helpers.waiting import counted_seconds, is_running
 from mrml.scenes import scene_state, segment_arrays
 
-from iuinet import run as worker_run
+from iuinet.worker import run as worker_run
 from IUINetSegmentationLib.state import State
 
 pytestmark = pytest.mark.needs_torch

@@ -13,9 +13,9 @@ from mrml.scenes import scene_state
 from unit.faulty_server import FaultyServer, serve
 from unit.model_factory import entry
 
-from iuinet import atomic, transfer
+from iuinet import files as atomic
 from iuinet.labels import ORGANS
-from iuinet.weights import models_folder
+from iuinet.weights import models_folder, transfer
 from IUINetSegmentationLib.state import State
 
 pytestmark = pytest.mark.needs_torch
@@ -179,7 +179,7 @@ def test_a_model_that_was_damaged_later_is_moved_away_and_fetched_again(opened, 
 def test_a_full_disk_is_said_before_the_first_byte_and_another_folder_can_be_chosen(
     opened, finish, server, choose_file, tmp_path, gui, monkeypatch
 ) -> None:
-    from iuinet import weights_places
+    from iuinet.weights import places as weights_places
 
     full = SimpleNamespace(free=1_000_000)
     real = atomic.shutil.disk_usage

@@ -17,8 +17,8 @@ from dataset.prepared import PreparedData, open_prepared
 from pipeline.generated.phantom import make_sample
 
 from iuinet.labels import ORGANS
-from iuinet.model import save_model
 from iuinet.network import PRESETS, IUINet
+from iuinet.weights.load import save_model
 from iuinet.writing import image_on_grid, write_json
 
 SIZE = 32

@@ -16,9 +16,9 @@ from training.run_files import small_net, write_checkpoint
 
 from iuinet.inference import Segmenter
 from iuinet.labels import ORGANS
-from iuinet.model import save_model
 from iuinet.reading import read_volume
 from iuinet.weights import resolve
+from iuinet.weights.load import save_model
 
 TABLE = [{"name": organ.name, "label": organ.label} for organ in ORGANS if organ.name in SUBSET]
 

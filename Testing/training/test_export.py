@@ -29,10 +29,10 @@ from training.run_files import DATA, ORGANS, small_net, write_checkpoint
 from iuinet import segment
 from iuinet.errors import WeightsError
 from iuinet.labels import NEUTRAL_COLOR, organs_of_model
-from iuinet.model import load_model, save_model
-from iuinet.model_file import check_file
 from iuinet.reading import volume_from_image
 from iuinet.weights import list_models, read_manifest, resolve
+from iuinet.weights.load import load_model, save_model
+from iuinet.weights.model_file import check_file
 from iuinet.writing import image_on_grid
 
 ROOT = Path(__file__).resolve().parents[2]

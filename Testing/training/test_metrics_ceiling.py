@@ -13,9 +13,9 @@ from evaluation.scoring import Reference, through_network_size
 from pipeline.generated.phantom import make_sample
 from training.evaluation_factory import SIZE, prepared_cases
 
+from iuinet.inference.upsampling import upsample_labels
 from iuinet.labels import ORGANS
 from iuinet.preprocessing import resize
-from iuinet.upsampling import upsample_labels
 from iuinet.volume import Grid
 
 IDS = {organ.name: organ.label for organ in ORGANS}

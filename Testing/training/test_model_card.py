@@ -17,9 +17,9 @@ from fitting.recipe_file import recipe_from
 from training.run_files import DATA, RECIPE, small_net, write_checkpoint
 
 from iuinet.errors import UsageError
-from iuinet.model import save_model
-from iuinet.model_file import check_file
 from iuinet.weights import resolve
+from iuinet.weights.load import save_model
+from iuinet.weights.model_file import check_file
 
 ROOT = Path(__file__).resolve().parents[2]
 CARD = {

@@ -15,8 +15,8 @@ from fitting.start import start_from
 
 from iuinet.errors import UsageError, WeightsError
 from iuinet.labels import ORGANS
-from iuinet.model import load_model, save_model
 from iuinet.network import PRESETS, IUINet
+from iuinet.weights.load import load_model, save_model
 
 NAMES = [organ.name for organ in ORGANS]
 

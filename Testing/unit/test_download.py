@@ -17,11 +17,13 @@ import pytest
 from unit.faulty_server import FaultyServer, closed_port, serve
 from unit.model_factory import entry, write_model
 
-from iuinet import download, transfer, weights, weights_folder
-from iuinet.download import Download, install, part_file
+from iuinet import weights
 from iuinet.errors import Cancelled, IUINetError
-from iuinet.file_lock import file_lock
-from iuinet.model_list import fetch_list
+from iuinet.files import file_lock
+from iuinet.weights import download, transfer
+from iuinet.weights import user_folder as weights_folder
+from iuinet.weights.download import Download, install, part_file
+from iuinet.weights.index import fetch_list
 
 MODULE = Path(download.__file__).parents[1]
 
@@ -235,11 +237,11 @@ def test_a_full_disk_is_noticed_before_the_first_byte(listed, server) -> None:
 
 
 def test_what_fetches_files_is_imported_only_to_fetch() -> None:
-    look = "import sys, iuinet.download, iuinet.model_list; sys.exit('requests' in sys.modules)"
+    look = "import sys, iuinet.weights.download, iuinet.weights.index; sys.exit('requests' in sys.modules)"
     subprocess.run([sys.executable, "-c", look], env={**os.environ, "PYTHONPATH": str(MODULE)}, check=True)
 
 
-PROGRAM = "import sys; from iuinet.download import install; install('toy')"
+PROGRAM = "import sys; from iuinet.weights.download import install; install('toy')"
 
 
 def test_a_killed_download_never_leaves_a_wrong_model(listed, server, model) -> None:
@@ -247,7 +249,8 @@ def test_a_killed_download_never_leaves_a_wrong_model(listed, server, model) -> 
     listed("slow")
     environment = {**os.environ, "PYTHONPATH": str(MODULE)}
     began = time.monotonic()
-    subprocess.run([sys.executable, "-c", "import iuinet.download, requests"], env=environment, check=True)
+    program = "import iuinet.weights.download, requests"
+    subprocess.run([sys.executable, "-c", program], env=environment, check=True)
     start = time.monotonic() - began  # how long a program takes here before it can download
     kills = 0
     for number in range(40):

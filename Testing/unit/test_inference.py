@@ -13,10 +13,10 @@ from iuinet import segment
 from iuinet.devices import choose_device
 from iuinet.errors import Cancelled, DeviceError
 from iuinet.inference import Segmenter, softmax_margins
+from iuinet.inference.upsampling import upsample_labels
 from iuinet.labels import ORGANS
 from iuinet.options import Options
 from iuinet.preprocessing import resize
-from iuinet.upsampling import upsample_labels
 from iuinet.volume import Grid, Volume
 from iuinet.weights import resolve
 

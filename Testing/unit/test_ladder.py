@@ -14,16 +14,15 @@ import torch
 from helpers.sample_ct import sample_ct
 from unit.fake_gpu import NAME, FakeGpu
 
-from iuinet.devices import choose_device, unusable_gpus
+from iuinet.devices import choose_device, probe, unusable_gpus
 from iuinet.errors import Cancelled, DeviceError
 from iuinet.inference import Segmenter
-from iuinet.ladder import STEPS, conditions, is_out_of_memory
-from iuinet.model import load_model
+from iuinet.inference.fallback import STEPS, conditions, is_out_of_memory
 from iuinet.options import Options
-from iuinet.probe import probe
 from iuinet.segmentation import segment_volume
-from iuinet.self_check import calibrate
 from iuinet.weights import resolve
+from iuinet.weights.load import load_model
+from iuinet.worker.calibration import calibrate
 
 GPU = torch.device("cuda", 0)
 

@@ -19,7 +19,7 @@ TRAINING = {"Training", *(module_name(path).split(".")[0] for path in python_fil
 # What Slicer brings, and so may be imported when Slicer starts.
 IN_SLICER = {*SLICER, *sys.stdlib_module_names, "numpy", "scipy", "SimpleITK"}
 # What the Slicer side may import of the library in any case; more is allowed as long as it needs no torch.
-TORCH_FREE = {f"iuinet.{name}" for name in ("labels", "weights", "protocol", "errors", "report")}
+TORCH_FREE = {f"iuinet.{name}" for name in ("labels", "weights", "worker", "errors", "report")}
 LONGEST_FILE = 400
 # The library's front door opens ``segment`` only when it is asked for; contract of the public interface.
 LAZY = {"iuinet": "iuinet.segmentation"}

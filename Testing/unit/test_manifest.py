@@ -10,8 +10,8 @@ import jsonschema
 import pytest
 from unit.repository import MODULE, files, git
 
-from iuinet.model_file import read_document
 from iuinet.weights import read_manifest
+from iuinet.weights.model_file import read_document
 
 FOLDER = MODULE / "Resources" / "Weights"
 SCHEMA = json.loads((FOLDER / "manifest.schema.json").read_text(encoding="utf-8"))

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from unit.model_factory import refusal, write_model
 
-from iuinet import model_file, weights
+from iuinet import weights
+from iuinet.weights import model_file
 
 
 def test_a_file_cut_at_any_byte_is_refused(tmp_path: Path) -> None:

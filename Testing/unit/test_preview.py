@@ -12,7 +12,7 @@ from pipeline.generated.phantom import make_sample
 from iuinet.errors import IUINetError, OutputError
 from iuinet.labels import ORGANS, Organ
 from iuinet.preview import draw_preview, make_figure, quiet_matplotlib
-from iuinet.preview_sections import AXIAL, CORONAL, PLANES, SAGITTAL, cut, overview_ranges, place_of, scan_of
+from iuinet.preview.sections import AXIAL, CORONAL, PLANES, SAGITTAL, cut, overview_ranges, place_of, scan_of
 from iuinet.volume import Grid, Volume
 
 pytest.importorskip("matplotlib")

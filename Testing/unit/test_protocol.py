@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from iuinet import errors, protocol
-from iuinet.child import WorkerStopped
+from iuinet import errors
 from iuinet.errors import InputRefused, IUINetError
 from iuinet.options import Options
-from iuinet.protocol import PREFIX, ProtocolError
 from iuinet.volume import Grid, Volume
+from iuinet.worker import protocol
+from iuinet.worker.child import WorkerStopped
+from iuinet.worker.protocol import PREFIX, ProtocolError
 
 OBLIQUE = Grid(
     size=(2, 3, 4),

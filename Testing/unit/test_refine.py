@@ -9,12 +9,12 @@ from unit.model_factory import write_model
 from iuinet.errors import WeightsError
 from iuinet.geometry import canonical_grid
 from iuinet.inference import Segmenter
+from iuinet.inference.second_pass import SecondPass, fuse
+from iuinet.inference.upsampling import upsample_labels
 from iuinet.labels import ORGANS
-from iuinet.model_file import check_file
 from iuinet.options import Options
 from iuinet.preprocessing import prepare
-from iuinet.refine import SecondPass, fuse
-from iuinet.upsampling import upsample_labels
+from iuinet.weights.model_file import check_file
 
 LIVER, SPLEEN = (
     next(n for n, organ in enumerate(ORGANS, 1) if organ.name == name) for name in ("liver", "spleen")

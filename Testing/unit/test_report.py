@@ -10,9 +10,9 @@ import pytest
 
 from iuinet.checks import NOTE, WARNING, Finding
 from iuinet.labels import ORGANS, Organ, select
-from iuinet.model_file import Weights
 from iuinet.report import build_report, measure, report_table
 from iuinet.volume import Grid, Volume
+from iuinet.weights.model_file import Weights
 
 WEIGHTS = Weights(Path("/home/jane doe/model.safetensors"), "starter", "1.2", "ab" * 32, {})
 SPACING = (0.5, 2.0, 4.0)

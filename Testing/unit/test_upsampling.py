@@ -13,10 +13,10 @@ import pytest
 import torch
 from torch.nn import functional
 
-from iuinet import upsampling
 from iuinet.errors import Cancelled, IUINetError, UsageError
-from iuinet.upsampling import upsample_labels
-from iuinet.upsampling_reference import (
+from iuinet.inference import upsampling
+from iuinet.inference.upsampling import upsample_labels
+from iuinet.inference.upsampling_reference import (
     Arithmetic,
     explicit_upsampling,
     fused_first,
@@ -223,7 +223,7 @@ def test_memory_stays_far_below_classes_times_voxels():
     code = """
 import torch
 from unit.test_upsampling import peak_bytes, smooth
-from iuinet.upsampling import upsample_labels
+from iuinet.inference.upsampling import upsample_labels
 logits = smooth(14, (48, 48, 48)) + 0.3 * torch.randn(14, 48, 48, 48)
 upsample_labels(logits, (40, 40, 40))  # what torch itself loads at the first use is not meant
 before = peak_bytes()

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from unit.model_factory import entry, refusal, write_model
 
-from iuinet import weights, weights_folder
+from iuinet import weights
+from iuinet.weights import user_folder as weights_folder
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from safetensors.torch import save
 from scipy import ndimage
 
 import iuinet
-from iuinet.atomic import atomic
 from iuinet.errors import InputRefused
+from iuinet.files import atomic
 from iuinet.geometry import canonical_axes, to_canonical
 from iuinet.preprocessing import resize, resize_weights
 from iuinet.reading import read_volume

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 import iuinet
+from iuinet.checks import judge
 from iuinet.errors import InputRefused, IUINetError
-from iuinet.intensities import judge
 from iuinet.reading import read_volume
 from iuinet.volume import Grid, Volume
 from iuinet.writing import write_json

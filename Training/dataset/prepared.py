@@ -22,8 +22,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from iuinet.atomic import output_error
 from iuinet.errors import InputRefused, OutputError, UsageError
+from iuinet.files import output_error
 from iuinet.reading import read_volume
 from iuinet.volume import Grid, Volume
 

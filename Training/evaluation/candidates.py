@@ -14,8 +14,8 @@ from fitting.networks import is_peer
 
 from iuinet.errors import UsageError
 from iuinet.labels import Organ, organs_of_model
-from iuinet.model_file import Weights, check_file, file_sha256
 from iuinet.weights import resolve
+from iuinet.weights.model_file import Weights, check_file, file_sha256
 
 from .exposure import exposure, resolved, trained_on
 from .scoring import translation
@@ -90,7 +90,7 @@ def _of_run(run: Path, name: str, path: Path, data: PreparedData) -> Member:
     """A run's best weights (its last ones where nothing chose the best), as a model file at the path."""
     from exporting.model import find_checkpoint, model_document, read_trained
 
-    from iuinet.model import save_model
+    from iuinet.weights.load import save_model
 
     checkpoint = find_checkpoint(run)
     trained = read_trained(checkpoint)

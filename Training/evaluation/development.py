@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 from synthesis import ORGANS, data_folder, load
 
-from iuinet.atomic import atomic
 from iuinet.console import Console
 from iuinet.errors import UsageError
+from iuinet.files import atomic
 from iuinet.geometry import canonical_axes, to_canonical
 from iuinet.inference import Segmenter
 from iuinet.options import Options

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from iuinet.atomic import atomic
+from iuinet.files import atomic
 
 from . import page_figures, page_tables, page_text
 from .page_markup import Markup, tag

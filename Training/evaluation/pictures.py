@@ -16,8 +16,8 @@ import numpy as np
 
 from iuinet.errors import InputRefused
 from iuinet.geometry import canonical_axes, canonical_grid, to_canonical
-from iuinet.preview_drawing import WINDOW_HU
-from iuinet.preview_sections import AXIAL, Picture, Scan, cut, place_of
+from iuinet.preview.drawing import WINDOW_HU
+from iuinet.preview.sections import AXIAL, Picture, Scan, cut, place_of
 from iuinet.volume import Volume
 
 from .metrics import UNKNOWN

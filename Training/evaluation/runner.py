@@ -22,8 +22,8 @@ from dataset.facts import finite
 from dataset.prepared import PreparedData
 
 import iuinet
-from iuinet.atomic import output_error
 from iuinet.console import Console
+from iuinet.files import output_error
 from iuinet.labels import Organ
 from iuinet.options import Options
 from iuinet.reading import read_volume

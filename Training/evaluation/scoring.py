@@ -19,9 +19,9 @@ from dataset.arrays import resize_labels
 from scipy import ndimage
 
 from iuinet.geometry import canonical_axes, canonical_grid, from_canonical, to_canonical
+from iuinet.inference.upsampling import upsample_labels
 from iuinet.labels import Organ, plain_name
 from iuinet.preprocessing import resize_weights
-from iuinet.upsampling import upsample_labels
 from iuinet.volume import Grid
 
 from .metrics import UNKNOWN, Rules, score_labels

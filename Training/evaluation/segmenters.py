@@ -13,9 +13,9 @@ from fitting.networks import build, config_from, is_peer
 
 from iuinet.devices import choose_device
 from iuinet.inference import Segmenter, Stages
+from iuinet.inference.second_pass import Box
 from iuinet.labels import organs_of_model
-from iuinet.model_file import Weights
-from iuinet.refine import Box
+from iuinet.weights.model_file import Weights
 
 
 class Model(Segmenter):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from iuinet.atomic import atomic
+from iuinet.files import atomic
 
 from .metrics import TRANSUNET
 from .statistics import ABSOLUTE, FEWEST_CASES, MEAN

@@ -20,7 +20,7 @@ from iuinet.weights import PLAIN_NAME
 from .model import Trained
 
 # Field -> its kind; a list holds sentences. The table "training" holds words on how the model came about,
-# "second_pass" (organs, margin_mm) says that the network was trained on such boxes, too: ``iuinet.refine``.
+# "second_pass" (organs, margin_mm) says that the network was trained on such boxes, too.
 FIELDS: dict[str, type] = {
     "id": str,
     "version": str,

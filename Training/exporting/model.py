@@ -20,10 +20,10 @@ from fitting.run_folder import BEST, LAST, RUN, revision
 
 from iuinet.errors import UsageError, WeightsError
 from iuinet.labels import organs_of_model
-from iuinet.model_file import FORMAT, Weights, file_sha256
 from iuinet.network import PRESETS, IUINet, IUINetConfig
 from iuinet.weights import MANIFEST_FORMAT, check_model, read_manifest
-from iuinet.weights_folder import record_of
+from iuinet.weights.model_file import FORMAT, Weights, file_sha256
+from iuinet.weights.user_folder import record_of
 from iuinet.writing import write_json
 
 _FILES = {"best": BEST, "last": LAST}

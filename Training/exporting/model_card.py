@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from iuinet.model_file import Weights
+from iuinet.weights.model_file import Weights
 
 _METRICS = {
     "dice": "DSC (1 is best)",

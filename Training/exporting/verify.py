@@ -17,12 +17,12 @@ from pipeline.generated.phantom import make_sample
 from iuinet.errors import WeightsError
 from iuinet.geometry import canonical_axes, from_canonical, to_canonical
 from iuinet.inference import Segmenter
-from iuinet.model_file import check_file
+from iuinet.inference.upsampling import upsample_labels
 from iuinet.network import IUINet
 from iuinet.options import Options
 from iuinet.preprocessing import prepare
-from iuinet.upsampling import upsample_labels
 from iuinet.volume import Volume
+from iuinet.weights.model_file import check_file
 
 from .model import Trained
 

@@ -16,8 +16,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from iuinet.atomic import atomic
 from iuinet.errors import WeightsError
+from iuinet.files import atomic
 
 KEY, FORMAT = "training", 2
 NET, AVERAGE, OPTIMISER = "net.", "average.", "optimiser."

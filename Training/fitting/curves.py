@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from iuinet.atomic import atomic
 from iuinet.errors import IUINetError
+from iuinet.files import atomic
 from iuinet.labels import organ_by_name
 from iuinet.preview import quiet_matplotlib
 

@@ -16,8 +16,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from iuinet.atomic import atomic, output_error
 from iuinet.errors import InputRefused
+from iuinet.files import atomic, output_error
 
 from .run_folder import EPOCHS, STEPS, TENSORBOARD
 

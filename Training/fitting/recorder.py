@@ -14,9 +14,9 @@ from typing import Any
 
 import torch
 
-from iuinet.atomic import require_space
 from iuinet.console import Console
 from iuinet.errors import UsageError
+from iuinet.files import require_space
 
 from .checkpoint import read_checkpoint, write_checkpoint
 from .curves import draw_curves

@@ -15,9 +15,9 @@ from typing import Any
 import torch
 
 from iuinet.errors import UsageError
-from iuinet.model import load_model
 from iuinet.network import IUINet, IUINetConfig
 from iuinet.weights import resolve
+from iuinet.weights.load import load_model
 
 from .networks import Config
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from iuinet.atomic import atomic, output_error
 from iuinet.errors import OutputError, UsageError
+from iuinet.files import atomic, output_error
 from iuinet.geometry import canonical_axes, from_canonical
 from iuinet.volume import Grid
 from iuinet.writing import image_on_grid, write_json

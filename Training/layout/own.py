@@ -14,8 +14,8 @@ from dataset.parallel import run_all
 from pipeline.generated.phantom import Sample, draw_options, make_sample
 from scipy import ndimage
 
-from iuinet.atomic import atomic
 from iuinet.console import Console
+from iuinet.files import atomic
 from iuinet.labels import organ_by_name
 from iuinet.volume import Grid
 from iuinet.writing import write_json

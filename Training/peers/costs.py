@@ -23,7 +23,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from iuinet.devices import device_name
-from iuinet.ladder import free_cache, is_out_of_memory
+from iuinet.inference.fallback import free_cache, is_out_of_memory
 from iuinet.network import IUINet
 from iuinet.network.complexity import count
 

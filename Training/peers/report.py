@@ -14,8 +14,8 @@ from typing import Any
 
 from fitting.recipe import Recipe
 
-from iuinet.atomic import atomic
 from iuinet.errors import IUINetError
+from iuinet.files import atomic
 from iuinet.writing import write_json
 
 from .scores import mean, scores_of

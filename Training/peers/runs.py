@@ -17,7 +17,7 @@ from fitting.run_folder import BEST, LAST
 
 from iuinet.console import Console
 from iuinet.errors import Cancelled, IUINetError, UsageError
-from iuinet.ladder import free_cache, is_out_of_memory
+from iuinet.inference.fallback import free_cache, is_out_of_memory
 
 from .jobs import Job
 

@@ -12,7 +12,7 @@ from torch.nn.functional import interpolate
 from .anatomy import HULL, Anatomy
 from .chance import Chance
 
-# Whose box a second pass looks at (``iuinet.refine``); the other organs lie between them.
+# Whose box a second pass looks at (``iuinet.inference.second_pass``); the other organs lie between them.
 LARGE = ("liver", "spleen", "stomach", "right kidney", "left kidney")
 
 WALL_MM = 40.0  # how deep under the torso's hull organs begin to move as they like

@@ -8,10 +8,11 @@ import platform
 from importlib import metadata
 from typing import Any
 
+from iuinet.devices import cpu_count, probe
+
 from .. import __version__
 from ..console import Console
 from ..errors import IUINetError, WeightsError
-from ..probe import cpu_count, probe
 from ..weights import Entry, list_models, manifest_path, models_folder
 from .weights import models_table
 

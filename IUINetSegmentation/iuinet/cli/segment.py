@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from iuinet.devices import require_torch
+from iuinet.files import check_letters
+
 from ..console import Console
 from ..errors import IUINetError, OutputError, UsageError
-from ..file_headers import check_letters
 from ..memory import keep_memory
 from ..options import Options
-from ..probe import require_torch
 from ..reading import read_volume
 from ..report import report_table
 from ..volume import Volume

@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from .. import download, weights_folder
+from iuinet.weights import download
+from iuinet.weights import user_folder as weights_folder
+from iuinet.weights.index import fetch_list, index_address
+
 from ..console import Console
 from ..errors import WeightsError
-from ..model_list import fetch_list, index_address
 from ..weights import Entry, check_entry, find_entry, is_path, list_models, models_folder, resolve
 
 

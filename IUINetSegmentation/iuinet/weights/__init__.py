@@ -1,0 +1,230 @@
+"""Which models there are and where they lie.
+
+Models come from three places:
+
+* the manifest that ships with the module (``Resources/Weights/manifest.json``, the starter model beside
+  it), or the one that ``IUINET_WEIGHTS_INDEX`` names: a hospital's mirror, a researcher's own;
+* the per-user folder (``IUINET_HOME`` overrides its place): each model with a record beside it that has
+  the form of a manifest entry;
+* any file whose path is given.
+
+Needs no torch and never uses the network: download.py does, when it is asked to.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from iuinet.errors import WeightsError
+
+from .index import index_address, kept_copy
+from .model_file import METADATA_KEY, PICKLE_SUFFIXES, SUFFIX, Weights, check_file, read_document
+from .places import models_folder, user_folder
+
+__all__ = [
+    "METADATA_KEY",
+    "Entry",
+    "Weights",
+    "check_entry",
+    "check_file",
+    "find_entry",
+    "list_models",
+    "models_folder",
+    "read_document",
+    "resolve",
+    "user_folder",
+]
+
+MANIFEST_FORMAT = 1
+PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One model that a list names, whether its file is here or not.
+
+    file: plain file name. sha256, size (bytes): of that file. path: where it lies, None if it is not on
+    this computer. source: "manifest" or "user". default: taken when the user names none.
+    """
+
+    id: str
+    version: str
+    file: str
+    sha256: str
+    size: int
+    urls: tuple[str, ...]
+    preset: str
+    organs: tuple[str, ...]
+    source: str
+    path: Path | None
+    default: bool = False
+
+
+# Places -------------------------------------------------------------------------------------------------
+
+
+def manifest_path() -> Path:
+    """The manifest in use: ``IUINET_WEIGHTS_INDEX``, else the one that ships with the module."""
+    named = os.environ.get("IUINET_WEIGHTS_INDEX")
+    if not named:
+        return Path(__file__).resolve().parents[2] / "Resources" / "Weights" / "manifest.json"
+    address = index_address()
+    if address:
+        copy = kept_copy(address)
+        if not copy.exists():
+            raise WeightsError(
+                f"the list of models at {address} has not been fetched yet",
+                code="weights-list",
+                hint="Run 'iuinet weights install' with a model's id, which fetches it.",
+            )
+        return copy
+    return Path(named).expanduser().absolute()
+
+
+# Finding ------------------------------------------------------------------------------------------------
+
+
+def resolve(weights: str | Path | None = None) -> Weights:
+    """Find and check a model: the default (None), an id, or a file.
+
+    Raises: WeightsError if there is none, or it is damaged or not readable by this version.
+    """
+    if weights is None:
+        return check_entry(_default_entry())
+    if is_path(weights):
+        return check_file(Path(weights).expanduser().absolute())
+    return check_entry(find_entry(str(weights)))
+
+
+def is_path(weights: str | Path) -> bool:
+    """Whether a user's word names a file rather than an id."""
+    path = Path(weights)
+    if isinstance(weights, Path) or len(path.parts) > 1 or path.is_absolute():
+        return True
+    return path.suffix.lower() in {SUFFIX, *PICKLE_SUFFIXES} or path.is_file()
+
+
+def _default_entry() -> Entry:
+    for entry in list_models():
+        if entry.default:
+            return entry
+    raise WeightsError(
+        f"the list of models {manifest_path()} names no default model",
+        code="weights-default",
+        hint="Choose a model by its id or file; 'iuinet weights list' shows what there is.",
+    )
+
+
+def find_entry(identifier: str) -> Entry:
+    """The first model with this id, the manifest before the per-user folder.
+
+    Raises: WeightsError if there is none.
+    """
+    models = list_models()
+    for entry in models:
+        if entry.id == identifier:
+            return entry
+    known = ", ".join(dict.fromkeys(entry.id for entry in models)) or "none"
+    raise WeightsError(
+        f"there is no model with the id {identifier!r}",
+        code="weights-unknown",
+        hint=f"Known ids: {known}. A file is named with its folder, such as ./model{SUFFIX}.",
+    )
+
+
+def check_entry(entry: Entry) -> Weights:
+    """Check the file of a listed model: it is here, whole, ours, and the one that the list means."""
+    if entry.path is None:
+        raise WeightsError(
+            f"the model {entry.id} {entry.version} is not on this computer",
+            code="weights-missing",
+            hint=f"Get the file {entry.file} and run 'iuinet weights import FILE'.",
+        )
+    found = check_file(entry.path, sha256=entry.sha256)
+    if (found.id, found.version) != (entry.id, entry.version):
+        raise WeightsError(
+            f"the list of models calls the file {entry.file} {entry.id} {entry.version}, "
+            f"but the file says that it is {found.id} {found.version}",
+            code="weights-id",
+            hint="Correct the list of models, or export the model again.",
+        )
+    return found
+
+
+def list_models() -> tuple[Entry, ...]:
+    """All models that the manifest and the per-user folder name, in the order in which ids are searched.
+
+    Among the user's own, the latest import goes first. A record that cannot be read is left out: its model
+    counts as not imported.
+    """
+    path = manifest_path()
+    manifest = read_manifest(path)
+    default = manifest.get("default")
+    entries = [_entry(model, path.parent, "manifest", model["id"] == default) for model in manifest["models"]]
+    listed = {(entry.id, entry.version) for entry in entries}
+    folder = models_folder()
+    records = sorted(folder.glob("*.json"), key=os.path.getmtime, reverse=True) if folder.is_dir() else []
+    for record in records:
+        try:
+            model = json.loads(record.read_text(encoding="utf-8"))
+            check_model(model)
+        except (OSError, KeyError, TypeError, ValueError):
+            continue
+        if (model["id"], model["version"]) not in listed:
+            entries.append(_entry(model, folder, "user"))
+    return tuple(entries)
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """Read and check a list of models. WeightsError names the file and what is wrong with it."""
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        if manifest["format"] > MANIFEST_FORMAT:
+            raise ValueError(f"its format {manifest['format']} is newer than this version of IUINet")
+        for model in manifest["models"]:
+            check_model(model)
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        reason = f"{error} is missing" if isinstance(error, KeyError) else error
+        reason = error.strerror if isinstance(error, OSError) else reason
+        raise WeightsError(
+            f"the list of models {path} cannot be used: {reason}",
+            code="weights-list",
+            hint="Correct or unset IUINET_WEIGHTS_INDEX, or install IUINet again.",
+        ) from error
+    return manifest
+
+
+def check_model(model: Mapping[str, Any]) -> None:
+    """Raise ValueError, TypeError or KeyError for an entry that could not be used safely."""
+    for key in ("id", "version", "file"):
+        # A file name with a folder in it could reach out of the models' folder.
+        if not isinstance(model[key], str) or not PLAIN_NAME.fullmatch(model[key]):
+            raise ValueError(f"{key} {model[key]!r} is no plain name")
+    if not re.fullmatch(r"[0-9a-fA-F]{64}", str(model["sha256"])):
+        raise ValueError(f"sha256 {model['sha256']!r} is no SHA-256")
+    if type(model["size"]) is not int or model["size"] <= 0:
+        raise ValueError(f"size {model['size']!r} is no number of bytes")
+
+
+def _entry(model: Mapping[str, Any], folder: Path, source: str, default: bool = False) -> Entry:
+    """An Entry from its JSON form; its file lies beside the list or in the per-user folder."""
+    places = [folder / model["file"], models_folder() / model["file"]]
+    return Entry(
+        id=model["id"],
+        version=model["version"],
+        file=model["file"],
+        sha256=model["sha256"].lower(),
+        size=model["size"],
+        urls=tuple(model.get("urls", ())),
+        preset=model.get("preset", ""),
+        organs=tuple(model.get("organs", ())),
+        source=source,
+        path=next((place for place in places if place.is_file()), None),
+        default=default,
+    )

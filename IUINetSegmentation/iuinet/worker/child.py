@@ -1,0 +1,222 @@
+"""The worker as a child process: start it, talk to it without ever waiting, and end it for sure.
+
+All reading is non-blocking and happens in the caller's thread: Slicer's interpreter runs no other thread
+while its event loop waits, so a reading thread would starve there.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from iuinet.errors import IUINetError
+
+from . import protocol
+from .protocol import Message
+
+_PACKAGE_ROOT = Path(__file__).resolve().parents[2]
+_LOG_LINES = 200
+_READ_BYTES = 1 << 16
+# How long a kill waits for the process to be gone. A large one needs a while to give its memory back, and
+# one that hangs in a driver may never go: nobody's window waits for that.
+_KILL_S = 0.05
+_dying: list[subprocess.Popen] = []  # killed, not gone yet
+
+# Out of memory: the Linux kernel's kill, the same seen through a shell, and Windows' STATUS_NO_MEMORY.
+_KILLED = frozenset({-9, 137, 0xC0000017, 0xC0000017 - (1 << 32)})
+
+
+class WorkerStopped(IUINetError):
+    """The worker ended in the middle of a run.
+
+    exit_code: as subprocess gives it, negative for a signal. log: the last lines it wrote.
+    """
+
+    default_code = "worker-crashed"
+
+    def __init__(self, exit_code: int, log: tuple[str, ...]) -> None:
+        killed = exit_code in _KILLED
+        super().__init__(
+            f"the segmentation program stopped unexpectedly ({_describe_exit(exit_code)})",
+            code="worker-killed" if killed else "worker-crashed",
+            hint="Most often the memory was short: close other programs, or crop the scan to the abdomen."
+            if killed
+            else "Try again; if it happens again, try the device 'cpu' and report it with the log.",
+        )
+        self.exit_code = exit_code
+        self.log = log
+
+
+class Child:
+    """One worker process.
+
+    python: the interpreter to run it with. log: called with every line that is not a message.
+    idle_s: seconds without a request after which it ends, with exit code 0; None for the worker's own.
+    Errors: IUINetError worker-start where the interpreter cannot be started.
+    """
+
+    def __init__(
+        self,
+        python: str | None = None,
+        log: Callable[[str], None] | None = None,
+        idle_s: float | None = None,
+    ) -> None:
+        _dying[:] = [process for process in _dying if process.poll() is None]
+        self._killed = False
+        self.last_lines: deque[str] = deque(maxlen=_LOG_LINES)
+        self._log = log
+        self._rests = {"stdout": b"", "stderr": b""}
+        command = [str(python or find_python()), "-m", "iuinet.worker"]
+        command += [] if idle_s is None else ["--idle", str(idle_s)]
+        try:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                bufsize=0,
+                # "-m" puts the current folder first on the path: it must not be one with a user's numpy.py.
+                cwd=_PACKAGE_ROOT,
+                env=child_environment(os.environ),
+                **_own_group(),
+            )
+        except OSError as error:
+            raise IUINetError(
+                f"the segmentation program cannot be started with {command[0]}: {error.strerror}",
+                code="worker-start",
+                hint="Install IUINet again, or choose another Python.",
+            ) from error
+        for pipe in (self._process.stdout, self._process.stderr):
+            os.set_blocking(pipe.fileno(), False)
+
+    @property
+    def pid(self) -> int:
+        """Number of the process."""
+        return self._process.pid
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs."""
+        code = self._process.poll()
+        return -9 if code is None and self._killed else code
+
+    def send(self, kind: str, **fields: object) -> None:
+        """Send a request. A child that has ended is noticed by whoever looks at exit_code."""
+        with suppress(OSError, ValueError):
+            self._process.stdin.write(protocol.encode(kind, **fields))
+
+    def messages(self) -> list[Message]:
+        """All messages that have come since the last call; other lines go to the log.
+
+        Errors: ProtocolError for a message that cannot be understood.
+        """
+        for line in self._lines("stderr"):
+            self._note(line)
+        messages = []
+        for line in self._lines("stdout"):
+            message = protocol.decode(line)
+            if message is None:
+                self._note(line)
+            else:
+                messages.append(message)
+        return messages
+
+    def _lines(self, name: str) -> list[bytes]:
+        """Complete lines that one of the child's pipes holds."""
+        pipe = getattr(self._process, name)
+        data = self._rests[name]
+        while not pipe.closed:
+            try:
+                chunk = os.read(pipe.fileno(), _READ_BYTES)
+            except BlockingIOError:
+                break
+            except OSError:  # Windows' word for an empty pipe
+                break
+            if not chunk:
+                pipe.close()
+                data += b"\n" if data else b""
+                break
+            data += chunk
+        *lines, self._rests[name] = data.split(b"\n")
+        return lines
+
+    def _note(self, line: bytes) -> None:
+        text = line.decode("utf-8", "replace").rstrip()
+        self.last_lines.append(text)
+        if self._log is not None:
+            self._log(text)
+
+    def quit(self, patience_s: float = 2.0) -> None:
+        """Ask it to end, wait a moment, then kill it; ends with no process and no open pipe."""
+        self.send("quit")
+        with suppress(OSError):
+            self._process.stdin.close()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(patience_s)
+        self.kill()
+
+    def kill(self) -> None:
+        """End it and everything that it started, at once, and hardly wait until it is gone."""
+        if os.name == "posix":
+            # Its group lives on while any of its own children does, even when it has ended itself.
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, signal.SIGKILL)
+        elif self.exit_code is None:
+            command = ["taskkill", "/T", "/F", "/PID", str(self.pid)]
+            with suppress(OSError, subprocess.TimeoutExpired):
+                subprocess.run(command, capture_output=True, check=False, timeout=2.0)
+            self._process.kill()  # where taskkill could not
+        self._killed = True
+        try:
+            self._process.wait(_KILL_S)
+        except subprocess.TimeoutExpired:
+            _dying.append(self._process)
+        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
+            with suppress(OSError):
+                pipe.close()
+
+
+def find_python() -> str:
+    """The interpreter for the worker: this one, or Slicer's where this one is embedded in Slicer."""
+    if Path(sys.executable or "").stem.lower().startswith("python"):
+        return sys.executable
+    return shutil.which("PythonSlicer") or sys.executable
+
+
+def child_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment for the worker: UTF-8 whatever the locale, and this very package importable.
+
+    OpenMP's threads sleep while they wait for each other: by default they spin, and where another program
+    needs a core as well, as Slicer does, a layer then takes seconds instead of milliseconds.
+    """
+    paths = [str(_PACKAGE_ROOT), environment.get("PYTHONPATH", "")]
+    return {
+        "OMP_WAIT_POLICY": "PASSIVE",
+        **environment,
+        "PYTHONUTF8": "1",
+        "PYTHONIOENCODING": "utf-8",
+        "PYTHONPATH": os.pathsep.join(path for path in paths if path),
+    }
+
+
+def _own_group() -> dict[str, object]:
+    """Popen's arguments for a group of its own: Ctrl-C does not reach it, and a kill reaches all of it."""
+    if os.name == "posix":
+        return {"start_new_session": True}
+    flags = ("CREATE_NEW_PROCESS_GROUP", "CREATE_NO_WINDOW", "BELOW_NORMAL_PRIORITY_CLASS")
+    return {"creationflags": sum(getattr(subprocess, flag) for flag in flags)}
+
+
+def _describe_exit(code: int) -> str:
+    """An exit code in words: the signal's name where it was one."""
+    if code < 0:
+        with suppress(ValueError):
+            return f"signal {signal.Signals(-code).name}"
+    return f"exit code {code}"
