@@ -20,8 +20,8 @@ from slicer.util import VTKObservationMixin
 
 from iuinet.errors import IUINetError
 from iuinet.options import Options
-from IUINetSegmentationLib.run import segment_volume_node
-from IUINetSegmentationLib.volume_node import add_sample_node
+from IUINetSegmentationLib.scene.volume_node import add_sample_node
+from IUINetSegmentationLib.script import segment_volume_node
 
 
 class IUINetSegmentation(ScriptedLoadableModule):
@@ -78,7 +78,7 @@ class IUINetSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
 
     def setup(self):
         """Called once, when the module is first opened."""
-        from IUINetSegmentationLib.panel import Panel
+        from IUINetSegmentationLib.panel.panel import Panel
 
         ScriptedLoadableModuleWidget.setup(self)
         widget = slicer.util.loadUI(self.resourcePath("UI/IUINetSegmentation.ui"))

@@ -27,14 +27,18 @@ from iuinet.weights import Weights, find_entry, is_path, list_models
 from iuinet.weights.download import Download
 from iuinet.weights.user_folder import set_aside
 from iuinet.worker import WorkerClient
-from IUINetSegmentationLib.output import Replacement, check_replacement
-from IUINetSegmentationLib.region import Box, box_of, crop, embed
-from IUINetSegmentationLib.result import Result, take_in
-from IUINetSegmentationLib.segmentation_node import check_output, make_segments
-from IUINetSegmentationLib.sequences import Job, frames_of, name_frame
-from IUINetSegmentationLib.source import Source
+from IUINetSegmentationLib.scene.place import Source
+from IUINetSegmentationLib.scene.segmentation_node import (
+    Replacement,
+    Result,
+    check_output,
+    check_replacement,
+    make_segments,
+    take_in,
+)
+from IUINetSegmentationLib.scene.sequences import Job, frames_of, name_frame
+from IUINetSegmentationLib.scene.volume_node import Box, box_of, crop, embed, volume_from_node
 from IUINetSegmentationLib.state import Progress, Settings, State
-from IUINetSegmentationLib.volume_node import volume_from_node
 
 _DETAILS = "The log says more."
 

@@ -79,7 +79,7 @@ def segment(volume: Volume, options: argparse.Namespace, console: Console) -> tu
 
     boot()
     module = load_module("IUINetSegmentation", MODULE_FOLDER)
-    from IUINetSegmentationLib.volume_node import add_volume_node
+    from IUINetSegmentationLib.scene.volume_node import add_volume_node
 
     volume_node = add_volume_node(volume, volume.name)
     if volume.modality:

@@ -10,8 +10,8 @@ import vtk
 from vtk.util.numpy_support import vtk_to_numpy
 
 from iuinet.labels import ORGANS
-from IUINetSegmentationLib.segmentation_node import fill_node, make_segments, result_node
-from IUINetSegmentationLib.volume_node import to_vtk_matrix
+from IUINetSegmentationLib.scene.segmentation_node import fill_node, make_segments, result_node
+from IUINetSegmentationLib.scene.volume_node import to_vtk_matrix
 
 OBLIQUE = np.array([[0.96, -0.28, 0.0], [0.28, 0.96, 0.0], [0.0, 0.0, 1.0]]) @ np.array(
     [[1.0, 0.0, 0.0], [0.0, 0.8, -0.6], [0.0, 0.6, 0.8]]

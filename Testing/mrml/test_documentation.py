@@ -13,7 +13,7 @@ from helpers.sample_ct import sample_ct
 
 from iuinet.reading import read_volume
 from iuinet.writing import image_on_grid
-from IUINetSegmentationLib.volume_node import add_volume_node
+from IUINetSegmentationLib.scene.volume_node import add_volume_node
 
 pytestmark = pytest.mark.needs_torch
 

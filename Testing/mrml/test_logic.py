@@ -15,7 +15,7 @@ from iuinet.errors import Cancelled, InputRefused, UsageError, WeightsError
 from iuinet.labels import ORGANS
 from iuinet.options import Options
 from iuinet.volume import Grid, Volume
-from IUINetSegmentationLib.volume_node import add_volume_node
+from IUINetSegmentationLib.scene.volume_node import add_volume_node
 
 pytestmark = pytest.mark.needs_torch
 
@@ -186,7 +186,7 @@ def test_a_whole_run_never_brings_torch_into_slicers_process(small_model):
         "boot()\n"
         "module = load_module('IUINetSegmentation', sys.argv[1])\n"
         "from helpers.sample_ct import sample_ct\n"
-        "from IUINetSegmentationLib.volume_node import add_volume_node\n"
+        "from IUINetSegmentationLib.scene.volume_node import add_volume_node\n"
         "ct = add_volume_node(sample_ct((32, 32, 24)), 'CT')\n"
         "module.IUINetSegmentationLogic().segment(ct, weights=sys.argv[2], device='cpu')\n"
         "print('torch' in sys.modules)\n"

@@ -6,7 +6,7 @@ from __future__ import annotations
 def test_a_device_that_failed_is_noted_on_the_result(module):
     import slicer
 
-    from IUINetSegmentationLib.provenance import write_provenance
+    from IUINetSegmentationLib.scene.segmentation_node import write_provenance
 
     told = ["The memory of Fake GPU was short: half precision is used.", "The CPU is used."]
     report = {

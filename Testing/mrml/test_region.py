@@ -9,8 +9,7 @@ import vtk
 from scenes import GEOMETRIES, affine, volume_node
 
 from iuinet.errors import InputRefused
-from IUINetSegmentationLib.region import box_of, crop, embed
-from IUINetSegmentationLib.volume_node import ijk_to_ras, volume_from_node
+from IUINetSegmentationLib.scene.volume_node import box_of, crop, embed, ijk_to_ras, volume_from_node
 
 SHAPE = (12, 14, 16)
 

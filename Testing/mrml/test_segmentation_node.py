@@ -24,7 +24,7 @@ from scenes import (
 
 from iuinet.errors import IUINetError, UsageError
 from iuinet.labels import ORGANS
-from IUINetSegmentationLib.segmentation_node import check_output, fill_node, make_segments, result_node
+from IUINetSegmentationLib.scene.segmentation_node import check_output, fill_node, make_segments, result_node
 
 
 class TestMeaning:

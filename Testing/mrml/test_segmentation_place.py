@@ -22,7 +22,7 @@ from scenes import (
 )
 
 from iuinet.labels import ORGANS
-from IUINetSegmentationLib.volume_node import ijk_to_ras
+from IUINetSegmentationLib.scene.volume_node import ijk_to_ras
 
 
 @pytest.mark.parametrize("axes", GEOMETRIES.values(), ids=GEOMETRIES.keys())

@@ -27,7 +27,7 @@ def report(network: float, device: str = "cpu", passes: int = 1) -> dict:
 
 
 def test_before_the_first_run_the_probe_counts_and_after_it_the_runs(module):
-    from IUINetSegmentationLib import panel_status
+    from IUINetSegmentationLib.panel import status as panel_status
 
     assert panel_status.expected_seconds("cpu", "a" * 64, VOXELS, None) is None
     before = panel_status.expected_seconds("cpu", "a" * 64, VOXELS, 10.0)
@@ -42,7 +42,7 @@ def test_before_the_first_run_the_probe_counts_and_after_it_the_runs(module):
 
 
 def test_two_passes_take_twice_one_whichever_was_measured(module):
-    from IUINetSegmentationLib import panel_status
+    from IUINetSegmentationLib.panel import status as panel_status
 
     assert panel_status.expected_seconds("cpu", "a" * 64, 0, 10.0, passes=2) == pytest.approx(20.0)
     panel_status.remember_run(report(30.0, passes=2), 32.0)
@@ -51,7 +51,7 @@ def test_two_passes_take_twice_one_whichever_was_measured(module):
 
 
 def test_one_slow_run_among_others_does_not_decide(module):
-    from IUINetSegmentationLib import panel_status
+    from IUINetSegmentationLib.panel import status as panel_status
 
     for network in (10.0, 10.0, 90.0, 10.0):
         panel_status.remember_run(report(network), network + 2.0)
@@ -59,7 +59,7 @@ def test_one_slow_run_among_others_does_not_decide(module):
 
 
 def test_a_damaged_file_is_as_good_as_none(module, own_folder):
-    from IUINetSegmentationLib import panel_status
+    from IUINetSegmentationLib.panel import status as panel_status
 
     panel_status.remember_run(report(10.0), 12.0)
     (file,) = own_folder.rglob("timing.json")
@@ -70,7 +70,7 @@ def test_a_damaged_file_is_as_good_as_none(module, own_folder):
 
 
 def test_the_expected_time_is_translated_with_the_panel(module, monkeypatch):
-    from IUINetSegmentationLib import panel_status
+    from IUINetSegmentationLib.panel import status as panel_status
 
     assert [panel_status.in_words(seconds) for seconds in (3, 62, 125)] == [
         "a few seconds",

@@ -10,7 +10,7 @@ from scenes import GEOMETRIES, OBLIQUE, SPACING, affine, transform_node, volume_
 
 from iuinet.errors import InputRefused, UsageError
 from iuinet.volume import Grid, Volume
-from IUINetSegmentationLib.volume_node import (
+from IUINetSegmentationLib.scene.volume_node import (
     RAS_TO_LPS,
     SAMPLE_CT,
     add_sample_node,

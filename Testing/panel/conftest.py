@@ -109,7 +109,7 @@ def ct(scene):
     """A small generated CT in the scene, made by the same call as in the MRML tests."""
     from helpers.sample_ct import sample_ct
 
-    from IUINetSegmentationLib.volume_node import add_volume_node
+    from IUINetSegmentationLib.scene.volume_node import add_volume_node
 
     return add_volume_node(sample_ct((48, 40, 32)), "CT")
 

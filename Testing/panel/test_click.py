@@ -145,7 +145,7 @@ def test_the_models_card_is_words_whatever_the_file_says_of_its_training(panel) 
     from pathlib import Path
 
     from iuinet.weights.model_file import read_document
-    from IUINetSegmentationLib.panel_models import training_data
+    from IUINetSegmentationLib.panel.models import training_data
 
     sentence = "Trained on CT that was made from label maps."
     data = {"name": "synthetic", "statement": sentence, "train": 3}

@@ -80,7 +80,7 @@ def test_every_code_in_the_table_is_one_that_the_program_gives() -> None:
 
 
 def test_every_code_with_a_button_of_its_own_stands_in_the_table(gui) -> None:
-    from IUINetSegmentationLib.panel_trouble import REMEDIES, titles
+    from IUINetSegmentationLib.panel.trouble import REMEDIES, titles
 
     named = {code for row in ROWS for code in row["codes"]}
     # Their kin stand in the table: the same sentence with another cause, and the same buttons.

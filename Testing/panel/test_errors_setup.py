@@ -114,7 +114,7 @@ def test_after_a_failed_installation_the_next_try_goes_through(ready, panel, fin
     assert panel.controller.state is State.DONE, panel.controller.error
     wait(lambda: panel.ui.statusLabel.text.startswith("Ready"))
     slicer.mrmlScene.RemoveNode(panel.controller.node.GetDisplayNode())
-    from IUINetSegmentationLib.segmentation_node import remove_node
+    from IUINetSegmentationLib.scene.segmentation_node import remove_node
 
     remove_node(panel.controller.node)
 

@@ -218,7 +218,7 @@ def test_a_folder_of_models_that_may_not_be_written_to_is_named(as_nobody, tmp_p
         from iuinet.weights import Entry
         from harness.gui import boot_gui
         boot_gui()
-        from IUINetSegmentationLib.panel_trouble import remedies_for
+        from IUINetSegmentationLib.panel.trouble import remedies_for
         urls = ("http://127.0.0.1:9/toy",)
         entry = Entry("toy", "1", "toy.safetensors", "0" * 64, 8, urls, "", (), "manifest", None)
         """,

@@ -15,8 +15,8 @@ from unit.model_factory import entry
 
 from iuinet.labels import ORGANS
 from iuinet.weights import models_folder
+from IUINetSegmentationLib.scene.volume_node import add_volume_node
 from IUINetSegmentationLib.state import State
-from IUINetSegmentationLib.volume_node import add_volume_node
 
 pytestmark = pytest.mark.needs_torch
 

@@ -84,7 +84,7 @@ def test_closing_the_scene_stops_the_run_quietly(
 def test_after_a_closed_scene_the_next_run_is_as_any_other(opened, gui, wait, finish) -> None:
     from helpers.sample_ct import sample_ct
 
-    from IUINetSegmentationLib.volume_node import add_volume_node
+    from IUINetSegmentationLib.scene.volume_node import add_volume_node
 
     at_state(opened, State.RUNNING, lambda: freeze_worker(opened))
     opened.ui.segmentButton.click()
@@ -224,7 +224,7 @@ tempfile.tempdir = {temporary!r}
 from helpers.sample_ct import sample_ct
 from iuinet.volume import Grid, Volume
 from IUINetSegmentationLib.state import State
-from IUINetSegmentationLib.volume_node import add_volume_node
+from IUINetSegmentationLib.scene.volume_node import add_volume_node
 small = sample_ct((48, 40, 32))
 grid = Grid((240, 200, 160), (2.0, 2.0, 2.0), small.grid.origin, small.grid.direction)
 ct = add_volume_node(Volume(np.tile(small.array, (5, 5, 5)), grid), "CT")  # long enough to be ended in

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from helpers.sample_ct import shipped
 
-from IUINetSegmentationLib import volume_node
+from IUINetSegmentationLib.scene import volume_node
 from IUINetSegmentationLib.state import State
 
 

@@ -15,8 +15,8 @@ from mrml.scenes import scene_state, segment_arrays
 from iuinet.labels import ORGANS
 from iuinet.options import Options
 from iuinet.volume import Volume
+from IUINetSegmentationLib.scene.volume_node import add_volume_node
 from IUINetSegmentationLib.state import State
-from IUINetSegmentationLib.volume_node import add_volume_node
 
 pytestmark = pytest.mark.needs_torch
 

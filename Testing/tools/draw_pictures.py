@@ -120,7 +120,7 @@ def add_strange_volume(panel: Any) -> None:
     from helpers.sample_ct import sample_ct
 
     from iuinet.volume import Volume
-    from IUINetSegmentationLib.volume_node import add_volume_node
+    from IUINetSegmentationLib.scene.volume_node import add_volume_node
 
     sample = sample_ct((96, 96, 48))
     array = np.clip(sample.array, -60, 90).astype(np.int16) + 600

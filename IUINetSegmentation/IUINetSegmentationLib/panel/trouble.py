@@ -13,7 +13,7 @@ from slicer.i18n import tr as _
 
 from iuinet.errors import Cancelled, IUINetError, WeightsError
 from IUINetSegmentationLib.controller import Controller
-from IUINetSegmentationLib.panel_log import LogSection
+from IUINetSegmentationLib.panel.log import LogSection
 from IUINetSegmentationLib.state import State
 
 # Failures after which a run on the CPU may help.

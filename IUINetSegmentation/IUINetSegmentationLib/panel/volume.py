@@ -11,8 +11,7 @@ from slicer.i18n import tr as _
 from iuinet.checks import NOTE, REFUSE, WARNING, Finding, check_volume
 from iuinet.errors import IUINetError
 from iuinet.volume import Volume
-from IUINetSegmentationLib.region import box_of, crop
-from IUINetSegmentationLib.volume_node import add_sample_node, volume_from_node
+from IUINetSegmentationLib.scene.volume_node import add_sample_node, box_of, crop, volume_from_node
 
 # What can be done at once about a finding, by its code: the name of an action.
 REMEDIES = {"non-linear-transform": "harden", "much-memory": "region"}

@@ -10,18 +10,18 @@ import slicer
 from slicer.i18n import tr as _
 
 from iuinet.options import Options
-from IUINetSegmentationLib.choices import is_filled, shown_volume
 from IUINetSegmentationLib.controller import Controller
 from IUINetSegmentationLib.packages import declined, installing_elsewhere, make_plan, set_up
-from IUINetSegmentationLib.panel_input import InputLine, choose_sample
-from IUINetSegmentationLib.panel_log import LogSection, diagnostics
-from IUINetSegmentationLib.panel_models import ModelSection
-from IUINetSegmentationLib.panel_remedies import Remedies, restore_models_folder
-from IUINetSegmentationLib.panel_result import ResultSection
-from IUINetSegmentationLib.panel_run import RunSection
-from IUINetSegmentationLib.panel_status import StatusStrip, remember_run, set_up_question
-from IUINetSegmentationLib.panel_trouble import Trouble, TroubleSection
-from IUINetSegmentationLib.sequences import frames_of
+from IUINetSegmentationLib.panel.log import LogSection, diagnostics
+from IUINetSegmentationLib.panel.models import ModelSection
+from IUINetSegmentationLib.panel.progress import RunSection
+from IUINetSegmentationLib.panel.remedies import Remedies, restore_models_folder
+from IUINetSegmentationLib.panel.result import ResultSection
+from IUINetSegmentationLib.panel.status import StatusStrip, remember_run, set_up_question
+from IUINetSegmentationLib.panel.trouble import Trouble, TroubleSection
+from IUINetSegmentationLib.panel.volume import InputLine, choose_sample
+from IUINetSegmentationLib.scene.place import is_filled, shown_volume
+from IUINetSegmentationLib.scene.sequences import frames_of
 from IUINetSegmentationLib.state import Settings, State
 
 POLL_MS = 20

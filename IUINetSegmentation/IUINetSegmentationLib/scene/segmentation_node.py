@@ -6,18 +6,21 @@ stored twice, and the file that Slicer saves holds the same label ids as every o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 import slicer
 import vtk
 from vtk.util.numpy_support import numpy_to_vtk
 
+import iuinet
 from iuinet.errors import IUINetError, UsageError
 from iuinet.labels import Organ, terminology_entry
-from IUINetSegmentationLib.source import Source
-from IUINetSegmentationLib.subject_hierarchy import put_beside, remove_item
+from IUINetSegmentationLib.scene.place import Source, put_beside, remove_item
 
 # What vtkSegmentationConverter calls the representation; it is also the word in saved files.
 BINARY_LABELMAP = "Binary labelmap"
@@ -154,3 +157,116 @@ def _segment(organ: Organ, labelmap: slicer.vtkOrientedImageData) -> slicer.vtkS
     segment.SetLabelValue(organ.label)
     segment.AddRepresentation(BINARY_LABELMAP, labelmap)
     return segment
+
+
+# A segmentation that already holds work: nothing is lost unasked, and it can be undone ----------------
+
+
+def replaceable(node: slicer.vtkMRMLSegmentationNode, organs: Iterable[str]) -> list[str]:
+    """Ids of the segments that a new result would replace: those that this module made, of these organs."""
+    segmentation, wanted = node.GetSegmentation(), set(organs)
+    identifiers = [segmentation.GetNthSegmentID(n) for n in range(segmentation.GetNumberOfSegments())]
+    return [name for name in identifiers if _organ_of(segmentation.GetSegment(name)) in wanted]
+
+
+def check_replacement(node: slicer.vtkMRMLSegmentationNode, source: Source) -> None:
+    """Refuse to add to a segmentation that lies elsewhere. Errors: UsageError."""
+    if node.GetTransformNodeID() != source.transform_id:
+        raise UsageError(
+            f"the segmentation {node.GetName()!r} is under another transform than the volume",
+            hint="Choose a new segmentation for the result, or give both the same transform.",
+            code="output-transform",
+        )
+
+
+class Replacement:
+    """The segments that a result took the place of; ``undo`` brings them back."""
+
+    def __init__(self, node: slicer.vtkMRMLSegmentationNode, organs: Iterable[str]) -> None:
+        """Keep the node's present state, then take its replaceable segments out."""
+        self.node = node
+        self._history = slicer.vtkSegmentationHistory()
+        self._history.SetSegmentation(node.GetSegmentation())
+        self._history.SaveState()
+        for identifier in replaceable(node, organs):
+            node.GetSegmentation().RemoveSegment(identifier)
+
+    def undo(self) -> None:
+        """The segmentation is as before the replacement; later edits of it are lost."""
+        self._history.RestorePreviousState()
+        self._history.SetSegmentation(None)
+
+
+def _organ_of(segment: slicer.vtkSegment) -> str | None:
+    """The organ that this module made the segment for, None for somebody else's."""
+    value = vtk.reference("")
+    return str(value) if segment.GetTag(OURS, value) else None
+
+
+# With what a result was made, so that it can be read from the scene years later -----------------------
+
+
+PREFIX = "IUINet."
+
+
+def write_provenance(node: slicer.vtkMRMLNode, report: Mapping[str, Any]) -> None:
+    """Store the facts of a run as attributes of its node; Slicer saves them with the scene.
+
+    report: the run's report. The device is the one that was really used.
+    """
+    weights = report["weights"]
+    accepted = [check["code"] for check in report["checks"] if check["severity"] == "warning"]
+    facts = {
+        "ModuleVersion": iuinet.__version__,
+        "WeightsId": weights["id"],
+        "WeightsVersion": weights["version"],
+        "WeightsSha256": weights["sha256"],
+        "Device": report["device"],
+        "Passes": report["passes"],
+        "Date": datetime.now(UTC).isoformat(timespec="seconds"),
+        # A warning that is in the report of a finished run was accepted: without that there is no run.
+        "AcceptedWarnings": ", ".join(accepted),
+        # What had to be changed because a GPU was short of memory or failed.
+        "Fallbacks": " ".join(report["fallbacks"]),
+    }
+    for name, value in facts.items():
+        node.SetAttribute(PREFIX + name, str(value))
+
+
+# The result of one volume: a new node, a chosen one, or in place of older segments --------------------
+
+
+@dataclass(frozen=True)
+class Result:
+    """What the worker gave for one volume. segments: of the organs that were found; table: of all organs."""
+
+    segments: list[slicer.vtkSegment]
+    report: dict[str, Any]
+    table: tuple[Organ, ...]
+
+
+def take_in(
+    result: Result, source: Source, output: slicer.vtkMRMLSegmentationNode | None
+) -> tuple[slicer.vtkMRMLSegmentationNode | None, Replacement | None]:
+    """Put a result into the scene; gives its node, and what it took the place of.
+
+    Without any organ nothing is made. output: the node that was chosen; if it was deleted meanwhile, or none
+    was, the result gets a node of its own.
+    """
+    if output is not None and not slicer.mrmlScene.IsNodePresent(output):
+        output = None
+    if not result.segments:
+        return None, None
+    if output is not None and output.GetSegmentation().GetNumberOfSegments():
+        replacement = Replacement(output, [organ.name for organ in result.table])
+        try:
+            fill_node(output, result.segments, source)
+        except BaseException:
+            replacement.undo()
+            raise
+        write_provenance(output, result.report)
+        return output, replacement
+    with result_node(output, f"{source.name} segmentation") as node:
+        fill_node(node, result.segments, source)
+        write_provenance(node, result.report)
+    return node, None

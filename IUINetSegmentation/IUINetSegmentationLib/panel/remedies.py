@@ -13,9 +13,9 @@ from slicer.i18n import tr as _
 from iuinet.errors import IUINetError
 from iuinet.weights import places as weights_places
 from IUINetSegmentationLib.packages import EXTENSION, TORCH_REQUIREMENT, make_plan
-from IUINetSegmentationLib.panel_log import LogSection
-from IUINetSegmentationLib.panel_models import ModelSection
-from IUINetSegmentationLib.panel_trouble import Trouble
+from IUINetSegmentationLib.panel.log import LogSection
+from IUINetSegmentationLib.panel.models import ModelSection
+from IUINetSegmentationLib.panel.trouble import Trouble
 
 FOLDER_SETTING = "IUINet/Folder"
 # A new region covers the middle half of the volume along each axis: to be dragged to the abdomen.

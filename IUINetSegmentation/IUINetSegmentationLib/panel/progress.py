@@ -9,8 +9,8 @@ from slicer.i18n import tr as _
 
 from iuinet.errors import IUINetError
 from IUINetSegmentationLib.controller import Controller
-from IUINetSegmentationLib.panel_status import in_words
-from IUINetSegmentationLib.panel_trouble import sentence
+from IUINetSegmentationLib.panel.status import in_words
+from IUINetSegmentationLib.panel.trouble import sentence
 from IUINetSegmentationLib.state import State
 
 

@@ -15,13 +15,14 @@ from slicer.i18n import tr as _
 
 from iuinet.errors import InputRefused, IUINetError
 from iuinet.volume import Volume
-from IUINetSegmentationLib.provenance import write_provenance
-from IUINetSegmentationLib.region import Box
-from IUINetSegmentationLib.result import Result
-from IUINetSegmentationLib.segmentation_node import BINARY_LABELMAP, remove_node
-from IUINetSegmentationLib.source import Source
-from IUINetSegmentationLib.subject_hierarchy import modality_of, put_beside
-from IUINetSegmentationLib.volume_node import volume_from_node
+from IUINetSegmentationLib.scene.place import Source, modality_of, put_beside
+from IUINetSegmentationLib.scene.segmentation_node import (
+    BINARY_LABELMAP,
+    Result,
+    remove_node,
+    write_provenance,
+)
+from IUINetSegmentationLib.scene.volume_node import Box, volume_from_node
 
 
 @dataclass(frozen=True)
