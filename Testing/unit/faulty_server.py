@@ -123,9 +123,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def _wrong_bytes(self) -> None:
         start = self._start()
-        wrong = bytes(byte ^ 1 for byte in self.server.data)[start:]  # first: it takes a while
         self._head(start)
-        self.wfile.write(wrong)
+        self.wfile.write(self.server.data[start:].translate(bytes(byte ^ 1 for byte in range(256))))
 
     def _redirects(self) -> None:
         self._lead_to(self.path.replace("redirects", "good"))
