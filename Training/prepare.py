@@ -41,13 +41,13 @@ from dataset.prepared import (
     PreparedData,
     open_prepared,
     prepared_folder,
-    readable,
     unused_arrays,
     writable_json,
 )
 from dataset.preparing import Checked, Settings, check, find_sources, prepare
 from dataset.splits import choose_split, split_names
 
+from iuinet.atomic import size_text
 from iuinet.console import Console, run_command
 from iuinet.errors import Cancelled, UsageError
 from iuinet.writing import write_json
@@ -177,7 +177,7 @@ def _say_result(out: Path, made: int, there: int, console: Console) -> None:
     count, size = unused_arrays(out)
     if count:
         console.say(
-            f"note: {count} files ({readable(size)}) in {out / 'arrays'} are of other files or "
+            f"note: {count} files ({size_text(size)}) in {out / 'arrays'} are of other files or "
             "settings; the index does not use them, and you may delete them."
         )
 

@@ -75,14 +75,20 @@ def output_error(path: Path, error: OSError) -> OutputError:
 
 
 def require_space(
-    folder: Path, needed: float, need: str, hint: str, refusal: type[IUINetError] = OutputError
+    folder: Path,
+    needed: float,
+    need: str,
+    hint: str,
+    spare: float = 0,
+    refusal: type[IUINetError] = OutputError,
 ) -> None:
     """Refuse before the first byte what the disk cannot take.
 
     folder: one that exists. needed: bytes. need: what needs them, with its verb: "the checkpoints need".
+    spare: bytes that must stay free beside them.
     Raises: refusal "disk-full".
     """
-    free = shutil.disk_usage(folder).free
+    free = max(0, shutil.disk_usage(folder).free - spare)
     if free < needed:
         text = f"{need} {size_text(needed)} in {folder}, and {size_text(free)} are free"
         raise refusal(text, hint=hint, code="disk-full")

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -23,7 +22,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from iuinet.errors import InputRefused, OutputError, UsageError
-from iuinet.files import output_error
+from iuinet.files import output_error, require_space
 from iuinet.reading import read_volume
 from iuinet.volume import Grid, Volume
 
@@ -188,16 +187,10 @@ def open_prepared(folder: Path | str) -> PreparedData:
 
 
 def check_space(out: Path, cases: int, needed: int) -> None:
-    """Raises OutputError "disk-full" if so many bytes for so many cases will not fit."""
-    if not cases:
-        return
-    free = shutil.disk_usage(out).free
-    if free < needed + _SPARE:
-        raise OutputError(
-            f"{cases} cases need {readable(needed)} in {out}, and {readable(max(0, free - _SPARE))} are free",
-            hint="Free some space, choose another folder with --out, or prepare fewer cases (--no-pairs).",
-            code="disk-full",
-        )
+    """Raises: OutputError "disk-full" if so many bytes for so many cases will not fit."""
+    if cases:
+        hint = "Free some space, choose another folder with --out, or prepare fewer cases (--no-pairs)."
+        require_space(out, needed, f"{cases} cases need", hint, _SPARE)
 
 
 @contextmanager
@@ -257,15 +250,6 @@ def unused_arrays(out: Path) -> tuple[int, int]:
     used = {entry["arrays"] for entry in json.loads((out / INDEX).read_text(encoding="utf-8"))["cases"]}
     sizes = [path.stat().st_size for path in (out / ARRAYS).glob("*.safetensors") if path.name not in used]
     return len(sizes), sum(sizes)
-
-
-def readable(number: float) -> str:
-    """Bytes for people."""
-    for unit in ("B", "kB", "MB"):
-        if number < 1000:
-            return f"{number:.0f} {unit}"
-        number /= 1000
-    return f"{number:.1f} GB"
 
 
 def writable_json(path: Path) -> None:
