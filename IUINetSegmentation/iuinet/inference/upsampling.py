@@ -3,8 +3,8 @@
 An upsampled logit is a convex combination of the logits at the eight corners of its cell (the box between
 neighbouring voxels of the network's grid). Where one class leads at all eight corners by more than rounding
 can change, it leads everywhere in the cell, and nothing is interpolated. In the other cells, those crossed by
-a boundary between organs, only the classes that are not beaten in this way are interpolated; and only where
-the two best come closer than rounding are torch's own roundings followed (``upsampling_reference``).
+a boundary between organs, only the classes that are not beaten in this way are interpolated, by the very
+operations that define the exact labels (``upsampling_reference``).
 Memory: the labels, plus a few arrays of the network's grid; never classes x voxels.
 """
 
@@ -18,7 +18,6 @@ import torch
 from iuinet.errors import Cancelled, IUINetError, UsageError
 
 from .upsampling_cells import OpenCells, Runs, find_runs, rounding_bound
-from .upsampling_reference import Arithmetic, torch_arithmetic
 
 # Open cells looked at in one go before the next point to cancel.
 _CELLS_AT_ONCE = 1 << 13
@@ -36,11 +35,8 @@ def upsample_labels(
     size: (h, w, d), voxels of the result, at least 1 each; smaller than (H, W, D) is allowed.
     progress: called with the fraction done, 0 to 1. cancelled: asked several times a second.
 
-    Returns uint8 (h, w, d), equal in every voxel to ``upsampling_reference.plain_labels``, that is
-    ``torch.nn.functional.interpolate(logits.float()[None], size, mode="trilinear")[0].argmax(0)`` on this
-    processor. Equal but for voxels whose two best upsampled logits differ by a few units in the last place in
-    two cases: ``torch_arithmetic().verified`` is false, or the logits are a single voxel (H = W = D = 1), for
-    which torch has a kernel that rounds some classes differently from others.
+    Returns uint8 (h, w, d), equal in every voxel and on every processor to
+    ``upsampling_reference.plain_labels``.
 
     Raises UsageError for other shapes, IUINetError for NaN or infinite logits, Cancelled.
     """
@@ -48,16 +44,14 @@ def upsample_labels(
     report = _Reporter(progress, cancelled)
     with torch.no_grad():
         logits = logits.to("cpu", torch.float32).contiguous()
-        exact = torch_arithmetic()
-        axes = zip(logits.shape[1:], size, strict=True)
-        runs = tuple(find_runs(n_in, n_out, exact.fused_source) for n_in, n_out in axes)
+        runs = tuple(find_runs(n_in, n_out) for n_in, n_out in zip(logits.shape[1:], size, strict=True))
         winners, certain = _certain_cells(logits, runs)
         report(0.1)
         labels = torch.empty(tuple(size), dtype=torch.uint8)
         _fill(labels, winners, runs)
         report(0.2)
         cells = OpenCells(logits, runs, (~certain).nonzero().t().contiguous())
-        _settle(cells, labels.view(-1), exact, report)
+        _settle(cells, labels.view(-1), report)
     return labels.numpy()
 
 
@@ -137,14 +131,14 @@ def _fill(out: torch.Tensor, winners: torch.Tensor, runs: tuple[Runs, ...]) -> N
         out[first : first + count] = plane.index_select(1, columns).index_select(0, rows)
 
 
-def _settle(cells: OpenCells, out: torch.Tensor, exact: Arithmetic, report: _Reporter) -> None:
+def _settle(cells: OpenCells, out: torch.Tensor, report: _Reporter) -> None:
     """Decides the open cells chunk by chunk and writes their labels into the flat array ``out``."""
     for start in range(0, cells.count, _CELLS_AT_ONCE):
         cells.find_alive(slice(start, start + _CELLS_AT_ONCE))
         report(0.2 + 0.3 * start / cells.count)
     done = 0
     for group in cells.groups():
-        cells.decide(group, out, exact)
+        cells.decide(group, out)
         done += len(group.members)
         report(0.5 + 0.5 * done / cells.count)
     report(1.0)

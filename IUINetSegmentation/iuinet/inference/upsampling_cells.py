@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import torch
 
-from .upsampling_reference import Arithmetic, Lerp, axis_weights, separate
+from .upsampling_reference import axis_weights, interpolate
 
 # A run of output indices is cut at this length: however coarse the logits, a cell has at most 8^3 voxels.
 _LONGEST_RUN = 8
@@ -38,9 +38,9 @@ class Runs:
     w1: torch.Tensor
 
 
-def find_runs(n_in: int, n_out: int, fused_source: bool) -> Runs:
-    """The runs of an axis of n_in voxels upsampled to n_out; fused_source as in ``Arithmetic``."""
-    weights = axis_weights(n_in, n_out, fused_source)
+def find_runs(n_in: int, n_out: int) -> Runs:
+    """The runs of an axis of n_in voxels upsampled to n_out."""
+    weights = axis_weights(n_in, n_out)
     index = torch.arange(n_out)
     since = index - torch.searchsorted(weights.lower, weights.lower)  # 0 where a new source index begins
     first = index[since % _LONGEST_RUN == 0]
@@ -52,9 +52,9 @@ def rounding_bound(magnitude: torch.Tensor) -> torch.Tensor:
     """A lead between two classes above this cannot be turned by rounding; float32, shape of ``magnitude``.
 
     magnitude: the largest absolute logit m at the corners. Three nested steps of two products and a sum round
-    an interpolated logit by at most 6 * 2^-24 * m, fused or not. Two logits, each by two orders of rounding
-    (``separate`` here, torch's there), and the subtraction make 13 * 2^-23 * m; taken are 16. The second term
-    covers products that underflow. Near the end of float32's range values can overflow: nothing is certain.
+    an interpolated logit by at most 6 * 2^-24 * m. Two logits, the subtraction, and weights whose sum is not
+    quite one make less than 10 * 2^-23 * m; taken are 16. The second term covers products that underflow.
+    Near the end of float32's range values can overflow: nothing is certain.
     """
     bound = magnitude * (16 * 2.0**-23) + 32 * torch.finfo(torch.float32).tiny
     return torch.where(magnitude < 1e38, bound, torch.inf)
@@ -110,20 +110,13 @@ class OpenCells:
             for some in members.split(max(1, _VALUES_AT_ONCE // values)):
                 yield Group(some, tuple(shape), number)
 
-    def decide(self, group: Group, out: torch.Tensor, exact: Arithmetic) -> None:
+    def decide(self, group: Group, out: torch.Tensor) -> None:
         """Writes the labels of all voxels of the group's cells into the flat label array ``out``."""
         cells = self.cells[:, group.members]
         # The living classes of each cell in ascending order: (K, m).
         classes = self.alive[:, group.members].t().nonzero()[:, 1].view(-1, group.living).t().contiguous()
-        corners = self._corners(cells, classes)
-        labels, lead = _leading(self._interpolate(corners, cells, group.shape, separate), classes)
-        bound = rounding_bound(corners.abs().amax((0, 1, 2, 3)))
-        close = (~(lead > bound)).flatten(0, 2).any(0).nonzero()[:, 0]
-        if len(close) and group.living > 1:
-            values = self._interpolate(corners[..., close], cells[:, close], group.shape, exact.lerp)
-            winner = values.argmax(0).flatten(0, 2)
-            labels[..., close] = classes[:, close].gather(0, winner).view(*group.shape, -1)
-        out[self._voxels(cells, group.shape)] = labels.to(torch.uint8)
+        values = self._interpolate(self._corners(cells, classes), cells, group.shape)
+        out[self._voxels(cells, group.shape)] = _highest(values, classes.to(torch.uint8))
 
     def _corners(self, cells: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
         """Logits at the corners: cells (3, m), classes (K, m) or (K, 1) -> (K, 2, 2, 2, m)."""
@@ -134,15 +127,15 @@ class OpenCells:
         return self.logits.view(-1)[index]
 
     def _interpolate(
-        self, corners: torch.Tensor, cells: torch.Tensor, shape: tuple[int, int, int], lerp: Lerp
+        self, corners: torch.Tensor, cells: torch.Tensor, shape: tuple[int, int, int]
     ) -> torch.Tensor:
-        """Corners (K, 2, 2, 2, m) -> values at all voxels (K, *shape, m), last axis first as torch does."""
+        """Corners (K, 2, 2, 2, m) -> values at all voxels (K, *shape, m), by the reference's operations."""
         values = corners
         for axis in (2, 1, 0):
             run = self.runs[axis]
             voxels = run.first[cells[axis]] + torch.arange(shape[axis])[:, None]
             lower, upper = values.split(1, dim=axis + 1)
-            values = lerp(lower, upper, _along(axis, run.w0[voxels]), _along(axis, run.w1[voxels]))
+            values = interpolate(lower, upper, _along(axis, run.w0[voxels]), _along(axis, run.w1[voxels]))
         return values
 
     def _voxels(self, cells: torch.Tensor, shape: tuple[int, int, int]) -> torch.Tensor:
@@ -161,12 +154,10 @@ def _along(axis: int, values: torch.Tensor) -> torch.Tensor:
     return values.view(shape)
 
 
-def _leading(values: torch.Tensor, classes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Leading class, the lowest on ties, and its lead: values (K, ..., m), classes (K, m) -> 2 x (..., m)."""
-    best, labels = values[0], classes[0].expand(values.shape[1:]).contiguous()
-    second = torch.full_like(best, -torch.inf)
+def _highest(values: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
+    """Class of the highest value, the lowest of several: values (K, ..., m), classes (K, m) -> (..., m)."""
+    best, labels = values[0], classes[0].expand(values.shape[1:])
     for value, label in zip(values[1:], classes[1:], strict=True):
         labels = torch.where(value > best, label, labels)
-        second = torch.maximum(second, torch.minimum(value, best))
         best = torch.maximum(best, value)
-    return labels, best - second
+    return labels
