@@ -36,6 +36,7 @@ from synthesis.sources import HELD_OUT, TRAINING
 from iuinet.console import Console, Parser, run_command
 from iuinet.errors import UsageError
 from iuinet.labels import organs_of_model
+from iuinet.preview import quiet_matplotlib
 from iuinet.writing import write_json
 
 SUBSETS = ("test", "validation", "train", "all")
@@ -58,6 +59,8 @@ def run(options: argparse.Namespace, console: Console) -> None:
     data = open_prepared(options.data)
     rules = Rules(options.metric_convention, options.tolerance)
     make_folder(options.out)
+    with quiet_matplotlib():
+        pass  # where it is missing, the page is refused now and not after hours
     with tempfile.TemporaryDirectory() as folder:
         console.status("Reading the models")
         members = find_members(options.weights, options.run, Path(folder), data)

@@ -47,9 +47,9 @@ from dataset.prepared import (
 from dataset.preparing import Checked, Settings, check, find_sources, prepare
 from dataset.splits import choose_split, split_names
 
-from iuinet.atomic import size_text
 from iuinet.console import Console, run_command
 from iuinet.errors import Cancelled, UsageError
+from iuinet.files import size_text
 from iuinet.writing import write_json
 
 SIZE_STEP = 16  # the network halves its input four times

@@ -15,9 +15,9 @@ import pytest
 pytest.importorskip("torch", reason="torch is not installed here")
 
 from evaluation import pictures
+from evaluation.document import Results
 from evaluation.metrics import Rules, score_labels
 from evaluation.page import page, write_page
-from evaluation.page_results import Found
 from evaluation.statistics import summarise
 from training.page_factory import CASES, MODELS, Reader, make_results, make_scans
 
@@ -237,7 +237,7 @@ def test_rules_of_transunet_have_columns_of_their_own(results, scans):
 
 
 def test_the_best_median_and_worst_case_are_those_by_dsc(results):
-    chosen = pictures.choose(Found(results), MODELS[1])
+    chosen = pictures.choose(Results(results), MODELS[1])
     for organ in ORGANS:
         rows = [
             (row["dsc"], row["case"])

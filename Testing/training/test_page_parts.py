@@ -1,8 +1,7 @@
-"""Parts of the page by themselves: outlines, PNGs, plots, numbers."""
+"""Parts of the page by themselves: outlines, plots, numbers."""
 
 from __future__ import annotations
 
-import io
 from xml.etree import ElementTree
 
 import numpy as np
@@ -10,10 +9,10 @@ import pytest
 
 pytest.importorskip("torch", reason="torch is not installed here")
 
-from evaluation.page_markup import Markup, number, tag
-from evaluation.page_outlines import outline
-from evaluation.page_png import grey_png
-from evaluation.plots import Dot, Lane, Pair, agreement, agreement_plot, dot_plot
+from evaluation.document import DSC, HD95, Results
+from evaluation.page import number
+from evaluation.pictures import outline
+from evaluation.plots import agreement, agreement_plot, dot_plot
 
 
 def area(path: str) -> float:
@@ -40,37 +39,48 @@ def test_outlines_enclose_their_mask():
     assert outline(touching).count("M") == 2
 
 
-def test_pngs_are_read_back_by_another_library():
-    image = pytest.importorskip("PIL.Image")
-    pixels = np.random.default_rng(1).integers(0, 256, (9, 13), dtype=np.uint8)
-    assert np.array_equal(np.asarray(image.open(io.BytesIO(grey_png(pixels)))), pixels)
-    with pytest.raises(ValueError):
-        grey_png(pixels.astype(float))
+def results_of(*values: float, metric: str = "dsc", **more: object) -> Results:
+    """One model's scores on the liver, and their ceiling."""
+    cases = [f"c{number}" for number in range(len(values))]
+    head = {"model": "m", "organ": "liver", "grid": "native"}
+    rows = [{**head, "case": case, metric: value, **more} for case, value in zip(cases, values, strict=True)]
+    ceiling = {**head, "grid": "ceiling", "metric": metric, "mean": max(values, default=None)}
+    organs = [{"name": "liver", "label": 6}]
+    document = {"models": [{"name": "m"}], "organs": organs, "data": {"cases": cases}, "rows": rows}
+    return Results({**document, "summary": [ceiling]})
 
 
 def test_limits_of_agreement():
-    pairs = [Pair(str(n), 100 + error, 100) for n, error in enumerate((1, 2, 3, 6))]
-    mean, low, high = agreement(pairs)
+    mean, low, high = agreement(np.array([1, 2, 3, 6]))
     assert mean == 3 and (low, high) == pytest.approx((3 - 1.96 * 2.160247, 3 + 1.96 * 2.160247))
-    assert agreement(pairs[:2]) is None and agreement_plot("liver", "red", []) is None
-    assert agreement_plot("liver", "red", [Pair("a", 0.0, 0.0)]), "a single case has a plot"
+    assert agreement(np.array([1, 2])) is None
+
+
+def test_a_single_case_has_a_plot_of_its_volume_and_none_has_not():
+    results = results_of(0.0, volume_ml=0.0, reference_ml=0.0)
+    (organ,) = results.organs
+    assert "volume errors of 1 cases" in agreement_plot("m", organ, results.rows("m", "liver"))
+    assert agreement_plot("m", organ, []) is None
 
 
 @pytest.mark.parametrize("value", [0.0, 0.5, 0.999, 1.0, 250.0, 5000.0])
 def test_every_dot_lies_inside_its_plot(value):
-    for logarithmic in (True, False) if value <= 1 else (True,):
-        drawing = ElementTree.fromstring(
-            dot_plot("t", "a", [Lane("liver", "red", [Dot(value, "c")], value)], logarithmic)
-        )
+    for column in (DSC, HD95) if value <= 1 else (HD95,):
+        text = dot_plot(results_of(value, metric=column.metric), "m", column)
+        drawing = ElementTree.fromstring(text)
         width, height = map(float, drawing.get("viewBox").split()[2:])
-        (dot,) = drawing.iter("circle")
-        assert 160 < float(dot.get("cx")) < width and 0 < float(dot.get("cy")) < height
-    assert dot_plot("t", "a", [Lane("liver", "red", [])]) is None
+        (dot,) = (group for group in drawing.iter("g") if group.get("class") == "dot")
+        (mark,) = dot.iter("use")
+        assert 160 < float(mark.get("x")) < width and 0 < float(mark.get("y")) < height
+        assert not any("$" in text.text for text in drawing.iter("text")), "numbers, not formulas"
+        assert dot.find("title").text == f"c0: {value:{column.form}}"
+    assert dot_plot(results_of(), "m", DSC) is None
 
 
-def test_markup_escapes_what_is_no_markup():
-    made = tag("p", "<&", Markup("<i>x</i>"), ["a", None, 1], class_='a"b', data_x=None, font_size=1.23456789)
-    assert made == '<p class="a&quot;b" font-size="1.2346">&lt;&amp;<i>x</i>a1</p>'
+def test_a_plot_takes_the_pages_colours_and_shows_failures():
+    text = dot_plot(results_of(0.5, 0.0, state="missed"), "m", DSC)
+    assert text.count('class="failed"') == 2 and "c1: 0.000 (missed)" in text
+    assert "var(--ink)" in text and "var(--bad)" in text and "#0" not in text
 
 
 @pytest.mark.parametrize(

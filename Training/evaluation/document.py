@@ -1,22 +1,23 @@
-"""``results.json``: everything an evaluation found, in one document that explains itself."""
+"""``results.json``: everything an evaluation found, in a document that explains itself, and its reader."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 from dataset.prepared import PreparedData
 
 import iuinet
-from iuinet.labels import Organ, organs_of_model
+from iuinet.labels import NEUTRAL_COLOR, Organ, organs_of_model
 
 from .candidates import SINGLE, Candidate, group_name, groups_of
 from .exposure import other_data, warnings
 from .metrics import TRANSUNET, Rules
 from .scoring import not_scored
-from .statistics import FEWEST_CASES, over_seeds, paired_tests, summarise
+from .statistics import ABSOLUTE, FEWEST_CASES, GRIDS, MEAN, over_seeds, paired_tests, summarise
 
 FORMAT = 2
 _MARK = (
@@ -131,3 +132,103 @@ def _seed_groups(candidates: Sequence[Candidate]) -> list[tuple[str, list[str]]]
     members = [candidate.members[0] for candidate in candidates if candidate.kind == SINGLE]
     groups = [group for group in groups_of(members) if len(group) > 1]
     return [(group_name(group), [member.name for member in group]) for group in groups]
+
+
+# Looking things up ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Column:
+    """A metric as people see it. form: of ``format``. high_is_good: None where neither way is better."""
+
+    metric: str
+    title: str
+    form: str
+    high_is_good: bool | None = False
+
+
+DSC = Column("dsc", "DSC", ".3f", True)
+HD95 = Column("hd95_mm", "HD95 mm", ".1f")
+HD95_VOXELS = Column("hd95_voxels", "HD95 voxels", ".1f")
+COLUMNS = (
+    DSC,
+    HD95,
+    HD95_VOXELS,
+    Column("assd_mm", "ASSD mm", ".2f"),
+    Column("nsd", "NSD", ".3f", True),
+    Column(ABSOLUTE, "|Volume error| %", ".1f"),
+    Column("volume_error_ml", "Volume error ml", "+.1f", None),
+)
+NATIVE, NETWORK, CEILING = GRIDS
+FAILURES = ("missed", "extra")
+
+
+@dataclass(frozen=True)
+class Shade:
+    """An organ of the document. color: red, green, blue."""
+
+    name: str
+    label: int
+    color: tuple[int, int, int]
+
+    @property
+    def css(self) -> str:
+        """The colour as CSS and SVG take it."""
+        return "rgb({},{},{})".format(*self.color)
+
+
+class Results:
+    """A document's parts by name, for the page; what is missing in it is no error."""
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        self.document = document
+        self.data: dict[str, Any] = document.get("data") or {}
+        self.models: Sequence[dict[str, Any]] = document.get("models") or ()
+        self.names = [model["name"] for model in self.models]
+        self.organs = [_shade(entry) for entry in document.get("organs") or ()]
+        self.cases: list[str] = list(self.data.get("cases") or ())
+        self._summary = {
+            (entry["model"], entry["grid"], entry["organ"], entry["metric"]): entry
+            for entry in document.get("summary") or ()
+        }
+        self._rows = {
+            (row["model"], row["grid"], row["organ"], row["case"]): row for row in document.get("rows") or ()
+        }
+        known = {metric for _, _, _, metric in self._summary}
+        self.columns = tuple(column for column in COLUMNS if column.metric in known) or (DSC,)
+        self.distance = next((c for c in self.columns if c in (HD95, HD95_VOXELS)), None)
+
+    def summary(
+        self, model: str, organ: str = MEAN, metric: str = "dsc", grid: str = NATIVE
+    ) -> dict[str, Any]:
+        """An entry of the summary, {} where there is none."""
+        return self._summary.get((model, grid, organ, metric), {})
+
+    def row(self, model: str, organ: str, case: str) -> dict[str, Any] | None:
+        """One row of the native grid, None where a case or an organ was not scored."""
+        return self._rows.get((model, NATIVE, organ, case))
+
+    def rows(self, model: str, organ: str) -> list[dict[str, Any]]:
+        """All cases of an organ on the native grid, in the order of the cases."""
+        return [row for case in self.cases if (row := self.row(model, organ, case)) is not None]
+
+    def organs_of(self, model: str) -> list[Shade]:
+        """The organs that a model was scored on."""
+        return [organ for organ in self.organs if self.rows(model, organ.name)]
+
+    def failures(self) -> list[dict[str, Any]]:
+        """Rows of the native grid where an organ was missed or invented."""
+        rows = (row for name in self.names for organ in self.organs for row in self.rows(name, organ.name))
+        return [row for row in rows if row.get("state") in FAILURES]
+
+    def exposures(self) -> list[str] | None:
+        """What each model knew of each case, "" for nothing; None where the document does not say."""
+        stated = [model.get("exposure") for model in self.models]
+        if not stated or any(exposure is None for exposure in stated):
+            return None
+        return [kind for exposure in stated for kind in exposure.values()]
+
+
+def _shade(entry: dict[str, Any]) -> Shade:
+    color = tuple(int(part) for part in entry.get("color") or NEUTRAL_COLOR)
+    return Shade(entry["name"], int(entry["label"]), color)

@@ -1,222 +1,204 @@
-"""Plots of an evaluation as SVG inside the page: sharp on paper, in the page's own colours, no library.
+"""Plots of an evaluation: matplotlib's SVG inside the page, sharp on paper and in the page's own colours.
 
 Every dot has a title (what a mouse shows); the same numbers stand in the page's tables for everybody else.
 """
 
 from __future__ import annotations
 
+import io
 import math
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from markupsafe import Markup, escape
 
-from .page_markup import Markup, number, tag
+from iuinet.preview import quiet_matplotlib
 
-WIDTH, LANE, LEFT, RIGHT, TOP, BOTTOM = 660, 30, 168, 12, 12, 44
-DOT = 4.0
-PANEL_WIDTH, PANEL_HEIGHT = 240, 180
-_LOG_TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+from .document import CEILING, FAILURES, Column, Results, Shade
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+WIDTH, LANE, DOT = 660, 30, 8.0
 LIMITS_OF_AGREEMENT = 1.96  # standard deviations: 95 % of normally distributed differences
+_LOG_TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+# Stand-ins for colours that only the page knows, because it may be light or dark.
+_INK, _SOFT, _LINE, _BAD, _PAPER = "#010203", "#040506", "#070809", "#0a0b0c", "#0d0e0f"
+_METADATA = ("Creator", "Date", "Format", "Type")  # left out
+_THEME = {_INK: "ink", _SOFT: "soft", _LINE: "line", _BAD: "bad", _PAPER: "paper"}
+_STYLE = {
+    "font.sans-serif": ["sans-serif"],
+    "figure.dpi": 72,
+    "svg.fonttype": "none",
+    "text.parse_math": False,
+    "text.color": _INK,
+    "xtick.color": _INK,
+    "ytick.color": _INK,
+    "axes.labelcolor": _SOFT,
+    "axes.axisbelow": True,
+    "grid.color": _LINE,
+    "grid.linewidth": 1,
+    "axes.titley": 1.0,  # else matplotlib looks for a place in half of its time
+    **dict.fromkeys(("xtick.major.size", "ytick.major.size", "ytick.minor.size"), 0),
+    **{f"axes.spines.{side}": False for side in ("left", "right", "top", "bottom")},
+}
 
 
-@dataclass(frozen=True)
-class Dot:
-    """One case. text: what it says when pointed at. failed: drawn as a cross."""
-
-    value: float
-    text: str
-    failed: bool = False
-
-
-@dataclass(frozen=True)
-class Lane:
-    """A line of dots. color: CSS. mark: a reference value, drawn as an open triangle."""
-
-    name: str
-    color: str
-    dots: Sequence[Dot]
-    mark: float | None = None
-
-
-@dataclass(frozen=True)
-class Scale:
-    """From values to pixels. ticks: (value, text)."""
-
-    place: Callable[[float], float]
-    ticks: Sequence[tuple[float, str]]
-
-
-def dot_plot(title: str, axis: str, lanes: Sequence[Lane], logarithmic: bool = False) -> Markup | None:
+def dot_plot(results: Results, model: str, column: Column) -> Markup | None:
     """Dots of every case, a lane per organ, with the median as a bar; None if there is no dot.
 
-    logarithmic: for distances; values below the scale's end are drawn at its end.
+    The mean ceiling is an open triangle. Distances stand on a logarithmic axis; those below its end are drawn
+    at its end.
     """
-    values = [dot.value for lane in lanes for dot in lane.dots]
-    if not values:
+    organs, metric = results.organs_of(model), column.metric
+    rows = [[r for r in results.rows(model, organ.name) if r.get(metric) is not None] for organ in organs]
+    rows = [sorted(lane, key=lambda row: row[metric]) for lane in rows]
+    values = [np.array([row[metric] for row in lane], float) for lane in rows]
+    ceilings = [results.summary(model, organ.name, metric, CEILING).get("mean") for organ in organs]
+    if not any(map(len, values)):
         return None
-    values += [lane.mark for lane in lanes if lane.mark is not None]
-    scale = (_logarithmic if logarithmic else _shares)(values, LEFT, WIDTH - RIGHT)
-    bottom = TOP + LANE * len(lanes)
-    parts = [_grid_line(scale.place(value), text, bottom) for value, text in scale.ticks]
-    for n, lane in enumerate(lanes):
-        parts.append(_lane(lane, scale, TOP + LANE * (n + 0.5)))
-    parts.append(tag("text", axis, x=(LEFT + WIDTH - RIGHT) / 2, y=bottom + 38, class_="axis middle"))
-    return _svg(title, WIDTH, bottom + BOTTOM, parts, "plot wide")
+    everything = [*np.concatenate(values), *(ceiling for ceiling in ceilings if ceiling is not None)]
+    with _plot(WIDTH, LANE * len(organs) + 56, edges=(168, 12, 12, 44), size=13) as plot:
+        axes = plot.axes
+        low = _scale(axes, everything, column)
+        axes.set_ylim(len(organs) - 0.5, -0.5)
+        axes.set_yticks(range(len(organs)), [organ.name for organ in organs])
+        axes.set_yticks(np.arange(len(organs)) + 0.5, minor=True)
+        axes.tick_params(axis="y", pad=10)
+        axes.grid(axis="x")
+        axes.grid(axis="y", which="minor")
+        for y, organ in enumerate(organs):
+            if len(values[y]):
+                x = max(low, np.median(values[y]))
+                axes.plot([x, x], [y - 0.37, y + 0.37], color=_INK, linewidth=2)
+            if (ceiling := ceilings[y]) is not None:
+                style = {"mfc": _PAPER, "ms": 10}
+                plot.mark("mark", f"ceiling {ceiling:.3g}", max(low, ceiling), y - 0.33, "v", **style)
+            places = np.maximum(values[y], low)
+            shifts = _swarm(np.array([axes.transData.transform((x, y))[0] for x in places]))
+            for row, x, shift in zip(rows[y], places, shifts, strict=True):
+                text = f"{row['case']}: {row[metric]:{column.form}}"
+                plot.dot(organ, text, row.get("state"), x, y + shift / LANE)
+        return plot.svg(f"{model}: {column.title} of each case and organ, on the scan's own grid", "wide")
 
 
-def _grid_line(x: float, text: str, bottom: float) -> list[Markup]:
-    return [
-        tag("line", x1=x, x2=x, y1=TOP, y2=bottom, class_="grid"),
-        tag("text", text, x=x, y=bottom + 17, class_="middle"),
-    ]
-
-
-def _lane(lane: Lane, scale: Scale, y: float) -> Markup:
-    parts = [
-        tag("line", x1=LEFT, x2=WIDTH - RIGHT, y1=y + LANE / 2, y2=y + LANE / 2, class_="grid"),
-        tag("text", lane.name, x=LEFT - 12, y=y + 4, class_="end"),
-    ]
-    if lane.dots:
-        x = scale.place(float(np.median([dot.value for dot in lane.dots])))
-        parts.append(tag("line", x1=x, x2=x, y1=y - 11, y2=y + 11, class_="median"))
-    if lane.mark is not None:
-        x = scale.place(lane.mark)
-        shape = tag("path", d=f"M{x - 5:.1f} {y - 14:.1f}h10l-5 8z", class_="mark")
-        parts.append(tag("g", tag("title", f"ceiling {lane.mark:.3g}"), shape))
-    for dot, x, shift in _swarm(lane.dots, scale):
-        parts.append(_dot(dot, x, y + shift, lane.color))
-    return tag("g", parts)
-
-
-def _swarm(dots: Sequence[Dot], scale: Scale) -> Iterator[tuple[Dot, float, float]]:
-    """Each dot with its x, and a shift up or down that keeps it off its neighbours while there is room."""
-    placed: list[tuple[float, float]] = []
-    for dot in sorted(dots, key=lambda dot: dot.value):
-        x = scale.place(dot.value)
-        for shift in (0.0, 4.0, -4.0, 8.0, -8.0):
-            if all(math.hypot(x - other, shift - beside) >= DOT * 1.8 for other, beside in placed):
-                break
-        else:
-            shift = 0.0
-        placed.append((x, shift))
-        yield dot, x, shift
-
-
-def _dot(dot: Dot, x: float, y: float, color: str) -> Markup:
-    if dot.failed:
-        shape = tag("path", d=f"M{x - 4:.1f} {y - 4:.1f}l8 8m0 -8l-8 8", class_="failed")
-    else:
-        shape = tag("circle", cx=round(x, 1), cy=round(y, 1), r=DOT, fill=color, class_="dot")
-    return tag("g", tag("title", dot.text), shape)
-
-
-def _shares(values: Sequence[float], left: float, right: float) -> Scale:
-    """A scale for shares of 1, from the tenth below the smallest value to 1."""
-    low = min(0.9, math.floor(min(values) * 10 + 1e-9) / 10)
-    step = 0.1 if low >= 0.3 else 0.2
-    if low >= 0.8:
-        step = 0.05
-    count = math.floor((1 - low) / step + 1e-9)
-    ticks = [(1 - n * step, f"{1 - n * step:.2g}") for n in range(count + 1)]
-    return Scale(lambda value: left + 8 + (value - low) / (1 - low) * (right - left - 16), ticks)
-
-
-def _logarithmic(values: Sequence[float], left: float, right: float) -> Scale:
-    low = max([tick for tick in _LOG_TICKS if tick <= max(min(values), 0.5)])
-    high = next(
-        (tick for tick in _LOG_TICKS if tick >= max(values) and tick > low), max(max(values), low * 2)
-    )
-    span = math.log(high / low)
-
-    def place(value: float) -> float:
-        return left + 8 + math.log(max(value, low) / low) / span * (right - left - 16)
-
-    return Scale(place, [(tick, f"{tick:g}") for tick in _LOG_TICKS if low <= tick <= high])
-
-
-# Agreement of volumes -------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Pair:
-    """Volumes of one case, ml."""
-
-    case: str
-    found: float
-    reference: float
-
-    @property
-    def mean(self) -> float:
-        """Where it stands on the x axis."""
-        return (self.found + self.reference) / 2
-
-    @property
-    def difference(self) -> float:
-        """Found minus reference."""
-        return self.found - self.reference
-
-
-def agreement(pairs: Sequence[Pair]) -> tuple[float, float, float] | None:
+def agreement(differences: np.ndarray) -> tuple[float, float, float] | None:
     """Bland and Altman's mean difference and its 95 % limits of agreement; None for fewer than 3 cases."""
-    if len(pairs) < 3:
+    if len(differences) < 3:
         return None
-    differences = np.array([pair.difference for pair in pairs])
     mean, spread = float(differences.mean()), LIMITS_OF_AGREEMENT * float(differences.std(ddof=1))
     return mean, mean - spread, mean + spread
 
 
-def agreement_plot(name: str, color: str, pairs: Sequence[Pair]) -> Markup | None:
+def agreement_plot(model: str, organ: Shade, rows: Sequence[dict[str, Any]]) -> Markup | None:
     """Difference against mean of both volumes (Bland and Altman, Lancet 1986); None without a case."""
-    if not pairs:
+    keys = "volume_ml", "reference_ml"
+    rows = [row for row in rows if row.get("state") != "absent" and None not in map(row.get, keys)]
+    if not rows:
         return None
-    limits = agreement(pairs)
-    y_values = [0.0, *(pair.difference for pair in pairs), *(limits or ())]
-    x = _linear([pair.mean for pair in pairs], 50, PANEL_WIDTH - 12)
-    y = _linear(y_values, PANEL_HEIGHT - 40, 26)
-    parts = [tag("text", name, x=50, y=15, class_="panel-title")]
-    for value, text in y.ticks:
-        parts.append(_level(y.place(value), "zero" if value == 0 else "grid"))
-        parts.append(tag("text", text, x=45, y=y.place(value) + 4, class_="end"))
-    for value, text in x.ticks:
-        parts.append(tag("text", text, x=x.place(value), y=PANEL_HEIGHT - 20, class_="middle"))
-    if limits:
-        parts += [
-            _level(y.place(value), kind)
-            for value, kind in zip(limits, ("bias", "limit", "limit"), strict=True)
-        ]
-    for pair in pairs:
-        text = (
-            f"{pair.case}: {number(pair.found, '.1f')} ml found, {number(pair.reference, '.1f')} ml reference"
-        )
-        failed = not pair.found or not pair.reference
-        parts.append(_dot(Dot(0, text, failed), x.place(pair.mean), y.place(pair.difference), color))
-    parts.append(
-        tag("text", "mean of both, ml", x=(50 + PANEL_WIDTH) / 2, y=PANEL_HEIGHT - 4, class_="middle axis")
-    )
-    said = f"{name}: volume errors of {len(pairs)} cases"
-    if limits:
-        said += f", mean {limits[0]:+.1f} ml, limits of agreement {limits[1]:+.1f} to {limits[2]:+.1f} ml"
-    return _svg(said, PANEL_WIDTH, PANEL_HEIGHT, parts, "plot panel")
+    found, reference = np.array([[row[key] for key in keys] for row in rows], float).T
+    alt = f"{organ.name}: volume errors of {len(rows)} cases"
+    with _plot(240, 180, edges=(50, 14, 26, 40), size=11) as plot:
+        axes = plot.axes
+        axes.set_title(organ.name, loc="left", size=13, weight="bold")
+        axes.set_xlabel("mean of both, ml")
+        axes.locator_params(nbins=5)
+        axes.grid(axis="y")
+        axes.margins(0.08)
+        axes.axhline(0, color=_SOFT, linewidth=1)
+        if limits := agreement(found - reference):
+            for value, dashes in zip(limits, ((6, 4), (1.5, 3.5), (1.5, 3.5)), strict=True):
+                axes.axhline(value, color=_INK, linewidth=1, dashes=dashes)
+            alt += f", mean {limits[0]:+.1f} ml, limits of agreement {limits[1]:+.1f} to {limits[2]:+.1f} ml"
+        for row, mean, error in zip(rows, (found + reference) / 2, found - reference, strict=True):
+            text = f"{row['case']}: {row['volume_ml']:.1f} ml found, {row['reference_ml']:.1f} ml reference"
+            plot.dot(organ, text, row.get("state"), mean, error)
+        return plot.svg(f"{alt} ({model})", "panel")
 
 
-def _level(y: float, kind: str) -> Markup:
-    return tag("line", x1=50, x2=PANEL_WIDTH - 6, y1=y, y2=y, class_=kind)
+def _scale(axes: Axes, values: Sequence[float], column: Column) -> float:
+    """The x axis of a metric around all values, with some room beyond; returns its lower end."""
+    if column.high_is_good:  # from the tenth below the smallest share to 1
+        low = min(0.9, math.floor(min(values) * 10 + 1e-9) / 10)
+        axes.set(xlabel=column.title, xlim=(low - 0.02 * (1 - low), 1 + 0.02 * (1 - low)))
+        return low
+    low = max(tick for tick in _LOG_TICKS if tick <= max(min(values), 0.5))
+    above = (tick for tick in _LOG_TICKS if tick >= max(values) and tick > low)
+    high = next(above, max(max(values), low * 2))
+    room = (high / low) ** 0.02
+    axes.set(xlabel=f"{column.title}, logarithmic", xscale="log", xlim=(low / room, high * room))
+    ticks = [tick for tick in _LOG_TICKS if low <= tick <= high]
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.minorticks_off()
+    return low
 
 
-def _linear(values: Sequence[float], start: float, end: float) -> Scale:
-    """A scale with at most five round ticks within the values' range, and some room beyond."""
-    low, high = min(values), max(values)
-    room = (high - low) * 0.08 or max(abs(high) * 0.1, 1.0)
-    low, high = low - room, high + room
-    step = 10 ** math.floor(math.log10(high - low))
-    step = next(step * part for part in (0.2, 0.25, 0.5, 1, 2) if (high - low) / (step * part) <= 5)
-    ticks = [n * step for n in range(math.ceil(low / step), math.floor(high / step) + 1)]
-    return Scale(
-        lambda value: start + (value - low) / (high - low) * (end - start),
-        [(tick, f"{tick:.6g}".replace("-", "−")) for tick in ticks],
-    )
+def _swarm(x: np.ndarray) -> np.ndarray:
+    """Shifts up or down, in pixels, that keep dots off their neighbours. x: rising, pixels."""
+    apart = np.diff(x, prepend=-np.inf) >= DOT
+    in_row = np.arange(len(x)) - np.flatnonzero(apart)[np.cumsum(apart) - 1]
+    return np.array([0, 8, -8, 4, -4])[in_row % 5]
 
 
-def _svg(said: str, width: float, height: float, parts: Sequence[object], class_: str) -> Markup:
-    return tag("svg", parts, viewBox=f"0 0 {width:g} {height:g}", role="img", aria_label=said, class_=class_)
+@dataclass
+class _Plot:
+    """A plot in the making. titles: of the marks that say what they are when pointed at."""
+
+    axes: Axes
+    titles: list[str]
+
+    def dot(self, organ: Shade, text: str, state: str | None, x: float, y: float) -> None:
+        """A case: a dot of the organ's colour, or a cross where the organ was missed or invented."""
+        if state in FAILURES:
+            self.mark("failed", f"{text} ({state})", x, y, "x", mec=_BAD, mew=2, ms=DOT)
+        else:
+            color = [part / 255 for part in organ.color]
+            self.mark("dot", text, x, y, "o", mfc=color, mew=0.7, ms=DOT)
+
+    def mark(self, kind: str, title: str, x: float, y: float, marker: str, **style: Any) -> None:
+        """A mark with a title. kind: its class in the page."""
+        style = {"mec": _INK, "marker": marker, "gid": f"{kind}-{len(self.titles)}", **style}
+        self.axes.plot([x], [y], **style)
+        self.titles.append(title)
+
+    def svg(self, alt: str, kind: str) -> Markup:
+        """The plot for an HTML page: no address and no style that is not its own, titles for its marks."""
+        import matplotlib
+
+        matplotlib.rcParams["svg.hashsalt"] = alt  # of its ids, which no two plots of a page may share
+        file, figure = io.StringIO(), self.axes.figure
+        figure.savefig(file, format="svg", transparent=True, metadata=dict.fromkeys(_METADATA))
+        text = re.sub(r"<defs>\s*<(style|clipPath).*?</defs>", "", file.getvalue(), flags=re.DOTALL)
+        text = text[text.index("<g ") :].replace("xlink:href", "href")
+        text = re.sub(r'\n\s*| clip-path="[^"]*"|<g id="[^"]*"/>', "", text)
+        text = re.sub(r'<g id="(?:(dot|failed|mark)-(\d+)|[^"]*)">', self._group, text)
+        for color, name in _THEME.items():
+            text = text.replace(color, f"var(--{name})")
+        size = " ".join(f"{72 * inches:g}" for inches in figure.get_size_inches())
+        head = '<svg viewBox="0 0 {}" role="img" aria-label="{}" class="plot {}">'
+        return Markup(head).format(size, alt, kind) + Markup(text)
+
+    def _group(self, found: re.Match[str]) -> str:
+        kind, number = found.groups()
+        return f'<g class="{kind}"><title>{escape(self.titles[int(number)])}</title>' if kind else "<g>"
+
+
+@contextmanager
+def _plot(width: int, height: int, edges: tuple[int, int, int, int], size: int) -> Iterator[_Plot]:
+    """A plot of so many pixels. edges: left, right, top, bottom. size: of its text."""
+    left, right, top, bottom = edges
+    with quiet_matplotlib():
+        import matplotlib
+        from matplotlib.figure import Figure
+
+        matplotlib.rcParams.update({**_STYLE, "font.size": size})
+        figure = Figure(figsize=(width / 72, height / 72))  # SVG of matplotlib has 72 pixels per inch
+        box = (left, bottom, width - left - right, height - top - bottom)
+        axes = figure.add_axes(tuple(np.divide(box, (width, height, width, height))))
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(lambda value, _: f"{value:g}".replace("-", "−"))
+        yield _Plot(axes, [])

@@ -5,7 +5,7 @@ Positions, weights and values are float32, and each operation is rounded by itse
 nothing open: every processor and every build of torch gives the same bits. (In torch's own ``interpolate``
 it depends on both whether multiplications and additions are fused.)
 
-``plain_labels`` is the dense way: every class at every voxel. The fast way (``iuinet.upsampling``) does the
+``plain_labels`` is the dense way: every class at every voxel. The fast way (``upsampling``) does the
 same operations where they decide, and equals it in every voxel.
 """
 
