@@ -19,11 +19,15 @@ import dataclasses
 import sys
 from typing import Any
 
-from dataset.prepared import open_prepared
-from peers.costs import parameters, ptflops, versions
-from peers.jobs import add_training_options, make_jobs, recipe_of
-from peers.models import VARIANTS, configuration
-from peers.report import (
+from iuinet.console import Console, run_command, stop_on_signal
+from iuinet.errors import UsageError
+from iuinet.network import IUINet, IUINetConfig
+from iuinet.network.complexity import count
+from pipeline.dataset.prepared import open_prepared
+from pipeline.experiments.costs import parameters, ptflops, versions
+from pipeline.experiments.jobs import add_training_options, make_jobs, recipe_of
+from pipeline.experiments.models import VARIANTS, configuration
+from pipeline.experiments.report import (
     Column,
     check_failures,
     failures,
@@ -35,13 +39,8 @@ from peers.report import (
     rows_of,
     score_columns,
 )
-from peers.runs import train_all
-from peers.scores import evaluate_all, organs_of
-
-from iuinet.console import Console, run_command, stop_on_signal
-from iuinet.errors import UsageError
-from iuinet.network import IUINet, IUINetConfig
-from iuinet.network.complexity import count
+from pipeline.experiments.scores import evaluate_all, organs_of
+from pipeline.experiments.trainings import train_all
 
 COLUMNS: tuple[Column, ...] = (
     ("variant", "model", str),

@@ -18,12 +18,12 @@ from __future__ import annotations
 import argparse
 import sys
 
-from dataset.prepared import open_prepared
-from fitting.networks import OWN, Config, build, full_peers
-from peers.costs import parameters, training_bytes, versions
-from peers.jobs import add_training_options, make_jobs, recipe_of
-from peers.models import find_networks
-from peers.report import (
+from iuinet.console import Console, run_command, stop_on_signal
+from pipeline.dataset.prepared import open_prepared
+from pipeline.experiments.costs import parameters, training_bytes, versions
+from pipeline.experiments.jobs import add_training_options, make_jobs, recipe_of
+from pipeline.experiments.models import find_networks
+from pipeline.experiments.report import (
     Column,
     check_failures,
     decimals,
@@ -35,10 +35,9 @@ from peers.report import (
     rows_of,
     score_columns,
 )
-from peers.runs import train_all
-from peers.scores import evaluate_all, organs_of
-
-from iuinet.console import Console, run_command, stop_on_signal
+from pipeline.experiments.scores import evaluate_all, organs_of
+from pipeline.experiments.trainings import train_all
+from pipeline.fitting.networks import OWN, Config, build, full_peers
 
 COLUMNS: tuple[Column, ...] = (
     ("model", "model", str),

@@ -18,15 +18,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from fitting.run_folder import environment
-from peers.costs import measure, versions
-from peers.models import configuration, default_names, find_networks
-from peers.report import Column, gib, giga, mega, print_table, write_csv
 
 from iuinet.console import Console, run_command
 from iuinet.devices import choose_device, device_name
 from iuinet.errors import UsageError
 from iuinet.writing import write_json
+from pipeline.experiments.costs import measure, versions
+from pipeline.experiments.models import configuration, default_names, find_networks
+from pipeline.experiments.report import Column, gib, giga, mega, print_table, write_csv
+from pipeline.fitting.run_folder import environment
 
 COLUMNS: tuple[Column, ...] = (
     ("model", "model", str),

@@ -22,22 +22,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dataset.prepared import PreparedData, open_prepared
-from dataset.splits import choose_split
-from evaluation import development
-from evaluation.candidates import Candidate, Member, check_organs, cross_validation, find_members, single
-from evaluation.document import build
-from evaluation.metrics import CONVENTIONS, IUINET, TOLERANCE_MM, TRANSUNET, Rules
-from evaluation.page import write_page
-from evaluation.runner import LABELS, Runner, Settings, Store, make_folder
-from evaluation.tables import print_results, write_cases, write_summary
-from synthesis.sources import HELD_OUT, TRAINING
-
 from iuinet.console import Console, Parser, run_command
 from iuinet.errors import UsageError
 from iuinet.labels import organs_of_model
 from iuinet.preview import quiet_matplotlib
 from iuinet.writing import write_json
+from pipeline.dataset.prepared import PreparedData, open_prepared
+from pipeline.dataset.splits import choose_split
+from pipeline.evaluation.candidates import (
+    Candidate,
+    Member,
+    check_organs,
+    cross_validation,
+    find_members,
+    single,
+)
+from pipeline.evaluation.document import build
+from pipeline.evaluation.metrics import CONVENTIONS, IUINET, TOLERANCE_MM, TRANSUNET, Rules
+from pipeline.evaluation.page import write_page
+from pipeline.evaluation.runner import LABELS, Runner, Settings, Store, make_folder
+from pipeline.evaluation.tables import print_results, write_cases, write_summary
+from pipeline.starter import measuring as development
+from pipeline.synthesis.sources import HELD_OUT, TRAINING
 
 SUBSETS = ("test", "validation", "train", "all")
 POOLED = (

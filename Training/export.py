@@ -24,19 +24,25 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from exporting.card import read_card, read_metrics
-from exporting.model import check_place, enter, entry_of, find_checkpoint, model_document, read_trained
-from exporting.model_card import model_card
-from exporting.verify import verify
-
 from iuinet.console import Console, Parser, run_command
 from iuinet.errors import UsageError
 from iuinet.files import atomic
 from iuinet.weights.load import save_model
 from iuinet.weights.model_file import SUFFIX, check_file
+from pipeline.exporting.card import read_card, read_metrics
+from pipeline.exporting.model import (
+    check_place,
+    enter,
+    entry_of,
+    find_checkpoint,
+    model_document,
+    read_trained,
+)
+from pipeline.exporting.model_card import model_card
+from pipeline.exporting.verify import verify
 
 if TYPE_CHECKING:
-    from dataset.prepared import PreparedData
+    from pipeline.dataset.prepared import PreparedData
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -87,7 +93,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
 def _prepared(folder: Path | None) -> PreparedData | None:
     if folder is None:
         return None
-    from dataset.prepared import open_prepared
+    from pipeline.dataset.prepared import open_prepared
 
     return open_prepared(folder)
 

@@ -27,16 +27,16 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
-from dataset.parallel import usual_workers
-from layout.files import make_folder, write_nifti
-from layout.own import ORGANS_FILE, write_own
-from layout.synapse import Settings, plan, write_set
-from pipeline.generated.phantom import make_sample
 
 from iuinet.console import Console, Parser, run_command
 from iuinet.errors import UsageError
 from iuinet.volume import Grid, Volume
 from iuinet.writing import atomic, image_on_grid
+from pipeline.dataset.parallel import usual_workers
+from pipeline.generated.files import make_folder, write_nifti
+from pipeline.generated.own import ORGANS_FILE, write_own
+from pipeline.generated.phantom import make_sample
+from pipeline.generated.synapse import Settings, plan, write_set
 
 # Options that only some layouts know, with their defaults there.
 _DEFAULTS = {

@@ -34,9 +34,13 @@ import argparse
 import sys
 from pathlib import Path
 
-from dataset.findings import WARNING, print_table
-from dataset.parallel import usual_workers
-from dataset.prepared import (
+from iuinet.console import Console, run_command
+from iuinet.errors import Cancelled, UsageError
+from iuinet.files import size_text
+from iuinet.writing import write_json
+from pipeline.dataset.findings import WARNING, print_table
+from pipeline.dataset.parallel import usual_workers
+from pipeline.dataset.prepared import (
     CHECKS,
     PreparedData,
     open_prepared,
@@ -44,13 +48,8 @@ from dataset.prepared import (
     unused_arrays,
     writable_json,
 )
-from dataset.preparing import Checked, Settings, check, find_sources, prepare
-from dataset.splits import choose_split, split_names
-
-from iuinet.console import Console, run_command
-from iuinet.errors import Cancelled, UsageError
-from iuinet.files import size_text
-from iuinet.writing import write_json
+from pipeline.dataset.preparing import Checked, Settings, check, find_sources, prepare
+from pipeline.dataset.splits import choose_split, split_names
 
 SIZE_STEP = 16  # the network halves its input four times
 

@@ -24,9 +24,9 @@ from iuinet.errors import Cancelled, UsageError
 from iuinet.memory import keep_memory
 
 if TYPE_CHECKING:
-    from fitting.recipe import Recipe
-    from fitting.task import Task
-    from synthesis import Anatomy
+    from pipeline.fitting.recipe import Recipe
+    from pipeline.fitting.task import Task
+    from pipeline.synthesis import Anatomy
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -62,13 +62,13 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
 
 def run(options: argparse.Namespace, console: Console) -> None:
     """Read, check, train."""
-    from dataset.prepared import open_prepared
-    from fitting.device import leave
-    from fitting.loop import train
-    from fitting.recipe_file import read_recipe
-    from fitting.recorder import clear_run
-    from fitting.run_folder import CURVES
-    from fitting.task import make_task
+    from pipeline.dataset.prepared import open_prepared
+    from pipeline.fitting.device import leave
+    from pipeline.fitting.loop import train
+    from pipeline.fitting.recipe_file import read_recipe
+    from pipeline.fitting.recorder import clear_run
+    from pipeline.fitting.run_folder import CURVES
+    from pipeline.fitting.task import make_task
 
     if options.limit_steps is not None and options.limit_steps < 1:
         raise UsageError(f"--limit-steps is {options.limit_steps}", hint="Give a number above 0.")
@@ -109,7 +109,7 @@ def _first() -> bool:
 
 
 def _anatomies(recipe: Recipe, cache: Path | None) -> tuple[Anatomy, ...]:
-    from synthesis import data_folder, load
+    from pipeline.synthesis import data_folder, load
 
     if not recipe.synthetic:
         return ()

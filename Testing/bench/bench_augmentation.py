@@ -18,7 +18,8 @@ import time
 from collections.abc import Callable
 
 import torch
-from augmentation import Augmentation, augment
+
+from pipeline.augmentation import Augmentation, augment
 
 Sample = tuple[torch.Tensor, torch.Tensor]
 Change = Callable[[torch.Tensor, torch.Tensor, int], Sample]

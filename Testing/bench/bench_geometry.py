@@ -11,7 +11,6 @@ import argparse
 
 import numpy as np
 import SimpleITK as sitk
-from pipeline.generated.phantom import make_sample
 from unit.test_inference import through_the_geometry
 
 from iuinet.inference import Segmenter
@@ -19,6 +18,7 @@ from iuinet.labels import ORGANS
 from iuinet.reading import volume_from_image
 from iuinet.weights import resolve
 from iuinet.writing import image_on_grid
+from pipeline.generated.phantom import make_sample
 
 DEGREES = 15
 AXES = {"left-right": (1, 0, 0), "front-back": (0, 1, 0), "head-feet": (0, 0, 1)}

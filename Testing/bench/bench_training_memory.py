@@ -5,11 +5,11 @@
 from __future__ import annotations
 
 import torch
-from fitting.device import blocks_of, checkpoint_activations
 from torch import nn
 from training.memory import saved_bytes
 
 from iuinet.network import PRESETS, IUINet
+from pipeline.fitting.device import blocks_of, checkpoint_activations
 
 MEASURED, WANTED = 64, 128
 

@@ -19,12 +19,12 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from synthesis import TRAINING, data_folder, generate, load
-from synthesis.view import View
 
 from iuinet.geometry import canonical_axes, canonical_grid, to_canonical
 from iuinet.preprocessing import resize
 from iuinet.reading import read_volume
+from pipeline.synthesis import TRAINING, data_folder, generate, load
+from pipeline.synthesis.view import View
 
 ROOT = Path(__file__).resolve().parents[2]
 REAL = ("CRLM-CT-1004", "CRLM-CT-1006")

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
-from dataset.prepared import Case, PreparedData
-from dataset.splits import slices_per_case
 
 from iuinet.labels import ORGANS
 from iuinet.volume import Grid
+from pipeline.dataset.prepared import Case, PreparedData
+from pipeline.dataset.splits import slices_per_case
 
 PLANE = 40
 SPACING = (9.0, 9.0, 3.0)

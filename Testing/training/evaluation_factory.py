@@ -13,13 +13,13 @@ import numpy as np
 import prepare
 import SimpleITK as sitk
 import torch
-from dataset.prepared import PreparedData, open_prepared
-from pipeline.generated.phantom import make_sample
 
 from iuinet.labels import ORGANS
 from iuinet.network import PRESETS, IUINet
 from iuinet.weights.load import save_model
 from iuinet.writing import image_on_grid, write_json
+from pipeline.dataset.prepared import PreparedData, open_prepared
+from pipeline.generated.phantom import make_sample
 
 SIZE = 32
 CASES = tuple(f"c{number}" for number in range(8))
@@ -83,7 +83,7 @@ def random_model(
 
 def training_on(data: PreparedData, seed: int = 0, split: str = "mine", **changes: Any) -> dict[str, Any]:
     """What a model of train.py says of its training on the data."""
-    from dataset.splits import choose_split
+    from pipeline.dataset.splits import choose_split
 
     chosen = choose_split(data, split)
     about = {

@@ -6,11 +6,11 @@ from html.parser import HTMLParser
 from typing import Any
 
 import numpy as np
-from evaluation.metrics import Rules, score_labels
-from evaluation.statistics import over_seeds, paired_tests, summarise
-from pipeline.generated.phantom import make_sample
 
 from iuinet.labels import ORGANS
+from pipeline.evaluation.metrics import Rules, score_labels
+from pipeline.evaluation.statistics import over_seeds, paired_tests, summarise
+from pipeline.generated.phantom import make_sample
 
 CASES = ("0001", "0002", "0003", "0004")
 MODELS = ("run-seed1", "run-seed2")

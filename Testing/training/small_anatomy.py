@@ -5,8 +5,9 @@ from __future__ import annotations
 from functools import cache
 
 import numpy as np
-from synthesis import Anatomy, prepare
-from synthesis.tissues import NUMBER
+
+from pipeline.synthesis import Anatomy, prepare
+from pipeline.synthesis.tissues import NUMBER
 
 SHAPE = (90, 90, 130)  # (k, j, i) of 2 mm
 

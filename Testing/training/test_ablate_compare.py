@@ -18,20 +18,20 @@ import compare  # noqa: E402
 import evaluate  # noqa: E402
 import export  # noqa: E402
 import train as train_script  # noqa: E402
-from evaluation.candidates import find_members  # noqa: E402
-from evaluation.segmenters import segmenter  # noqa: E402
-from fitting import networks  # noqa: E402
-from fitting.checkpoint import read_weights  # noqa: E402
-from fitting.networks import build, config_from  # noqa: E402
-from peers.jobs import Job, make_jobs, recipe_of  # noqa: E402
-from peers.models import VARIANTS, find_networks  # noqa: E402
-from peers.report import check_failures, remarks, rows_of  # noqa: E402
-from peers.runs import train_all  # noqa: E402
 from torch import nn  # noqa: E402
 from training.training_runs import losses, recipe_file, steps  # noqa: E402
 
 from iuinet.console import Console  # noqa: E402
 from iuinet.errors import Cancelled, UsageError  # noqa: E402
+from pipeline.evaluation.candidates import find_members  # noqa: E402
+from pipeline.evaluation.segmenters import segmenter  # noqa: E402
+from pipeline.experiments.jobs import Job, make_jobs, recipe_of  # noqa: E402
+from pipeline.experiments.models import VARIANTS, find_networks  # noqa: E402
+from pipeline.experiments.report import check_failures, remarks, rows_of  # noqa: E402
+from pipeline.experiments.trainings import train_all  # noqa: E402
+from pipeline.fitting import networks  # noqa: E402
+from pipeline.fitting.checkpoint import read_weights  # noqa: E402
+from pipeline.fitting.networks import build, config_from  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("own_threads")
 SMALL_NET = ("network.width=4", "network.blocks=[1,1,1]", "optimiser.batch=1", "data.split=mine")

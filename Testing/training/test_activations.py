@@ -10,12 +10,12 @@ import pytest
 pytest.importorskip("torch", reason="torch is not installed here")
 
 import torch
-from fitting.device import checkpoint_activations
 from torch import nn
 from training.memory import saved_bytes
 
 from iuinet.errors import UsageError
 from iuinet.network import PRESETS, IUINet
+from pipeline.fitting.device import checkpoint_activations
 
 CONFIG = dataclasses.replace(PRESETS["tiny"], size=32)
 

@@ -10,14 +10,14 @@ pytest.importorskip("torch", reason="torch is not installed here")
 
 import numpy as np
 import torch
-from augmentation import Augmentation, augment
-from augmentation.intensity import bend, blur, coarsen
-from augmentation.spatial import Motion, draw_matrix, draw_motion, resample, steepness
-from dataset.arrays import resize_labels
-from fitting.samples import seed_of
 
 from iuinet.errors import UsageError
 from iuinet.preprocessing import HIGHEST_HU, LOWEST_HU, resize
+from pipeline.augmentation import Augmentation, augment
+from pipeline.augmentation.intensity import bend, blur, coarsen
+from pipeline.augmentation.spatial import Motion, draw_matrix, draw_motion, resample, steepness
+from pipeline.dataset.arrays import resize_labels
+from pipeline.fitting.samples import seed_of
 
 SIZE = 40
 OFF = Augmentation.off()

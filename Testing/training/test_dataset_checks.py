@@ -10,10 +10,6 @@ import pytest
 
 pytest.importorskip("torch", reason="torch is not installed here")
 
-from dataset.checks import corners_apart_mm
-from dataset.prepared import open_prepared
-from dataset.splits import choose_split, slices_per_case
-from dataset.synapse import ids, official_facts
 from prepare import main
 from training.dataset_files import (
     FEW,
@@ -27,6 +23,10 @@ from training.dataset_files import (
 )
 
 from iuinet.volume import Grid
+from pipeline.dataset.checks import corners_apart_mm
+from pipeline.dataset.prepared import open_prepared
+from pipeline.dataset.splits import choose_split, slices_per_case
+from pipeline.dataset.synapse import ids, official_facts
 
 CASE = "0005"
 SLICES = 117

@@ -9,11 +9,11 @@ import pytest
 
 pytest.importorskip("torch", reason="torch is not installed here")
 
-from dataset.preparing import find_sources
 from prepare import main
 from training.dataset_files import FEW, body, write, write_case, write_set
 
 from iuinet.errors import UsageError
+from pipeline.dataset.preparing import find_sources
 
 IDS = {*FEW, "0001-0061", "0005-0062"}
 

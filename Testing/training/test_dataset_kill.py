@@ -14,9 +14,10 @@ from helpers.waiting import communicate, is_running, wait_until
 
 pytest.importorskip("torch", reason="torch is not installed here")
 
-from dataset.splits import slices_per_case
 from prepare import main
 from training.dataset_files import tree, write_set
+
+from pipeline.dataset.splits import slices_per_case
 
 SCRIPT = Path(__file__).parents[2] / "Training/prepare.py"
 OPTIONS = ["--size", "96", "--no-pairs"]

@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("torch", reason="torch is not installed here")
 
-from dataset.arrays import air_outside
+from pipeline.dataset.arrays import air_outside
 
 
 def test_zeros_from_a_face_inwards_become_air_and_others_stay():

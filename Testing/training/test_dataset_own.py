@@ -10,13 +10,13 @@ import pytest
 
 pytest.importorskip("torch", reason="torch is not installed here")
 
-from dataset.organs import channel_lookup, organ_names
-from dataset.prepared import PreparedData, open_prepared
-from dataset.splits import choose_split
 from prepare import main
 from training.dataset_files import LIVER, SPLEEN, body, write
 
 from iuinet.labels import NEUTRAL_COLOR, organs_of_model
+from pipeline.dataset.organs import channel_lookup, organ_names
+from pipeline.dataset.prepared import PreparedData, open_prepared
+from pipeline.dataset.splits import choose_split
 
 NAMES = ("case a", "Fall Müller", "ケース 3", "d", "e", "f")
 ORGANS = """

@@ -16,14 +16,14 @@ import SimpleITK as sitk
 pytest.importorskip("torch", reason="torch is not installed here")
 
 import torch
-from dataset.arrays import resize_labels
-from dataset.parallel import in_parallel
-from dataset.prepared import check_space, open_prepared, prepared_folder
 from prepare import main
 from training.dataset_files import FEW, LIVER, SPACING, body, tree, write, write_set
 
 from iuinet.errors import InputRefused, OutputError, UsageError
 from iuinet.preprocessing import resize
+from pipeline.dataset.arrays import resize_labels
+from pipeline.dataset.parallel import in_parallel
+from pipeline.dataset.prepared import check_space, open_prepared, prepared_folder
 
 SIZE = 32
 SCRIPT = Path(__file__).parents[2] / "Training/prepare.py"

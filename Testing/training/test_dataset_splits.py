@@ -7,12 +7,12 @@ import pytest
 pytest.importorskip("torch", reason="torch is not installed here")
 
 import torch
-from dataset.organs import channel_lookup, organ_names, subsets
-from dataset.splits import choose_split, folds, slices_per_case, split_names
 from training.dataset_files import official
 
 from iuinet.errors import UsageError
 from iuinet.labels import ORGANS
+from pipeline.dataset.organs import channel_lookup, organ_names, subsets
+from pipeline.dataset.splits import choose_split, folds, slices_per_case, split_names
 
 ALL = sorted(slices_per_case())
 TARGETS = [f"{number:04d}" for number in range(61, 81)]

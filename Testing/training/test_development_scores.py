@@ -9,10 +9,11 @@ import pytest
 
 pytest.importorskip("torch", reason="torch is not installed here")
 
-from evaluation.scores import dice, mean_scores, misplaced
-from synthesis import ORGANS, Sample, as_volume, generate
-from synthesis.view import View
 from training.small_anatomy import small_anatomy
+
+from pipeline.starter.measuring import dice, mean_scores, misplaced
+from pipeline.synthesis import ORGANS, Sample, as_volume, generate
+from pipeline.synthesis.view import View
 
 
 def test_dice_counts_what_is_known():

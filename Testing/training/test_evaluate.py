@@ -17,7 +17,6 @@ pytest.importorskip("torch", reason="torch is not installed here")
 
 import evaluate
 import torch
-from evaluation.segmenters import Model
 from training.evaluation_factory import (
     CASES,
     SIZE,
@@ -34,6 +33,7 @@ from iuinet.geometry import canonical_axes, to_canonical
 from iuinet.inference import Segmenter
 from iuinet.reading import read_volume
 from iuinet.weights import resolve
+from pipeline.evaluation.segmenters import Model
 
 TEST = CASES[1:]
 

@@ -19,9 +19,6 @@ pytest.importorskip("torch", reason="torch is not installed here")
 import export
 import prepare
 import torch
-from exporting.model import Trained, model_document, read_trained
-from exporting.verify import checkpoint_labels, verify
-from pipeline.generated.phantom import make_sample
 from safetensors import safe_open
 from training.dataset_files import body, write
 from training.run_files import DATA, ORGANS, small_net, write_checkpoint
@@ -34,6 +31,9 @@ from iuinet.weights import list_models, read_manifest, resolve
 from iuinet.weights.load import load_model, save_model
 from iuinet.weights.model_file import check_file
 from iuinet.writing import image_on_grid
+from pipeline.exporting.model import Trained, model_document, read_trained
+from pipeline.exporting.verify import checkpoint_labels, verify
+from pipeline.generated.phantom import make_sample
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMA = ROOT / "IUINetSegmentation" / "Resources" / "Weights" / "manifest.schema.json"

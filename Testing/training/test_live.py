@@ -12,10 +12,9 @@ import pytest
 
 pytest.importorskip("torch", reason="torch is not installed here")
 
-from fitting.progress import Progress, after_validation, duration, progress_line
-from fitting.recipe import Phase
-
 from iuinet.console import Console
+from pipeline.fitting.progress import Progress, after_validation, duration, progress_line
+from pipeline.fitting.recipe import Phase
 
 LIVE = """
 import sys

@@ -7,9 +7,10 @@ import pytest
 pytest.importorskip("torch", reason="torch is not installed here")
 
 import torch
-from fitting.loss import UNKNOWN, Loss, dice_loss
-from fitting.recipe import LossRecipe
 from torch.nn.functional import cross_entropy
+
+from pipeline.fitting.loss import UNKNOWN, Loss, dice_loss
+from pipeline.fitting.recipe import LossRecipe
 
 ORGANS = ("liver", "spleen")
 

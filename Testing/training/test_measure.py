@@ -6,13 +6,13 @@ import pytest
 
 pytest.importorskip("torch", reason="torch is not installed here")
 
-from evaluation.cases import REAL, Case
-from evaluation.development import measure, print_table
-from synthesis import IGNORE, ORGANS, as_volume, generate
 from training.small_anatomy import small_anatomy
 
 from iuinet.inference import Segmenter
 from iuinet.weights import resolve
+from pipeline.starter.measuring import measure, print_table
+from pipeline.starter.scans import REAL, Case
+from pipeline.synthesis import IGNORE, ORGANS, as_volume, generate
 
 IDS = {name: number for number, name in enumerate(ORGANS, start=1)}
 

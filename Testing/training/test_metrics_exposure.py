@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("torch", reason="torch is not installed here")
 
-from evaluation.exposure import exposure, other_data, resolved, trained_on, warnings, worst
+from pipeline.evaluation.exposure import exposure, other_data, resolved, trained_on, warnings, worst
 
 DATA = {
     "name": "synapse",

@@ -6,7 +6,8 @@ import json
 
 import numpy as np
 import pytest
-from evaluation.metrics import Rules, score_labels
+
+from pipeline.evaluation.metrics import Rules, score_labels
 
 binary = pytest.importorskip("medpy.metric.binary", reason="MedPy is not installed here")
 

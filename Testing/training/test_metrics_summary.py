@@ -7,7 +7,8 @@ import json
 
 import numpy as np
 import pytest
-from evaluation.statistics import MEAN, holm, interval, over_seeds, paired_tests, summarise, wilcoxon
+
+from pipeline.evaluation.statistics import MEAN, holm, interval, over_seeds, paired_tests, summarise, wilcoxon
 
 ORGANS = ("liver", "gallbladder")
 

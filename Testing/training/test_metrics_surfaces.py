@@ -6,8 +6,9 @@ import warnings
 
 import numpy as np
 import pytest
-from evaluation.metrics import border, surface_distances
 from scipy import ndimage
+
+from pipeline.evaluation.metrics import border, surface_distances
 
 binary = pytest.importorskip("medpy.metric.binary", reason="MedPy is not installed here")
 

@@ -10,16 +10,16 @@ import pytest
 
 pytest.importorskip("torch", reason="torch is not installed here")
 
-from exporting.card import read_card, read_metrics
-from exporting.model import Trained, model_document, read_trained
-from exporting.model_card import model_card, recipe_toml
-from fitting.recipe_file import recipe_from
 from training.run_files import DATA, RECIPE, small_net, write_checkpoint
 
 from iuinet.errors import UsageError
 from iuinet.weights import resolve
 from iuinet.weights.load import save_model
 from iuinet.weights.model_file import check_file
+from pipeline.exporting.card import read_card, read_metrics
+from pipeline.exporting.model import Trained, model_document, read_trained
+from pipeline.exporting.model_card import model_card, recipe_toml
+from pipeline.fitting.recipe_file import recipe_from
 
 ROOT = Path(__file__).resolve().parents[2]
 CARD = {

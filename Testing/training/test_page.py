@@ -14,15 +14,15 @@ import pytest
 
 pytest.importorskip("torch", reason="torch is not installed here")
 
-from evaluation import pictures
-from evaluation.document import Results
-from evaluation.metrics import Rules, score_labels
-from evaluation.page import page, write_page
-from evaluation.statistics import summarise
 from training.page_factory import CASES, MODELS, Reader, make_results, make_scans
 
 from iuinet.errors import InputRefused
 from iuinet.labels import ORGANS
+from pipeline.evaluation import pictures
+from pipeline.evaluation.document import Results
+from pipeline.evaluation.metrics import Rules, score_labels
+from pipeline.evaluation.page import page, write_page
+from pipeline.evaluation.statistics import summarise
 
 EVIL = '</title><script>alert("x")</script>&\'<b>'
 

@@ -9,10 +9,10 @@ import pytest
 
 pytest.importorskip("torch", reason="torch is not installed here")
 
-from evaluation.document import DSC, HD95, Results
-from evaluation.page import number
-from evaluation.pictures import outline
-from evaluation.plots import agreement, agreement_plot, dot_plot
+from pipeline.evaluation.document import DSC, HD95, Results
+from pipeline.evaluation.page import number
+from pipeline.evaluation.pictures import outline
+from pipeline.evaluation.plots import agreement, agreement_plot, dot_plot
 
 
 def area(path: str) -> float:

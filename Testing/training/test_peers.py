@@ -14,13 +14,13 @@ torch = pytest.importorskip("torch", reason="torch is not installed here")
 pytest.importorskip("monai", reason="MONAI is not installed here")
 
 import complexity  # noqa: E402
-from fitting import networks  # noqa: E402
-from fitting.networks import Config, build, config_from, full_peers, peers  # noqa: E402
-from peers.costs import forward_bytes, measure, parameters, ptflops, training_bytes  # noqa: E402
-from peers.models import configuration, default_names, find_networks  # noqa: E402
 from torch import nn  # noqa: E402
 
 from iuinet.errors import UsageError  # noqa: E402
+from pipeline.experiments.costs import forward_bytes, measure, parameters, ptflops, training_bytes  # noqa: E402
+from pipeline.experiments.models import configuration, default_names, find_networks  # noqa: E402
+from pipeline.fitting import networks  # noqa: E402
+from pipeline.fitting.networks import Config, build, config_from, full_peers, peers  # noqa: E402
 
 TINY = {name: (64 if name.startswith("swin") else 32) for name in peers() if name.endswith("-tiny")}
 

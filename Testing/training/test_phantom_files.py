@@ -96,7 +96,7 @@ import numpy as np
 from pathlib import Path
 from iuinet.errors import OutputError
 from iuinet.volume import Grid
-from layout.files import write_nifti
+from pipeline.generated.files import write_nifti
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, resource.RLIM_INFINITY))
 noise = np.random.default_rng(0).integers(0, 4000, (20, 20, 20)).astype(np.int16)
@@ -114,7 +114,7 @@ except OutputError:
 
 
 def test_a_real_download_is_not_mistaken_for_generated_data(tmp_path):
-    from layout.files import claim
+    from pipeline.generated.files import claim
 
     (tmp_path / "RawData").mkdir()
     with pytest.raises(UsageError, match="that no call of"):

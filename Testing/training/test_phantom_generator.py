@@ -6,10 +6,10 @@ from dataclasses import FrozenInstanceError, replace
 
 import numpy as np
 import pytest
-from pipeline.generated.phantom import PHASES, SampleOptions, draw_options, make_sample
 from scipy import ndimage
 
 from iuinet.errors import UsageError
+from pipeline.generated.phantom import PHASES, SampleOptions, draw_options, make_sample
 
 # Volumes of adults, ml: wide enough for healthy people of all sizes.
 VOLUMES_ML = {

@@ -11,10 +11,10 @@ import pytest
 pytest.importorskip("torch", reason="torch is not installed here")
 
 import phantom
-from dataset.preparing import find_sources
 
 from iuinet.labels import organ_by_name
 from iuinet.reading import read_volume
+from pipeline.dataset.preparing import find_sources
 
 COUNT = 4
 

@@ -9,12 +9,12 @@ import pytest
 
 pytest.importorskip("torch", reason="torch is not installed here")
 
-from layout.bodies import Body, draw_scan, low_grid, make_body
-from layout.synapse import OUTSIDE_HU, Job, Settings, registration, resample, warp, write_scan
 from scipy import ndimage
 
 from iuinet.reading import read_volume
 from iuinet.volume import Grid
+from pipeline.generated.bodies import Body, draw_scan, low_grid, make_body
+from pipeline.generated.synapse import OUTSIDE_HU, Job, Settings, registration, resample, warp, write_scan
 
 ORGANS = {"spleen": 1, "left kidney": 3, "liver": 6, "aorta": 8, "inferior vena cava": 9}
 SETTINGS = Settings(matrix=96)

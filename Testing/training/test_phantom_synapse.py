@@ -12,13 +12,13 @@ pytest.importorskip("torch", reason="torch is not installed here")
 
 import phantom
 import SimpleITK as sitk
-from dataset.raw_files import list_files
-from dataset.synapse import find_synapse
-from layout.bodies import draw_scan
-from layout.synapse import Settings, plan, write_set
 
 from iuinet.console import Console
 from iuinet.reading import read_volume
+from pipeline.dataset.raw_files import list_files
+from pipeline.dataset.synapse import find_synapse
+from pipeline.generated.bodies import draw_scan
+from pipeline.generated.synapse import Settings, plan, write_set
 
 # Numbers of slices as public lists of the real set give them.
 SLICES = {"0001": 147, "0003": 198, "0022": 89, "0025": 85, "0036": 184, "0040": 195}

@@ -9,11 +9,10 @@ import pytest
 
 pytest.importorskip("torch", reason="torch is not installed here")
 
-from fitting.recipe import Recipe
-from fitting.recipe_file import read_recipe, recipe_from
-
 from iuinet.errors import UsageError
 from iuinet.network import PRESETS
+from pipeline.fitting.recipe import Recipe
+from pipeline.fitting.recipe_file import read_recipe, recipe_from
 
 CONFIG = Path(__file__).resolve().parents[2] / "Training" / "config"
 RECIPES = [path for path in sorted(CONFIG.glob("*.toml")) if "card" not in path.name]

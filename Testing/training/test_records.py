@@ -19,12 +19,12 @@ import pytest
 pytest.importorskip("torch", reason="torch is not installed here")
 
 import torch
-from fitting import curves
-from fitting.curves import draw_curves, read_course, spread
-from fitting.history import History, read_epochs, read_steps
-from fitting.run_folder import RunFolder, changes, environment
 
 from iuinet.errors import InputRefused, OutputError, UsageError
+from pipeline.fitting import curves
+from pipeline.fitting.curves import draw_curves, read_course, spread
+from pipeline.fitting.history import History, read_epochs, read_steps
+from pipeline.fitting.run_folder import RunFolder, changes, environment
 
 TRAINING = Path(__file__).resolve().parents[2] / "Training"
 ORGANS = ("liver", "my, own structure")
@@ -33,7 +33,7 @@ ORGANS = ("liver", "my, own structure")
 WRITER = """
 import sys
 from pathlib import Path
-from fitting.history import History
+from pipeline.fitting.history import History
 history = History(Path(sys.argv[1]), ("liver", "my, own structure"))
 step = 0
 while True:

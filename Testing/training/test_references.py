@@ -7,11 +7,11 @@ import pytest
 
 pytest.importorskip("torch", reason="torch is not installed here")
 
-from evaluation.references import ORGANS, grow, reference
-from evaluation.without_contrast import without_contrast
 from scipy import ndimage
 
 from iuinet.reading import read_volume
+from pipeline.starter.references import ORGANS, grow, reference
+from pipeline.starter.scans import without_contrast
 
 SHAPE = (9, 96, 128)
 DISCS = {

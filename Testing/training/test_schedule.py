@@ -10,8 +10,8 @@ import pytest
 
 pytest.importorskip("torch", reason="torch is not installed here")
 
-from fitting.progress import Progress, after_validation, learning_rate, stops_early
-from fitting.recipe import Phase
+from pipeline.fitting.progress import Progress, after_validation, learning_rate, stops_early
+from pipeline.fitting.recipe import Phase
 
 PLATEAU = Phase(plateau_patience=3, plateau_factor=0.2, stop_patience=5)
 

@@ -10,13 +10,13 @@ import pytest
 pytest.importorskip("torch", reason="torch is not installed here")
 
 import torch
-from fitting.networks import peers
-from fitting.start import start_from
 
 from iuinet.errors import UsageError, WeightsError
 from iuinet.labels import ORGANS
 from iuinet.network import PRESETS, IUINet
 from iuinet.weights.load import load_model, save_model
+from pipeline.fitting.networks import peers
+from pipeline.fitting.start import start_from
 
 NAMES = [organ.name for organ in ORGANS]
 

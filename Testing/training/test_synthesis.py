@@ -11,12 +11,13 @@ import pytest
 pytest.importorskip("torch", reason="torch is not installed here")
 
 import torch
-from synthesis import HELD_OUT, IGNORE, ORGANS, TRAINING, Anatomy, generate
-from synthesis.chance import Chance
-from synthesis.sources import read_tissues
-from synthesis.tissues import NAMES, NUMBER, table
-from synthesis.view import View, draw_arrangement
 from training.small_anatomy import small_anatomy
+
+from pipeline.synthesis import HELD_OUT, IGNORE, ORGANS, TRAINING, Anatomy, generate
+from pipeline.synthesis.chance import Chance
+from pipeline.synthesis.sources import read_tissues
+from pipeline.synthesis.tissues import NAMES, NUMBER, table
+from pipeline.synthesis.view import View, draw_arrangement
 
 SIZE = 48
 IDS = {name: number for number, name in enumerate(ORGANS, start=1)}

@@ -7,10 +7,11 @@ import pytest
 pytest.importorskip("torch", reason="torch is not installed here")
 
 import torch
-from synthesis.chance import Chance
-from synthesis.contents import Canvas, paint_vessels
-from synthesis.scanner import breathe, paint_metal, rings, slice_choice
-from synthesis.tissues import NAMES, NUMBER
+
+from pipeline.synthesis.chance import Chance
+from pipeline.synthesis.contents import Canvas, paint_vessels
+from pipeline.synthesis.scanner import breathe, paint_metal, rings, slice_choice
+from pipeline.synthesis.tissues import NAMES, NUMBER
 
 SIZE = 32
 EXTENT_MM = (160.0, 320.0, 320.0)

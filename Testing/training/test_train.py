@@ -11,16 +11,16 @@ import pytest
 pytest.importorskip("torch", reason="torch is not installed here")
 
 import torch
-from fitting.checkpoint import read_checkpoint, read_weights
-from fitting.device import Processes, training_device
-from fitting.engine import Engine
-from fitting.recipe import Recipe
-from synthesis import save
 from training.small_anatomy import small_anatomy
 from training.training_runs import assert_same, call, losses, small_recipe, steps, train
 
 from iuinet.errors import UsageError
 from iuinet.network import IUINet, IUINetConfig
+from pipeline.fitting.checkpoint import read_checkpoint, read_weights
+from pipeline.fitting.device import Processes, training_device
+from pipeline.fitting.engine import Engine
+from pipeline.fitting.recipe import Recipe
+from pipeline.synthesis import save
 
 pytestmark = pytest.mark.usefixtures("own_threads")
 
@@ -144,7 +144,7 @@ class Overflowing(torch.nn.Module):
 
 
 def test_apples_gpu_does_not_train(monkeypatch):
-    monkeypatch.setattr("fitting.device.choose_device", lambda name: torch.device("mps"))
+    monkeypatch.setattr("pipeline.fitting.device.choose_device", lambda name: torch.device("mps"))
     assert training_device("auto") == torch.device("cpu")
     with pytest.raises(UsageError, match="float64"):
         training_device("mps")

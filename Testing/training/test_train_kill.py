@@ -13,11 +13,11 @@ from helpers.waiting import communicate, wait_until
 pytest.importorskip("torch", reason="torch is not installed here")
 
 import torch
-from fitting.checkpoint import read_checkpoint
-from fitting.samples import PreparedSamples
 from training.training_runs import assert_same, call, command, losses, small_recipe, steps, train
 
 from iuinet.errors import IUINetError, WeightsError
+from pipeline.fitting.checkpoint import read_checkpoint
+from pipeline.fitting.samples import PreparedSamples
 
 needs_signals = pytest.mark.skipif(os.name == "nt", reason="this system has no such signals")
 pytestmark = pytest.mark.usefixtures("own_threads")

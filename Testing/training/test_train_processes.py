@@ -12,11 +12,11 @@ import pytest
 pytest.importorskip("torch", reason="torch is not installed here")
 
 import torch
-from fitting.checkpoint import read_checkpoint
 from safetensors.torch import load_file
 from training.training_runs import losses, recipe_file
 
 from iuinet.errors import UsageError
+from pipeline.fitting.checkpoint import read_checkpoint
 
 ROOT = Path(__file__).resolve().parents[2]
 STEPS = 20
@@ -26,12 +26,12 @@ PROGRAM = """
 import sys
 from pathlib import Path
 
-from dataset.prepared import open_prepared
+from pipeline.dataset.prepared import open_prepared
 from fitting import loop
-from fitting.device import join, leave
-from fitting.networks import build
-from fitting.recipe_file import read_recipe
-from fitting.task import make_task
+from pipeline.fitting.device import join, leave
+from pipeline.fitting.networks import build
+from pipeline.fitting.recipe_file import read_recipe
+from pipeline.fitting.task import make_task
 from safetensors.torch import save_file
 
 import torch
@@ -100,7 +100,7 @@ def test_validation_is_shared_and_selects_the_same(results):
 
 
 def test_a_batch_that_cannot_be_shared_is_refused():
-    from fitting.device import Processes
+    from pipeline.fitting.device import Processes
 
     with pytest.raises(UsageError) as refused:
         Processes(0, 2).check_batch(3, 1)

@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from dataset.prepared import PreparedData
-from fitting import loop
-from fitting.checkpoint import read_checkpoint
-from fitting.recipe import Recipe
-from fitting.recipe_file import read_recipe
-from fitting.task import make_task
+
+from pipeline.dataset.prepared import PreparedData
+from pipeline.fitting import loop
+from pipeline.fitting.checkpoint import read_checkpoint
+from pipeline.fitting.recipe import Recipe
+from pipeline.fitting.recipe_file import read_recipe
+from pipeline.fitting.task import make_task
 
 TRAIN = Path(__file__).resolve().parents[2] / "Training" / "train.py"
 # Six of the eight cases train and two select: three steps an epoch, fifteen in all.

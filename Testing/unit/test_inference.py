@@ -7,7 +7,6 @@ import pytest
 import SimpleITK as sitk
 import torch
 from helpers.sample_ct import sample_ct
-from pipeline.generated.phantom import make_sample
 
 from iuinet import segment
 from iuinet.devices import choose_device
@@ -19,6 +18,7 @@ from iuinet.options import Options
 from iuinet.preprocessing import resize
 from iuinet.volume import Grid, Volume
 from iuinet.weights import resolve
+from pipeline.generated.phantom import make_sample
 
 
 @pytest.fixture(scope="module")

@@ -7,13 +7,13 @@ import warnings
 
 import numpy as np
 import pytest
-from pipeline.generated.phantom import make_sample
 
 from iuinet.errors import IUINetError, OutputError
 from iuinet.labels import ORGANS, Organ
 from iuinet.preview import draw_preview, make_figure, quiet_matplotlib
 from iuinet.preview.sections import AXIAL, CORONAL, PLANES, SAGITTAL, cut, overview_ranges, place_of, scan_of
 from iuinet.volume import Grid, Volume
+from pipeline.generated.phantom import make_sample
 
 pytest.importorskip("matplotlib")
 

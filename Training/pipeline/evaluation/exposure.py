@@ -1,0 +1,129 @@
+"""What a model had to do with the cases that it is scored on: a score on a case it trained on proves nothing.
+
+Rests on the statement in the model's own document ("training", written by train.py and export.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from iuinet.errors import UsageError
+from pipeline.dataset.splits import choose_split
+
+if TYPE_CHECKING:
+    from pipeline.dataset.prepared import PreparedData
+
+TRAINING, PRETRAINING, SELECTION = "training", "pre-training", "selection"
+PREDECESSOR = "predecessor's training"
+UNSTATED = "not stated"
+_WORST_FIRST = (TRAINING, PREDECESSOR, PRETRAINING, SELECTION, UNSTATED)
+
+_SENTENCES = {
+    TRAINING: "was TRAINED on {cases}: its scores there say nothing about new patients.",
+    PRETRAINING: "was PRE-TRAINED on warped copies of {cases} with their labels: its scores are optimistic.",
+    PREDECESSOR: "goes on from a model that was TRAINED on {cases}: its scores there are optimistic.",
+    SELECTION: "was SELECTED by its scores on {cases}: its scores there are optimistic.",
+    UNSTATED: "does not state its training cases: whether it knows {cases} cannot be told.",
+}
+
+
+def resolved(training: Any, data: PreparedData) -> dict[str, Any]:
+    """A model's "training" with lists of cases, where they are known.
+
+    A model file for others holds the mere number of cases with names (which may say who somebody is). Where
+    the data at hand are those of the training, the split's name tells the cases again.
+    """
+    training = dict(training) if isinstance(training, Mapping) else {}
+    if isinstance(training.get("start"), Mapping):
+        before = resolved(_of_start(training["start"]), data)
+        training["start"] = {**training["start"], "trained_on": before["data"], "start": before.get("start")}
+    said = training.get("data")
+    if not isinstance(said, Mapping):
+        return training
+    if isinstance(said.get("train"), list) or said.get("fingerprint") != data.fingerprint:
+        return training
+    try:
+        split = choose_split(data, said["split"], said["atlases"], partial=True)
+    except (UsageError, KeyError):
+        return training
+    parts = {part: list(getattr(split, part)) for part in ("train", "validation", "test")}
+    return {**training, "data": {**said, **parts}}
+
+
+def trained_on(training: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The part about the data, None where no list of training cases is known."""
+    data = training.get("data")
+    return data if isinstance(data, Mapping) and isinstance(data.get("train"), list) else None
+
+
+def _of_start(start: Mapping[str, Any]) -> dict[str, Any]:
+    """The "training" of the model that a training started from, as far as the start's record tells it."""
+    return {"data": start.get("trained_on"), "start": start.get("start")}
+
+
+def exposure(training: Mapping[str, Any], case: str) -> str:
+    """How the model met the case: TRAINING, PREDECESSOR, PRETRAINING, SELECTION (the worst), UNSTATED or "".
+
+    Cases are compared by id. What the model that it started from had met, it has met too.
+    """
+    found = [_own_exposure(training, case)]
+    if isinstance(training.get("start"), Mapping):
+        before = exposure(_of_start(training["start"]), case)
+        found.append(PREDECESSOR if before == TRAINING else before)
+    return worst(found)
+
+
+def _is_synthetic(data: Any) -> bool:
+    """Whether a training saw generated CT alone (``pipeline.fitting.task``), and so no case."""
+    return isinstance(data, Mapping) and (data.get("name"), data.get("split")) == ("synthetic", "none")
+
+
+def _own_exposure(training: Mapping[str, Any], case: str) -> str:
+    """The same without what a model that it started from had met.
+
+    Registered pairs of "all30" atlases hold every labelled case's anatomy; those of other choices hold that
+    of training cases alone.
+    """
+    if _is_synthetic(training.get("data")):
+        return ""
+    data = trained_on(training)
+    if data is None:
+        return UNSTATED
+    if case in data["train"]:
+        return TRAINING
+    if data.get("pretrain") and data.get("atlases") == "all30":
+        return PRETRAINING
+    selected = training.get("selection", True) is not None
+    return SELECTION if selected and case in data.get("validation", ()) else ""
+
+
+def worst(found: Iterable[str]) -> str:
+    """The worst of several exposures."""
+    found = set(found)
+    return next((kind for kind in _WORST_FIRST if kind in found), "")
+
+
+def warnings(model: str, exposures: Mapping[str, str]) -> list[str]:
+    """Sentences about a model. exposures: case -> exposure."""
+    sentences = []
+    for kind, sentence in _SENTENCES.items():
+        cases = [case for case, found in exposures.items() if found == kind]
+        if cases:
+            of_all = "all" if len(cases) == len(exposures) else f"{len(cases)} of"
+            listed = f"{of_all} {len(exposures)} evaluated cases"
+            if len(cases) < len(exposures):
+                listed += f" ({', '.join(cases)})"
+            sentences.append(f"{model} {sentence.format(cases=listed)}")
+    return sentences
+
+
+def other_data(model: str, training: Mapping[str, Any], name: str) -> list[str]:
+    """A sentence where a model comes from data of another name, so that the ids may mean other patients."""
+    data = trained_on(training)
+    if data is None or data.get("name") in (None, name):
+        return []
+    return [
+        f"{model} was trained on the data {data['name']!r}, not on {name!r}: whether it knows a case is "
+        "told by the case's id alone, which may mean another patient."
+    ]

@@ -1,0 +1,76 @@
+"""The product's own inference for evaluation.
+
+Nothing of the way from volume to labels is done again here; the network's output is only looked at on its way
+through, because scores at the network's size need it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from iuinet.devices import choose_device
+from iuinet.inference import Segmenter, Stages
+from iuinet.inference.second_pass import Box
+from iuinet.labels import organs_of_model
+from iuinet.weights.model_file import Weights
+from pipeline.fitting.checkpoint import read_weights
+from pipeline.fitting.networks import build, config_from, is_peer
+
+
+class Model(Segmenter):
+    """The product's segmenter; the logits of its last volume stay at hand."""
+
+    def __init__(self, weights: Weights, device: str = "auto") -> None:
+        super().__init__(weights, device)
+        self._logits: torch.Tensor | None = None
+
+    def run(self, x: torch.Tensor, stages: Stages, box: Box | None = None) -> tuple[torch.Tensor, list[str]]:
+        logits, fallbacks = super().run(x, stages, box)
+        if box is None:
+            self._logits = logits
+        return logits, fallbacks
+
+    @property
+    def logits(self) -> torch.Tensor:
+        """The last volume's finest logits (classes, size, size, size), first pass, float32 on the CPU."""
+        if self._logits is None:
+            raise RuntimeError("no volume was segmented yet")
+        return self._logits
+
+    def at_network_size(self, islands: bool) -> np.ndarray:
+        """The last volume's labels at the network's size: uint8 cube, canonical axes, the model's ids.
+
+        islands: keep each organ's largest piece only.
+        """
+        channels = self.logits.argmax(0).numpy().astype(np.uint8)
+        return self.to_label_ids(self.clean(channels, islands)[0], self.organs)
+
+
+class Peer(Model):
+    """A run's network that is not IUINet, on IUINet's own way from volume to labels.
+
+    weights: whose path is the run's checkpoint. Where the device fails there is no other way.
+    """
+
+    def __init__(self, weights: Weights, device: str = "auto") -> None:
+        self.weights, self.document = weights, weights.document
+        self.device = self.used = choose_device(device)
+        self.net = build(config_from(self.document["network"]))
+        self.net.load_state_dict(read_weights(weights.path)[0])
+        self.net.to(self.device).eval()
+        self.organs, self.second_pass = organs_of_model(self.document), None
+        self._logits = None
+
+    def run(self, x: torch.Tensor, stages: Stages, box: Box | None = None) -> tuple[torch.Tensor, list[str]]:
+        outputs = self.net(x.to(self.device))
+        finest = outputs if isinstance(outputs, torch.Tensor) else outputs[0]
+        self._logits = finest[0].float().cpu()
+        return self._logits, []
+
+
+def segmenter(weights: Weights, device: str = "auto") -> Model:
+    """The model of these weights on a device."""
+    return (Peer if is_peer(weights.document["network"]) else Model)(weights, device)
+
+

@@ -1,0 +1,248 @@
+"""A checkpoint read, the document that says everything about its model, and the model's entry in a list.
+
+``Training/export.py`` builds the document once; the model file, its card and its entry follow from it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from iuinet.errors import UsageError, WeightsError
+from iuinet.labels import organs_of_model
+from iuinet.network import PRESETS, IUINet, IUINetConfig
+from iuinet.weights import MANIFEST_FORMAT, check_model, read_manifest
+from iuinet.weights.model_file import FORMAT, Weights, file_sha256
+from iuinet.weights.user_folder import record_of
+from iuinet.writing import write_json
+from pipeline.fitting.checkpoint import read_weights
+from pipeline.fitting.networks import is_peer
+from pipeline.fitting.run_folder import BEST, LAST, RUN, revision
+
+_FILES = {"best": BEST, "last": LAST}
+# What of the surroundings bears on the weights.
+_SURROUNDINGS = ("iuinet", "torch", "cuda", "device", "devices", "processes", "revision", "dirty")
+_CASE_NUMBER = re.compile(r"\d{1,4}")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A checkpoint as it was read.
+
+    tensors: IUINet's state dict (the moving average where the run kept one). document: the training's.
+    which: "best" or "last". run: the run's name. sha256: of the checkpoint's file.
+    times: when the run began and ended, where that is known.
+    """
+
+    tensors: dict[str, torch.Tensor]
+    document: dict[str, Any]
+    which: str
+    run: str
+    sha256: str
+    times: dict[str, str]
+
+    @property
+    def config(self) -> IUINetConfig:
+        """The network's configuration. Raises WeightsError "checkpoint" for another network than IUINet."""
+        network = self.document["network"]
+        if is_peer(network):
+            raise WeightsError(
+                f"the run {self.run} trained {network['name']}, and only IUINet is a model of this program",
+                hint="Only IUINet's own runs can be exported; evaluate.py measures the others too.",
+                code="checkpoint",
+            )
+        return IUINetConfig.from_dict(network)
+
+    def net(self) -> IUINet:
+        """The network with the checkpoint's weights, in evaluation mode.
+
+        Raises WeightsError "checkpoint" where they do not fit: the run trained another kind of network.
+        """
+        net = IUINet(self.config)
+        try:
+            net.load_state_dict(self.tensors)
+        except RuntimeError as error:
+            raise WeightsError(
+                f"the checkpoint of {self.run} holds no IUINet: {str(error).splitlines()[-1].strip()}",
+                hint="Only IUINet's own runs can be exported.",
+                code="checkpoint",
+            ) from error
+        return net.eval().requires_grad_(False)
+
+    def rounded(self) -> Trained:
+        """The same with weights that half precision holds exactly, for a file of half the size.
+
+        Raises WeightsError "half-overflow" for weights beyond its range.
+        """
+        tensors = {
+            name: tensor.half().to(tensor.dtype) if tensor.is_floating_point() else tensor
+            for name, tensor in self.tensors.items()
+        }
+        if not all(tensor.isfinite().all() for tensor in tensors.values()):
+            raise WeightsError(
+                "the model has weights beyond 65504, which half precision does not hold",
+                hint="Export it in full precision.",
+                code="half-overflow",
+            )
+        return replace(self, tensors=tensors)
+
+
+def find_checkpoint(run: Path, which: str | None = None) -> Path:
+    """The checkpoint of a run: "best" or "last"; None for the best if there is one.
+
+    Raises WeightsError "checkpoint-missing".
+    """
+    for name in [which] if which else ["best", "last"]:
+        if (run / _FILES[name]).is_file():
+            return run / _FILES[name]
+    wanted = _FILES[which] if which else " or ".join(_FILES.values())
+    hint = "A run without validation has no best checkpoint: use --which last."
+    raise WeightsError(
+        f"the run {run} holds no {wanted}",
+        hint=hint if which == "best" else "Name the folder that train.py was given as --run.",
+        code="checkpoint-missing",
+    )
+
+
+def read_trained(checkpoint: Path) -> Trained:
+    """Read a checkpoint. Raises WeightsError."""
+    tensors, document = read_weights(checkpoint)
+    which = next((key for key, name in _FILES.items() if name == checkpoint.name), checkpoint.stem)
+    run = checkpoint.resolve().parent
+    return Trained(tensors, document, which, run.name, file_sha256(checkpoint), _times(run))
+
+
+def _times(folder: Path) -> dict[str, str]:
+    """When the run began and was over, as its run.json says; nothing where it does not."""
+    try:
+        document = json.loads((folder / RUN).read_text(encoding="utf-8"))
+        times = {"started": document["started"]}
+        if document.get("ended"):
+            times["ended"] = document["ended"]["time"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    return times
+
+
+def model_document(trained: Trained, card: Mapping[str, Any], metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """All that is known about a model, JSON-ready: what its file, its card and its list say is from here.
+
+    card: see ``card.read_card``. metrics: see ``card.read_metrics``, {} for none.
+    Raises WeightsError "weights-metadata" for organs that make no sense, "checkpoint" for a wrong number.
+    """
+    said = trained.document
+    optional = {key: card[key] for key in ("name", "description", "limits", "not_measured") if card.get(key)}
+    document = {
+        "format": FORMAT,
+        "id": card["id"],
+        "version": card["version"],
+        "network": trained.config.to_dict(),
+        "organs": [dict(organ) for organ in said["organs"]],
+        "preprocessing": {"orientation": "LPS", "size": said["size"], "window": list(said["window"])}
+        | ({"second_pass": card["second_pass"]} if card.get("second_pass") else {}),
+        "training": training_of(trained, card.get("training") or {}),
+        "metrics": dict(metrics),
+        "license": card["license"],
+        "attributions": list(card["attributions"]),
+        "intended_use": card["intended_use"],
+        **optional,
+    }
+    organs_of_model(document)
+    if len(document["organs"]) + 1 != trained.config.classes:
+        raise WeightsError(
+            f"the checkpoint names {len(document['organs'])} organs for {trained.config.classes} classes",
+            hint="It was not written by train.py, or is damaged.",
+            code="checkpoint",
+        )
+    return document
+
+
+def training_of(trained: Trained, words: Mapping[str, Any]) -> dict[str, Any]:
+    """How the weights came about. What the checkpoint knows goes before the card's words.
+
+    Cases are listed where their ids are numbers; names of own cases may say who somebody is, so that only
+    their number is given.
+    """
+    said = trained.document
+    data = {**said["data"]}
+    cases = {part: list(data.get(part) or ()) for part in ("train", "validation", "test")}
+    public = all(_CASE_NUMBER.fullmatch(case) for ids in cases.values() for case in ids)
+    data |= {part: ids if public else len(ids) for part, ids in cases.items()}
+    free = {("description" if key == "data" else key): value for key, value in words.items()}
+    average = (said["recipe"].get("run") or {}).get("average")
+    surroundings = said.get("environment") or {}
+    return {
+        **free,
+        "data": data,
+        "recipe": said["recipe"],
+        "seed": said["seed"],
+        "checkpoint": trained.which,
+        "weights": f"moving average (decay {average})" if average else "as trained",
+        **{key: said.get(key) for key in ("phase", "epoch", "step", "selection", "start")},
+        "environment": {key: surroundings[key] for key in _SURROUNDINGS if key in surroundings},
+        "revision": surroundings.get("revision", "unknown"),
+        **trained.times,
+        "exported": {"date": str(date.today()), "revision": revision()[0]},
+    }
+
+
+# The list of models -------------------------------------------------------------------------------------
+
+
+def entry_of(weights: Weights, urls: Sequence[str] = ()) -> dict[str, Any]:
+    """The entry of a model file. urls: addresses that serve this very file."""
+    return {
+        **record_of(weights, weights.path),
+        "urls": list(urls),
+        "preset": preset_of(IUINetConfig.from_dict(weights.document["network"])),
+        "metrics": weights.document["metrics"],
+        "license": weights.document["license"],
+    }
+
+
+def preset_of(config: IUINetConfig) -> str:
+    """Name of the preset that has this network, whatever its organs and size; "custom" if none has."""
+    for name, preset in PRESETS.items():
+        mine, its = config.to_dict(), preset.to_dict()
+        if all(mine[key] == its[key] for key in mine if key not in ("classes", "size")):
+            # paper and abdomen13 differ in their number of classes only.
+            if name == "paper" and config.classes != preset.classes:
+                continue
+            return name
+    return "custom"
+
+
+def check_place(manifest: Path, folder: Path, urls: Sequence[str]) -> None:
+    """Raise UsageError "manifest-place" for a list that would not find the model, WeightsError for one
+    that cannot be read: before any work is done."""
+    if manifest.exists():
+        read_manifest(manifest)
+    if manifest.absolute().parent.resolve() != folder.absolute().resolve() and not urls:
+        raise UsageError(
+            f"the list {manifest} would not find a model in {folder}",
+            hint="Files lie beside their list: use the same folder, or give the file's address with --url.",
+            code="manifest-place",
+        )
+
+
+def enter(manifest: Path, entry: Mapping[str, Any], default: bool = False) -> None:
+    """Put a model's entry into a list, in the place of an older one of its id.
+
+    The first model of a new list becomes its default. Raises WeightsError, OutputError.
+    """
+    listed = {"format": MANIFEST_FORMAT, "default": "", "models": []}
+    if manifest.exists():
+        listed = read_manifest(manifest)
+    check_model(entry)
+    others = [other for other in listed["models"] if other["id"] != entry["id"]]
+    listed = {**listed, "models": [entry, *others]}
+    if default or not listed["default"]:
+        listed["default"] = entry["id"]
+    write_json(manifest, listed, overwrite=True)
