@@ -11,7 +11,7 @@ import argparse
 
 import numpy as np
 import SimpleITK as sitk
-from unit.test_inference import through_the_geometry
+from helpers.measures import through_the_geometry
 
 from iuinet.inference import Segmenter
 from iuinet.labels import ORGANS

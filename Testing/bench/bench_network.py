@@ -13,7 +13,7 @@ import statistics
 import time
 
 import torch
-from unit.test_network import ROWS, ptflops
+from helpers.measures import ROWS, ptflops
 
 from iuinet.network import PRESETS, IUINet
 from iuinet.network.complexity import complexity_table

@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 import torch
+from helpers.measures import saved_bytes
 from torch import nn
-from training.memory import saved_bytes
 
 from iuinet.network import PRESETS, IUINet
 from pipeline.fitting.device import blocks_of, checkpoint_activations

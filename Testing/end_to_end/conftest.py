@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from end_to_end.command_tools import Finished, environment, work_folder, write_ct
-from end_to_end.worker_tools import make_slow_model, make_volume
+from helpers.command_tools import Finished, environment, work_folder, write_ct
+from helpers.worker_tools import make_slow_model, make_volume
 
 from iuinet.worker import WorkerClient
 

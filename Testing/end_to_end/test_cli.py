@@ -9,9 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from end_to_end.command_tools import Finished, refusal, write_index
-from unit.faulty_server import serve
-from unit.model_factory import entry, write_model
+from helpers.command_tools import Finished, refusal, write_index
+from helpers.faulty_server import serve
+from helpers.model_factory import entry, write_model
 
 
 def test_the_version_and_the_help(iuinet: Callable[..., Finished]) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from end_to_end.command_tools import (
+from helpers.command_tools import (
     PACKAGE_ROOT,
     Finished,
     environment,
@@ -25,8 +25,8 @@ from end_to_end.command_tools import (
     write_ct,
     write_index,
 )
-from end_to_end.worker_tools import make_volume
 from helpers.waiting import Movement
+from helpers.worker_tools import make_volume
 
 from iuinet.volume import Volume
 

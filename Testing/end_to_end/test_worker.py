@@ -10,10 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from end_to_end.worker_tools import (
-    make_volume,
-    same,
-)
+from helpers.worker_tools import make_volume, same
 
 from iuinet import errors
 from iuinet.errors import Cancelled, IUINetError

@@ -12,13 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from end_to_end.worker_tools import (
-    environment_without,
-    make_volume,
-    poll_end,
-    start_slow_run,
-)
 from helpers.waiting import wait_for_end
+from helpers.worker_tools import environment_without, make_volume, poll_end, start_slow_run
 
 from iuinet.errors import Cancelled, IUINetError
 from iuinet.options import Options
@@ -102,7 +97,7 @@ def test_an_interrupted_wait_ends_the_worker(client: WorkerClient, slow_model: P
 PARENT = """
 import sys, time
 from pathlib import Path
-from end_to_end.worker_tools import start_slow_run
+from helpers.worker_tools import start_slow_run
 from iuinet.worker import WorkerClient
 client = WorkerClient()
 run = start_slow_run(client, Path(sys.argv[1]))

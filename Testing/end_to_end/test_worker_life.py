@@ -11,14 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from end_to_end.worker_tools import (
-    make_volume,
-    poll_end,
-    poll_until,
-    same,
-    start_slow_run,
-)
 from helpers.waiting import is_running, wait_for_end, wait_until
+from helpers.worker_tools import make_volume, poll_end, poll_until, same, start_slow_run
 
 from iuinet.errors import Cancelled
 from iuinet.options import Options
@@ -97,7 +91,7 @@ def test_a_worker_that_ends_whenever_it_is_asked_is_not_asked_for_ever(exchange:
 ORPHANING_PARENT = """
 import os, sys, time
 from pathlib import Path
-from end_to_end.worker_tools import start_slow_run
+from helpers.worker_tools import start_slow_run
 from iuinet.worker import WorkerClient
 client = WorkerClient()
 run = start_slow_run(client, Path(sys.argv[1]))
@@ -135,7 +129,7 @@ def test_a_worker_notices_that_its_parent_is_gone_even_while_another_process_hol
 UNREADING_PARENT = """
 import sys, time
 from pathlib import Path
-from end_to_end.worker_tools import make_volume
+from helpers.worker_tools import make_volume
 from iuinet.worker import WorkerClient
 from iuinet.options import Options
 client = WorkerClient()
@@ -242,7 +236,7 @@ def test_the_probe_measures_the_models_that_are_here(client: WorkerClient) -> No
 # Devices ------------------------------------------------------------------------------------------------
 
 FAKE_GPU = """
-from unit.fake_gpu import FakeGpu
+from helpers.fake_gpu import FakeGpu
 FakeGpu({options}).__enter__()
 """
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers.sample_ct import sample_ct
-from scenes import OBLIQUE, scene_state, segment_arrays, segment_points, transform_node, warp_node
+from helpers.scenes import OBLIQUE, scene_state, segment_arrays, segment_points, transform_node, warp_node
 
 from iuinet.errors import Cancelled, InputRefused, UsageError, WeightsError
 from iuinet.labels import ORGANS

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import slicer
 import vtk
-from scenes import GEOMETRIES, affine, volume_node
+from helpers.scenes import GEOMETRIES, affine, volume_node
 
 from iuinet.errors import InputRefused
 from IUINetSegmentationLib.scene.volume_node import box_of, crop, embed, ijk_to_ras, volume_from_node

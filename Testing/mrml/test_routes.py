@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import slicer
 import vtk
-from scenes import OBLIQUE, SPACING, affine, labels_of_all_organs, mask_of, segmented, volume_node
+from helpers.scenes import OBLIQUE, SPACING, affine, labels_of_all_organs, mask_of, segmented, volume_node
 from vtk.util.numpy_support import vtk_to_numpy
 
 from iuinet.labels import ORGANS

@@ -7,7 +7,7 @@ import pytest
 import SimpleITK as sitk
 import slicer
 import vtk
-from scenes import labels_of_all_organs, segment_arrays
+from helpers.scenes import labels_of_all_organs, segment_arrays
 
 from iuinet.labels import ORGANS, Organ
 from iuinet.volume import Grid

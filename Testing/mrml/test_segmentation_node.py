@@ -9,7 +9,7 @@ import pytest
 import SimpleITK as sitk
 import slicer
 import vtk
-from scenes import (
+from helpers.scenes import (
     OBLIQUE,
     SPACING,
     affine,

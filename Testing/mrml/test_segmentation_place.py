@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import slicer
-from scenes import (
+from helpers.scenes import (
     AXIS_ORDERS,
     GEOMETRIES,
     OBLIQUE,

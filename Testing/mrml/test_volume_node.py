@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import slicer
 import vtk
-from scenes import GEOMETRIES, OBLIQUE, SPACING, affine, transform_node, volume_node, warp_node
+from helpers.scenes import GEOMETRIES, OBLIQUE, SPACING, affine, transform_node, volume_node, warp_node
 
 from iuinet.errors import InputRefused, UsageError
 from iuinet.volume import Grid, Volume

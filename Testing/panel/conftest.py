@@ -30,7 +30,7 @@ def gui():
 @pytest.fixture
 def home(tmp_path: Path, small_model: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty per-user folder, and a list of models that holds the small one as the default."""
-    from unit.model_factory import entry
+    from helpers.model_factory import entry
 
     listed = entry(small_model, id="small-random", version="1", organs=[*_organs()])
     index = small_model.parent / "index.json"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from clicking import buttons, click
-from mrml.scenes import segment_arrays
-from unit.fake_gpu import NAME
+from helpers.fake_gpu import NAME
+from helpers.scenes import segment_arrays
 
 from iuinet.worker import child
 from IUINetSegmentationLib.state import State
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.needs_torch
 PROGRAM = """#!{python}
 import os, runpy, sys
 sys.path.insert(0, {testing!r})
-from unit.fake_gpu import FakeGpu
+from helpers.fake_gpu import FakeGpu
 with FakeGpu({options}):
     runpy.run_module("iuinet.worker", run_name="__main__", alter_sys=True)
 """

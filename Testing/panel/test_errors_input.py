@@ -7,7 +7,7 @@ import pytest
 import slicer
 import vtk
 from clicking import click
-from mrml.scenes import affine, scene_state, volume_node, warp_node
+from helpers.scenes import affine, scene_state, volume_node, warp_node
 
 from iuinet import checks
 from IUINetSegmentationLib.state import State

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import slicer
 from clicking import at_state, buttons, click, failed, freeze_worker, shown
+from helpers.scenes import scene_state, segment_arrays
 from helpers.waiting import counted_seconds, is_running
-from mrml.scenes import scene_state, segment_arrays
 
 from iuinet.worker import run as worker_run
 from IUINetSegmentationLib.state import State

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 import slicer
 from clicking import buttons, click, failed, shown
-from mrml.scenes import scene_state
+from helpers.scenes import scene_state
 
 from IUINetSegmentationLib import packages
 from IUINetSegmentationLib.state import State

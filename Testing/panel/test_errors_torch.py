@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from clicking import buttons, click, failed
-from mrml.scenes import scene_state
+from helpers.scenes import scene_state
 
 pytestmark = pytest.mark.needs_torch
 

@@ -9,9 +9,9 @@ from types import SimpleNamespace
 
 import pytest
 from clicking import buttons, click, failed, shown
-from mrml.scenes import scene_state
-from unit.faulty_server import FaultyServer, serve
-from unit.model_factory import entry
+from helpers.faulty_server import FaultyServer, serve
+from helpers.model_factory import entry
+from helpers.scenes import scene_state
 
 from iuinet import files as atomic
 from iuinet.labels import ORGANS

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 from clicking import shown
+from helpers.faulty_server import serve
+from helpers.model_factory import entry
 from helpers.sample_ct import sample_ct
 from helpers.waiting import is_running
-from unit.faulty_server import serve
-from unit.model_factory import entry
 
 from iuinet.labels import ORGANS
 from iuinet.weights import models_folder

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 import slicer
 from clicking import at_state, freeze_worker, shown
+from helpers.scenes import scene_state
 from helpers.waiting import communicate, is_running, wait_until
-from mrml.scenes import scene_state
 
 from IUINetSegmentationLib.state import State
 

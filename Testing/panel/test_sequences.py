@@ -10,7 +10,7 @@ import pytest
 import slicer
 from clicking import at_state, failed, freeze_worker, shown
 from helpers.sample_ct import sample_ct
-from mrml.scenes import scene_state, segment_arrays
+from helpers.scenes import scene_state, segment_arrays
 
 from iuinet.labels import ORGANS
 from iuinet.options import Options

@@ -10,8 +10,8 @@ import pytest
 pytest.importorskip("torch", reason="torch is not installed here")
 
 import torch
+from helpers.measures import saved_bytes
 from torch import nn
-from training.memory import saved_bytes
 
 from iuinet.errors import UsageError
 from iuinet.network import PRESETS, IUINet

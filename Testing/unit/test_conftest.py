@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from unit.repository import ROOT
+from helpers.repository import ROOT
 
 LEFT_OUT = """
 import pytest

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from helpers.dicom_factory import body_volume, write_series
+from helpers.reading_helpers import read_as_nobody, refusal
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRLittleEndian,
@@ -16,8 +18,6 @@ from pydicom.uid import (
     JPEG2000Lossless,
     RLELossless,
 )
-from unit.dicom_factory import body_volume, write_series
-from unit.reading_helpers import read_as_nobody, refusal
 
 SYNTAXES = {
     "explicit": ExplicitVRLittleEndian,

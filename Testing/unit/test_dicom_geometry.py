@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.dicom_factory import body_volume, feet_first, oblique, prone, write_series
+from helpers.reading_helpers import refusal
 from pydicom.dataset import Dataset
-from unit.dicom_factory import body_volume, feet_first, oblique, prone, write_series
-from unit.reading_helpers import refusal
 
 from iuinet.reading import read_volume
 

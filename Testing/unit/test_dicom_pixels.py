@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.dicom_factory import body_volume, write_enhanced, write_series
+from helpers.reading_helpers import refusal
 from pydicom.dataset import Dataset
 from pydicom.uid import (
     HTJ2K,
@@ -20,8 +22,6 @@ from pydicom.uid import (
     JPEGLSLossless,
     RLELossless,
 )
-from unit.dicom_factory import body_volume, write_enhanced, write_series
-from unit.reading_helpers import refusal
 
 from iuinet.reading import read_volume
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
+from helpers.dicom_factory import PATIENT_NAME, body_volume, write_series
+from helpers.reading_helpers import refusal
 from pydicom.dataset import Dataset
 from pydicom.uid import BasicTextSRStorage, MediaStorageDirectoryStorage, SecondaryCaptureImageStorage
-from unit.dicom_factory import PATIENT_NAME, body_volume, write_series
-from unit.reading_helpers import refusal
 
 from iuinet.reading import read_volume
 

@@ -13,8 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from unit.faulty_server import FaultyServer, closed_port, serve
-from unit.model_factory import entry, write_model
+from helpers.faulty_server import FaultyServer, closed_port, serve
+from helpers.model_factory import entry, write_model
 
 from iuinet import weights
 from iuinet.errors import Cancelled, IUINetError

@@ -6,16 +6,15 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import torch
+from helpers.measures import through_the_geometry
 from helpers.sample_ct import sample_ct
 
 from iuinet import segment
 from iuinet.devices import choose_device
 from iuinet.errors import Cancelled, DeviceError
 from iuinet.inference import Segmenter, softmax_margins
-from iuinet.inference.upsampling import upsample_labels
 from iuinet.labels import ORGANS
 from iuinet.options import Options
-from iuinet.preprocessing import resize
 from iuinet.volume import Grid, Volume
 from iuinet.weights import resolve
 from pipeline.generated.phantom import make_sample
@@ -63,12 +62,6 @@ def test_an_oblique_header_gives_the_labels_of_the_nearest_straight_one(small_mo
     for read in ("GetSize", "GetSpacing", "GetOrigin", "GetDirection"):
         assert getattr(oblique.labels, read)() == getattr(image, read)()
     assert oblique.labels.GetPixelID() == sitk.sitkUInt8
-
-
-def through_the_geometry(labels: np.ndarray, size: int) -> np.ndarray:
-    """A label map resized to the network's cube and back, as inference does, without a network between."""
-    one_hot = [resize((labels == label) * 1.0, (size,) * 3) for label in range(int(labels.max()) + 1)]
-    return np.asarray(upsample_labels(torch.stack(one_hot), labels.shape))
 
 
 @pytest.mark.parametrize(("shape", "size"), [((41, 256, 250), 96), ((160, 90, 75), 64), ((60, 60, 60), 64)])

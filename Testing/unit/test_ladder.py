@@ -11,8 +11,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from helpers.fake_gpu import NAME, FakeGpu
 from helpers.sample_ct import sample_ct
-from unit.fake_gpu import NAME, FakeGpu
 
 from iuinet.devices import choose_device, probe, unusable_gpus
 from iuinet.errors import Cancelled, DeviceError

@@ -10,7 +10,7 @@ import sys
 import tomllib
 
 import pytest
-from unit.repository import MODULE, ROOT, Import, imports, module_name, python_files, text_files
+from helpers.repository import MODULE, ROOT, Import, imports, module_name, python_files, text_files
 
 SLICER = {"slicer", "vtk", "qt", "ctk", "mrml", "vtkITK", "sitkUtils", "SampleData", "PythonQt", "PySide6"}
 SLICER_SIDE = ("IUINetSegmentation/IUINetSegmentation.py", "IUINetSegmentation/IUINetSegmentationLib")
@@ -49,7 +49,7 @@ def test_training_knows_nothing_of_slicer():
 
 
 def test_the_module_knows_nothing_of_training_nor_of_the_tests():
-    assert not offences(("IUINetSegmentation",), {"harness", "unit", "tools", *TRAINING})
+    assert not offences(("IUINetSegmentation",), {"harness", "helpers", "unit", "tools", *TRAINING})
 
 
 def test_the_slicer_library_does_not_import_the_module_that_stands_on_it():

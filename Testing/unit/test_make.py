@@ -7,7 +7,7 @@ import shutil
 import subprocess
 
 import pytest
-from unit.repository import ROOT
+from helpers.repository import ROOT
 
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed here")
 

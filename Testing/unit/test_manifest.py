@@ -8,7 +8,7 @@ import json
 
 import jsonschema
 import pytest
-from unit.repository import MODULE, files, git
+from helpers.repository import MODULE, files, git
 
 from iuinet.weights import read_manifest
 from iuinet.weights.model_file import read_document

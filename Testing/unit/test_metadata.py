@@ -10,9 +10,9 @@ import struct
 import tomllib
 
 import pytest
+from helpers.repository import MODULE, ROOT, files, git, text_files
 from tools.list_module_files import listed_files, module_files
 from tools.list_requirements import name_of
-from unit.repository import MODULE, ROOT, files, git, text_files
 
 import iuinet
 

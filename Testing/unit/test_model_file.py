@@ -10,7 +10,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from unit.model_factory import refusal, write_model
+from helpers.model_factory import refusal, write_model
 
 from iuinet import weights
 from iuinet.weights import model_file

@@ -4,35 +4,13 @@ import dataclasses
 
 import pytest
 import torch
-from ptflops import get_model_complexity_info
+from helpers.measures import ROWS, ptflops
 
 from iuinet.errors import UsageError
 from iuinet.network import PRESETS, IUINet, IUINetConfig
 from iuinet.network.complexity import complexity_table, count
 
-# Rows of the paper's tables 1 to 4 (49.0 M / 153.8 G and 48.63 M / 153.89 G), as ptflops 0.7.5 counts them.
-ROWS = {
-    "full": ({}, 48_995_904, 153_801_180_064),
-    "conv head": ({"head": "conv"}, 48_630_748, 153_890_219_484),
-    "no shift": ({"shift": False}, 48_995_904, 153_801_180_064),
-    "no shift, conv head": ({"shift": False, "head": "conv"}, 48_630_748, 153_890_219_484),
-}
 TINY = dataclasses.replace(PRESETS["tiny"], size=32)
-
-
-def ptflops(net: IUINet, device: str = "cpu", **options) -> tuple[int, int]:
-    """(parameters, MACs) by ptflops at the net's own size."""
-    size = net.config.size
-    with torch.no_grad():
-        macs, parameters = get_model_complexity_info(
-            net,
-            (1, size, size, size),
-            as_strings=False,
-            print_per_layer_stat=False,
-            input_constructor=lambda shape: {"x": torch.zeros(1, *shape, device=device)},
-            **options,
-        )
-    return parameters, macs
 
 
 @pytest.mark.parametrize("row", ROWS)

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from unit.dicom_factory import body_volume, oblique
-from unit.reading_helpers import read_as_nobody, refusal
+from helpers.dicom_factory import body_volume, oblique
+from helpers.reading_helpers import read_as_nobody, refusal
 
 from iuinet.errors import InputRefused, UsageError
 from iuinet.native_output import captured_native_output

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from helpers.model_factory import write_model
 from helpers.sample_ct import sample_ct
-from unit.model_factory import write_model
 
 from iuinet.errors import WeightsError
 from iuinet.geometry import canonical_grid

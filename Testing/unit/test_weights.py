@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from unit.model_factory import entry, refusal, write_model
+from helpers.model_factory import entry, refusal, write_model
 
 from iuinet import weights
 from iuinet.weights import user_folder as weights_folder

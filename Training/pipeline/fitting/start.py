@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from iuinet.errors import UsageError
+from iuinet.labels import plain_name
 from iuinet.network import IUINet, IUINetConfig
 from iuinet.weights import resolve
 from iuinet.weights.load import load_model

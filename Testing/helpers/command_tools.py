@@ -13,7 +13,7 @@ import SimpleITK as sitk
 from iuinet.volume import Volume
 from iuinet.worker import protocol
 
-PACKAGE_ROOT = Path(protocol.__file__).parents[1]
+PACKAGE_ROOT = Path(protocol.__file__).parents[2]
 Finished = subprocess.CompletedProcess
 ANSWER = re.compile(r"error\[([a-z0-9-]+)\]: \S.*\nhint: \S.*\n")
 

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+
 from helpers.sample_ct import sample_ct
 from helpers.waiting import wait_until
-
 from iuinet.options import Options
 from iuinet.volume import Volume
 from iuinet.worker import Run, WorkerClient
