@@ -194,7 +194,7 @@ def test_an_organ_that_no_reference_holds(results, scans):
 
 
 def test_many_models_keep_the_page_small(results, scans):
-    names = [f"m{number}" for number in range(9)]
+    names = [f"m{number}" for number in range(5)]
     many = changed(results, seeds=[], paired=[], rows=[], summary=[])
     many["models"] = [{**results["models"][0], "name": name} for name in names]
     for name in names:
@@ -209,7 +209,7 @@ def test_many_models_keep_the_page_small(results, scans):
     text = page(many, look_up)
     assert len(text) < 5_000_000 and len(asked) == len(set(asked))
     assert {model for model, _ in asked} == {"m0", "m1", "m2"}
-    assert "there are no pictures of m3, m4, m5, m6, m7, m8" in Reader(text).text
+    assert "there are no pictures of m3, m4." in Reader(text).text
 
 
 def test_a_scan_that_is_gone_costs_its_pictures_only(results, scans):

@@ -72,5 +72,3 @@ class Peer(Model):
 def segmenter(weights: Weights, device: str = "auto") -> Model:
     """The model of these weights on a device."""
     return (Peer if is_peer(weights.document["network"]) else Model)(weights, device)
-
-
