@@ -12,7 +12,7 @@ from typing import Any
 from iuinet.errors import UsageError
 from iuinet.labels import Organ, organs_of_model
 from iuinet.weights import resolve
-from iuinet.weights.model_file import Weights, check_file, file_sha256
+from iuinet.weights.model_file import Weights, check_file
 from pipeline.dataset.prepared import PreparedData
 from pipeline.fitting.networks import is_peer
 
@@ -93,14 +93,14 @@ def _of_run(run: Path, name: str, path: Path, data: PreparedData) -> Member:
     checkpoint = find_checkpoint(run)
     trained = read_trained(checkpoint)
     if is_peer(trained.document["network"]):
-        weights = _of_peer(checkpoint, name, trained.document)
+        weights = _of_peer(checkpoint, name, trained.sha256, trained.document)
         return Member(name, weights, weights.sha256, resolved(trained.document, data), run=True)
     save_model(path, trained.net(), model_document(trained, {**_CARD, "id": name}, {}))
     training = resolved(trained.document, data)
     return Member(name, check_file(path), trained.sha256, training, run=True)
 
 
-def _of_peer(checkpoint: Path, name: str, said: dict[str, Any]) -> Weights:
+def _of_peer(checkpoint: Path, name: str, sha256: str, said: dict[str, Any]) -> Weights:
     """A checkpoint of another network than IUINet, which no model file holds, for ``segmenters.Peer``."""
     document = {
         "id": name,
@@ -109,7 +109,7 @@ def _of_peer(checkpoint: Path, name: str, said: dict[str, Any]) -> Weights:
         "organs": said["organs"],
         "preprocessing": {"orientation": "LPS", "size": said["size"], "window": said["window"]},
     }
-    return Weights(checkpoint, name, document["version"], file_sha256(checkpoint), document)
+    return Weights(checkpoint, name, document["version"], sha256, document)
 
 
 def check_organs(members: Sequence[Member], organs: Sequence[Organ]) -> None:

@@ -26,7 +26,7 @@ def evaluate_all(
     out = options.run / FOLDER
     words = ["--data", options.data, "--run", *runs, "--out", out, "--device", options.device]
     words += ["--partial"] if options.partial else []
-    evaluate.run(evaluate.parse([str(word) for word in words], ""), console)
+    evaluate.run(evaluate.parse([str(word) for word in words]), console)
     return json.loads((out / "results.json").read_text(encoding="utf-8"))
 
 
