@@ -8,8 +8,6 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
-import evaluate
-
 from iuinet.console import Console
 from pipeline.evaluation.statistics import MEAN
 
@@ -20,6 +18,8 @@ def evaluate_all(
     trainings: Sequence[dict[str, Any]], options: argparse.Namespace, console: Console
 ) -> dict[str, Any] | None:
     """Measure all runs that did not fail into --run/evaluation; returns its results.json, None for no run."""
+    import evaluate  # the script, and all that it needs, only where something is measured
+
     runs = [options.run / training["run"] for training in trainings if "run" in training]
     if not runs:
         return None
