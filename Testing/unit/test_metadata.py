@@ -67,6 +67,13 @@ def test_the_contributors_are_the_same_everywhere():
     assert names in read("IUINetSegmentation/IUINetSegmentation.py")
 
 
+def test_the_citation_names_this_version_and_this_address():
+    citation = dict(re.findall(r'^([\w-]+): "?([^"\n]+)"?$', read("CITATION.cff"), re.MULTILINE))
+    assert citation["version"] == iuinet.__version__
+    assert citation["repository-code"] == ADDRESS and citation["license"] == PROJECT["license"]
+    assert f"({iuinet.__version__})" in read("CHANGELOG.md")
+
+
 # The extension's description ------------------------------------------------------------------------------
 
 
