@@ -27,7 +27,7 @@ import sys
 from pathlib import Path
 
 from pipeline.dataset.prepared import open_prepared
-from fitting import loop
+from pipeline.fitting import loop
 from pipeline.fitting.device import join, leave
 from pipeline.fitting.networks import build
 from pipeline.fitting.recipe_file import read_recipe
