@@ -213,7 +213,7 @@ def test_a_folder_of_models_that_may_not_be_written_to_is_named(as_nobody, tmp_p
         os.environ["IUINET_HOME"] = {str(locked)!r}
         for folder in pathlib.Path({str(locked)!r}).parents[:3]:
             folder.chmod(0o755)
-        from iuinet import download, transfer
+        from iuinet.weights import download, transfer
         from iuinet.errors import IUINetError
         from iuinet.weights import Entry
         from harness.gui import boot_gui

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import pytest
 
 MODULE = Path(__file__).resolve().parents[2] / "IUINetSegmentation"
-FILES = [MODULE / "IUINetSegmentation.py", *sorted((MODULE / "IUINetSegmentationLib").glob("*.py"))]
+FILES = [MODULE / "IUINetSegmentation.py", *sorted((MODULE / "IUINetSegmentationLib").rglob("*.py"))]
 UI = MODULE / "Resources" / "UI" / "IUINetSegmentation.ui"
 
 # Names of Qt, CTK and Slicer that the module may use: each is known to be there in Slicer's Qt 5 and Qt 6.
