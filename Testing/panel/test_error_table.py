@@ -73,7 +73,8 @@ def test_every_row_names_tests_that_exist(row: dict) -> None:
 
 
 def test_every_code_in_the_table_is_one_that_the_program_gives() -> None:
-    sources = [*MODULE.glob("*.py"), *MODULE.glob("IUINetSegmentationLib/**/*.py"), *MODULE.glob("iuinet/**/*.py")]
+    folders = ("*.py", "IUINetSegmentationLib/**/*.py", "iuinet/**/*.py")
+    sources = [path for folder in folders for path in MODULE.glob(folder)]
     text = "\n".join(path.read_text(encoding="utf-8") for path in sources)
     given = set(re.findall(r'"([a-z]+(?:-[a-z]+)*)"', text))
     assert {code for row in ROWS for code in row["codes"]} - given == set()
