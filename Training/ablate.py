@@ -24,13 +24,10 @@ from iuinet.errors import UsageError
 from iuinet.network import IUINet, IUINetConfig
 from iuinet.network.complexity import count
 from pipeline.dataset.prepared import open_prepared
-from pipeline.experiments.costs import parameters, ptflops, versions
-from pipeline.experiments.jobs import add_training_options, make_jobs, recipe_of
-from pipeline.experiments.models import VARIANTS, configuration
+from pipeline.experiments.costs import parameters, ptflops
+from pipeline.experiments.jobs import VARIANTS, configuration, make_jobs, recipe_of, training_options
 from pipeline.experiments.report import (
     Column,
-    check_failures,
-    failures,
     giga,
     mega,
     publish,
@@ -39,8 +36,7 @@ from pipeline.experiments.report import (
     rows_of,
     score_columns,
 )
-from pipeline.experiments.scores import evaluate_all, organs_of
-from pipeline.experiments.trainings import train_all
+from pipeline.experiments.trainings import evaluate_all, train_all
 
 COLUMNS: tuple[Column, ...] = (
     ("variant", "model", str),
@@ -61,15 +57,7 @@ PUBLISHED_NOTE = (
 
 def main(arguments: list[str] | None = None) -> int:
     """The command; returns the exit status."""
-    return run_command(lambda: _parse(arguments), run)
-
-
-def _parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
-    add_training_options(parser, required=False)
-    return parser.parse_args(arguments)
+    return run_command(lambda: training_options(__doc__, required=False).parse_args(arguments), run)
 
 
 def run(options: argparse.Namespace, console: Console) -> None:
@@ -86,17 +74,15 @@ def run(options: argparse.Namespace, console: Console) -> None:
             console.say(f"{len(jobs)} trainings in {options.run}")
             trainings = train_all(jobs, options, lambda: bool(asked), console)
         results = evaluate_all(trainings, options, console)
-        notes += [*remarks(trainings, recipe), PUBLISHED_NOTE, *failures(trainings)]
+        notes += [*remarks(trainings, recipe), PUBLISHED_NOTE]
     costs = {title: count_one(config) for title, config in configs.items()}
     rows = rows_of(costs, trainings, results) + published_rows()
-    columns = COLUMNS + (score_columns(organs_of(results)) if results else ())
-    document = {"format": 2, "kind": "ablation", "recipe": recipe.to_dict(), "libraries": versions()}
-    publish(options.run, "ablate", {**document, "trainings": trainings}, rows, columns, notes, console.say)
-    check_failures(trainings)
+    columns = COLUMNS + (score_columns(results) if results else ())
+    publish(options, ("ablate", "ablation"), recipe, rows, columns, notes, trainings, console.say)
 
 
 def _check_together(options: argparse.Namespace) -> None:
-    """Raise UsageError for options of which one asks for a training and another is missing for it."""
+    """Raises: UsageError for an option that trains without another that it needs."""
     if options.data and not options.run:
         raise UsageError(
             "--data was given without --run",

@@ -20,23 +20,10 @@ import sys
 
 from iuinet.console import Console, run_command, stop_on_signal
 from pipeline.dataset.prepared import open_prepared
-from pipeline.experiments.costs import parameters, training_bytes, versions
-from pipeline.experiments.jobs import add_training_options, make_jobs, recipe_of
-from pipeline.experiments.models import find_networks
-from pipeline.experiments.report import (
-    Column,
-    check_failures,
-    decimals,
-    failures,
-    gib,
-    mega,
-    publish,
-    remarks,
-    rows_of,
-    score_columns,
-)
-from pipeline.experiments.scores import evaluate_all, organs_of
-from pipeline.experiments.trainings import train_all
+from pipeline.experiments.costs import parameters, training_bytes
+from pipeline.experiments.jobs import find_networks, make_jobs, recipe_of, training_options
+from pipeline.experiments.report import Column, decimals, gib, mega, publish, remarks, rows_of, score_columns
+from pipeline.experiments.trainings import evaluate_all, train_all
 from pipeline.fitting.networks import OWN, Config, build, full_peers
 
 COLUMNS: tuple[Column, ...] = (
@@ -47,9 +34,10 @@ COLUMNS: tuple[Column, ...] = (
     ("s/step", "seconds_per_step", decimals(3)),
     ("training GiB", "training_bytes", gib),
 )
-MEMORY_NOTE = (
+NOTES = (
     "Training GiB: counted, what lives at most while one volume passes forward and backward in fp32, without "
-    "the weights."
+    "the weights.",
+    "One recipe for all, tuned for none of the peers: no statement on what they reach at their best.",
 )
 
 
@@ -59,13 +47,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
-    parser.add_argument(
-        "--models", nargs="+", metavar="NAME", help="iuinet, its presets or peers (default: iuinet and peers)"
-    )
-    add_training_options(parser, required=True)
+    parser = training_options(__doc__, required=True)
+    words = "iuinet, its presets or peers (default: iuinet and peers)"
+    parser.add_argument("--models", nargs="+", metavar="NAME", help=words)
     return parser.parse_args(arguments)
 
 
@@ -81,16 +65,9 @@ def run(options: argparse.Namespace, console: Console) -> None:
     results = evaluate_all(trainings, options, console)
     costs = {job.model: count_one(job.task.config) for job in jobs if job.seed == jobs[0].seed}
     rows = rows_of(costs, trainings, results)
-    columns = COLUMNS + score_columns(organs_of(results))
-    notes = [
-        *remarks(trainings, recipe),
-        MEMORY_NOTE,
-        "One recipe for all, tuned for none of the peers: no statement on what they reach at their best.",
-        *failures(trainings),
-    ]
-    document = {"format": 2, "kind": "comparison", "recipe": recipe.to_dict(), "libraries": versions()}
-    publish(options.run, "compare", {**document, "trainings": trainings}, rows, columns, notes, console.say)
-    check_failures(trainings)
+    notes = [*remarks(trainings, recipe), *NOTES]
+    columns = COLUMNS + score_columns(results)
+    publish(options, ("compare", "comparison"), recipe, rows, columns, notes, trainings, console.say)
 
 
 def count_one(config: Config) -> dict[str, int]:

@@ -23,9 +23,10 @@ from iuinet.console import Console, run_command
 from iuinet.devices import choose_device, device_name
 from iuinet.errors import UsageError
 from iuinet.writing import write_json
+from pipeline.evaluation.tables import write_csv
 from pipeline.experiments.costs import measure, versions
-from pipeline.experiments.models import configuration, default_names, find_networks
-from pipeline.experiments.report import Column, gib, giga, mega, print_table, write_csv
+from pipeline.experiments.jobs import configuration, default_names, find_networks
+from pipeline.experiments.report import Column, gib, giga, mega, print_table
 from pipeline.fitting.run_folder import environment
 
 COLUMNS: tuple[Column, ...] = (
@@ -100,7 +101,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
         document = {"format": 1, "environment": about, "libraries": libraries, "notes": notes, "models": rows}
         write_json(options.json, document, overwrite=True)
     if options.csv:
-        write_csv(options.csv, rows, list(rows[0]))
+        write_csv(options.csv, list(rows[0]), rows)
 
 
 def where_measured(

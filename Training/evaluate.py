@@ -18,7 +18,6 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -76,8 +75,8 @@ def run(options: argparse.Namespace, console: Console) -> None:
             candidates = cross_validation(members, (case.id for case in data.cases if case.kind == "case"))
             about = {"split": "folds", "statement": POOLED, "subset": "test"}
         else:
-            chosen = choose_cases(data, members, options)
-            candidates, about = single(members, chosen.cases), chosen.about
+            cases, about = choose_cases(data, members, options)
+            candidates = single(members, cases)
         islands = not options.all_pieces
         settings = Settings(rules, islands, options.device, options.workers, options.fast)
         runner = Runner(data, organs, settings, Store(options.out), console)
@@ -102,17 +101,13 @@ def write_all(out: Path, results: dict[str, Any], runner: Runner, candidates: Se
     write_page(out / "index.html", results, lambda model, case: runner.look_up(by_name[model], case))
 
 
-# Options and the cases that they ask for ---------------------------------------------------------------
+# Options and the cases that they choose ----------------------------------------------------------------
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """The options. Raises UsageError for those that do not go together."""
-    parser = Parser(
-        prog="evaluate.py",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    """The options. Raises: UsageError for those that do not go together."""
+    form = argparse.RawDescriptionHelpFormatter
+    parser = Parser(prog="evaluate.py", description=__doc__, formatter_class=form, allow_abbrev=False)
     add = parser.add_argument
     add("--data", type=Path, help="folder that prepare.py wrote")
     add("--weights", nargs="+", default=[], metavar="FILE|ID", help="model files, or ids of installed models")
@@ -121,28 +116,16 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--subset", choices=SUBSETS, default="test", help="which cases of the split (default test)")
     add("--split", help="name of the split; by default the one that the models were trained with")
     add("--partial", action="store_true", help="go on where cases of the split are not in the data")
-    add(
-        "--cross-validation",
-        action="store_true",
-        help="the models are folds: each case is scored by the fold that held it out, and all are pooled",
-    )
-    add(
-        "--all-pieces", action="store_true", help="keep all pieces of an organ; the product keeps the largest"
-    )
+    words = "the models are folds: each case is scored by the fold that held it out, and all are pooled"
+    add("--cross-validation", action="store_true", help=words)
+    words = "keep all pieces of an organ; the product keeps the largest"
+    add("--all-pieces", action="store_true", help=words)
     add("--fast", action="store_true", help="one pass of models that were made for two")
-    add(
-        "--metric-convention",
-        choices=CONVENTIONS,
-        default=IUINET,
-        help=f"{TRANSUNET}: TransUNet's own rules, only to compare with published tables",
-    )
+    words = f"{TRANSUNET}: TransUNet's own rules, only to compare with published tables"
+    add("--metric-convention", choices=CONVENTIONS, default=IUINET, help=words)
     add("--tolerance", type=float, default=TOLERANCE_MM, metavar="MM", help="of the NSD (default 3 mm)")
-    add(
-        "--keep-labels",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="keep the label maps that the models found (default: they are kept)",
-    )
+    words = "keep the label maps that the models found (default: they are kept)"
+    add("--keep-labels", action=argparse.BooleanOptionalAction, default=True, help=words)
     add("--device", default="auto", help="auto, cpu, cuda or cuda:N (default auto)")
     add("--workers", type=int, default=min(4, os.cpu_count() or 1), help="threads that compute scores")
     add("--debug", action="store_true", help="show where an error came from")
@@ -160,38 +143,34 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _check(options: argparse.Namespace) -> None:
-    if options.data is None:
-        raise _usage("no data are named", "Give the folder that prepare.py wrote as --data.")
-    if not options.weights and not options.run:
-        raise _usage("no model is named", "Give model files as --weights, or run folders as --run.")
-    if not 0 < options.tolerance < 1000:
-        raise _usage(f"{options.tolerance} is no tolerance in mm", "Give a positive number, such as 3.")
-    if options.workers < 1:
-        raise _usage(f"{options.workers} threads cannot compute", "Give 1 or more as --workers.")
-    if options.cross_validation and (options.split or options.subset != "test"):
-        raise _usage("--cross-validation chooses the cases itself", "Leave --split and --subset out.")
-    if options.out.exists() and not options.out.is_dir():
-        raise _usage(f"{options.out} is a file", "Name a folder for the results as --out.")
+    folds = options.cross_validation and (options.split or options.subset != "test")
+    named = options.weights or options.run
+    mm, out = options.tolerance, options.out
+    refused = (
+        (options.data is None, "no data are named", "Give the folder that prepare.py wrote as --data."),
+        (not named, "no model is named", "Give model files as --weights, or run folders as --run."),
+        (not 0 < mm < 1000, f"{mm} is not a tolerance in mm", "Give a positive number, such as 3."),
+        (options.workers < 1, f"{options.workers} threads cannot compute", "Give 1 or more as --workers."),
+        (folds, "--cross-validation chooses the cases itself", "Leave --split and --subset out."),
+        (out.exists() and not out.is_dir(), f"{out} is a file", "Name a folder for the results as --out."),
+    )
+    for wrong, message, hint in refused:
+        if wrong:
+            raise UsageError(message, hint=hint, code="usage")
 
 
-@dataclass(frozen=True)
-class Chosen:
-    """Cases to score on. about: split, its statement and the subset, as the document has them."""
+def choose_cases(
+    data: PreparedData, members: Sequence[Member], options: argparse.Namespace
+) -> tuple[tuple[str, ...], dict[str, str]]:
+    """The cases of the split and subset, and the split, its statement and the subset for the document.
 
-    cases: tuple[str, ...]
-    about: dict[str, str]
-
-
-def choose_cases(data: PreparedData, members: Sequence[Member], options: argparse.Namespace) -> Chosen:
-    """The cases of the split and subset.
-
-    Raises UsageError "split-unknown" where the models name no split or different ones, "no-cases".
+    Raises: UsageError "split-unknown" where the models name no split or different ones, "no-cases".
     """
     everything = tuple(case.id for case in data.cases if case.kind == "case")
     split_name = options.split or _common_split(members, needed=options.subset != "all")
     if not split_name:
         statement = "All labelled cases of the data; no split is known."
-        return Chosen(everything, {"split": "", "statement": statement, "subset": "all"})
+        return everything, {"split": "", "statement": statement, "subset": "all"}
     split = choose_split(data, split_name, partial=options.partial)
     cases = everything if options.subset == "all" else getattr(split, options.subset)
     if not cases:
@@ -203,12 +182,15 @@ def choose_cases(data: PreparedData, members: Sequence[Member], options: argpars
     # What the split says of pre-training holds for its own pairs, not for those that the models saw.
     said = {(member.training.get("data") or {}).get("statement") for member in members}
     statement = said.pop() if len(said) == 1 and not options.split else split.statement
-    return Chosen(cases, {"split": split_name, "statement": statement or "", "subset": options.subset})
+    return cases, {"split": split_name, "statement": statement or "", "subset": options.subset}
 
 
 def _common_split(members: Sequence[Member], needed: bool) -> str:
     """The split that all models were trained with, "" where none is known and none is needed."""
-    names = {member.name: _split_of(member) for member in members}
+    names = {}
+    for member in members:
+        data = member.training.get("data")
+        names[member.name] = str(data.get("split") or "") if isinstance(data, dict) else ""
     found = set(names.values())
     if len(found) == 1 and (name := found.pop()):
         return name
@@ -220,15 +202,6 @@ def _common_split(members: Sequence[Member], needed: bool) -> str:
         hint="Name it with --split, or take all cases with --subset all.",
         code="split-unknown",
     )
-
-
-def _split_of(member: Member) -> str:
-    data = member.training.get("data")
-    return str(data.get("split") or "") if isinstance(data, dict) else ""
-
-
-def _usage(message: str, hint: str) -> UsageError:
-    return UsageError(message, hint=hint, code="usage")
 
 
 if __name__ == "__main__":

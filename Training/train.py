@@ -84,15 +84,8 @@ def run(options: argparse.Namespace, console: Console) -> None:
         clear_run(options.run, console.say)
     with stop_on_signal() as asked:
         try:
-            train(
-                task,
-                options.run,
-                device=options.device,
-                console=console,
-                asked=lambda: bool(asked),
-                limit_steps=options.limit_steps,
-                resume=options.resume,
-            )
+            how = {key: getattr(options, key) for key in ("device", "limit_steps", "resume")}
+            train(task, options.run, console=console, asked=lambda: bool(asked), **how)
         finally:
             leave()
     if asked:
@@ -104,7 +97,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
 
 
 def _first() -> bool:
-    """Whether this is the one process that speaks."""
+    """Whether this is the one process that reports."""
     return int(os.environ.get("RANK", "0")) == 0
 
 
@@ -136,12 +129,11 @@ def _show(task: Task, console: Console) -> None:
     name = network.preset if network.name == "iuinet" else network.name
     console.say(f"network   {name}, input {task.config.size}^3, {len(task.names)} organs")
     console.say(f"organs    {', '.join(task.names)}")
-    said = task.provenance
-    console.say(
-        f"data      {said['name']}, split {said['split']}: {len(said['train'])} to train, "
-        f"{len(said['validation'])} to select, {len(said['test'])} to test"
-    )
-    console.say(f"          {said['statement']}")
+    data = task.provenance
+    parts = (("train", "train"), ("validation", "select"), ("test", "test"))
+    counts = ", ".join(f"{len(data[part])} to {use}" for part, use in parts)
+    console.say(f"data      {data['name']}, split {data['split']}: {counts}")
+    console.say(f"          {data['statement']}")
     for phase in recipe.phases:
         steps = task.steps_per_epoch(phase)
         console.say(f"phase     {phase.name}: {phase.data}, up to {phase.epochs} epochs of {steps} steps")

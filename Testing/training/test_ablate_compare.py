@@ -25,8 +25,7 @@ from iuinet.console import Console  # noqa: E402
 from iuinet.errors import Cancelled, UsageError  # noqa: E402
 from pipeline.evaluation.candidates import find_members  # noqa: E402
 from pipeline.evaluation.segmenters import segmenter  # noqa: E402
-from pipeline.experiments.jobs import Job, make_jobs, recipe_of  # noqa: E402
-from pipeline.experiments.models import VARIANTS, find_networks  # noqa: E402
+from pipeline.experiments.jobs import VARIANTS, Job, find_networks, make_jobs, recipe_of  # noqa: E402
 from pipeline.experiments.report import check_failures, remarks, rows_of  # noqa: E402
 from pipeline.experiments.trainings import train_all  # noqa: E402
 from pipeline.fitting import networks  # noqa: E402

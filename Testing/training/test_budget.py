@@ -12,8 +12,8 @@ torch = pytest.importorskip("torch", reason="torch is not installed here")
 from training.training_runs import assert_same, losses, small_recipe, steps, train  # noqa: E402
 
 from iuinet.errors import UsageError  # noqa: E402
-from pipeline.fitting.budget import Budget  # noqa: E402
 from pipeline.fitting.checkpoint import read_checkpoint, write_checkpoint  # noqa: E402
+from pipeline.fitting.progress import Budget  # noqa: E402
 from pipeline.fitting.task import make_task  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("own_threads")

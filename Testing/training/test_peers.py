@@ -18,7 +18,7 @@ from torch import nn  # noqa: E402
 
 from iuinet.errors import UsageError  # noqa: E402
 from pipeline.experiments.costs import forward_bytes, measure, parameters, ptflops, training_bytes  # noqa: E402
-from pipeline.experiments.models import configuration, default_names, find_networks  # noqa: E402
+from pipeline.experiments.jobs import configuration, default_names, find_networks  # noqa: E402
 from pipeline.fitting import networks  # noqa: E402
 from pipeline.fitting.networks import Config, build, config_from, full_peers, peers  # noqa: E402
 

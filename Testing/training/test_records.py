@@ -65,10 +65,16 @@ def numbers(folder: Path) -> tuple[list[int], list[int]]:
 # run.json -----------------------------------------------------------------------------------------------
 
 
+def made_of(recipe: dict, data: dict | None = None, seed: int = 1, **more: object) -> dict:
+    """A checkpoint's document, as far as run.json has it."""
+    parts = {"recipe": recipe, "data": data or {"name": "a"}, "seed": seed, "start": None}
+    return {**parts, "environment": environment(), **more}
+
+
 def test_a_run_says_what_it_is_made_of_and_names_no_machine_or_person(tmp_path):
     recipe = {"run": {"seed": 3, "threads": 1}, "start": str(tmp_path / "w.safetensors")}
     data = {"name": "synapse", "fingerprint": "ab", "split": "transunet", "train": ("0001", "0002")}
-    RunFolder.create(tmp_path / "run", recipe, data, 3, surroundings=environment("cpu", 2))
+    RunFolder.create(tmp_path / "run", made_of(recipe, data, 3, environment=environment("cpu", 2)))
     text = (tmp_path / "run" / "run.json").read_text()
     document = json.loads(text)
     assert document["recipe"] == {"run": {"seed": 3, "threads": 1}, "start": "w.safetensors"}
@@ -87,16 +93,16 @@ def test_a_run_says_what_it_is_made_of_and_names_no_machine_or_person(tmp_path):
 
 def test_resuming_says_what_has_changed_and_only_that(tmp_path):
     recipe = {"run": {"seed": 1}, "phases": [{"epochs": 5}]}
-    RunFolder.create(tmp_path, recipe, {"name": "a"}, 1)
+    RunFolder.create(tmp_path, made_of(recipe))
     run = RunFolder.open(tmp_path)
-    assert run.resumed(10, recipe) == []
-    other = {**environment(), "threads": 97}
+    assert run.resumed(10, made_of(recipe)) == []
     longer = {"run": {"seed": 1}, "phases": [{"epochs": 9}]}
-    sentences = run.resumed(20, longer, surroundings=other)
+    other = made_of(longer, environment={**environment(), "threads": 97})
+    sentences = run.resumed(20, other)
     threads = torch.get_num_threads()
     assert sentences[0] == f"the number of threads was {threads} and is now 97"
     assert sentences[1:] == ["recipe.phases.0.epochs was 5 and is now 9"]
-    assert run.resumed(30, longer, surroundings=other) == []  # compared with the last time, not the first
+    assert run.resumed(30, other) == []  # compared with the last time, not the first
     run.ended(40, "the validation loss did not fall for 100 epochs")
     document = RunFolder.open(tmp_path).document
     assert [record["step"] for record in document["resumed"]] == [10, 20, 30]
@@ -117,9 +123,9 @@ def test_a_run_is_not_begun_over_another_and_not_opened_where_there_is_none(tmp_
     with pytest.raises(InputRefused) as refused:
         RunFolder.open(tmp_path)
     assert refused.value.code == "no-run"
-    RunFolder.create(tmp_path, {}, {}, 1)
+    RunFolder.create(tmp_path, made_of({}))
     with pytest.raises(UsageError) as refused:
-        RunFolder.create(tmp_path, {}, {}, 2)
+        RunFolder.create(tmp_path, made_of({}, seed=2))
     assert refused.value.code == "run-exists" and RunFolder.open(tmp_path).document["seed"] == 1
     for text, code in (('{"format": 2, "rec', "run-damaged"), ('{"format": 99}', "run-damaged")):
         (tmp_path / "run.json").write_text(text)
@@ -158,7 +164,7 @@ def test_after_a_kill_no_line_is_double_and_none_is_torn(tmp_path, checkpoint):
         with open(tmp_path / name, "ab") as file:
             file.write(b'{"phase": "a", "st')
     history = History(tmp_path, ORGANS)
-    history.rewind(checkpoint)
+    history.rewind(checkpoint, checkpoint // 5)
     write(history, range(checkpoint + 1, 26))
     history.close()
     assert numbers(tmp_path) == (list(range(1, 26)), [5, 10, 15, 20, 25])
@@ -168,7 +174,9 @@ def test_after_a_kill_no_line_is_double_and_none_is_torn(tmp_path, checkpoint):
 def test_the_rows_that_the_checkpoint_had_seen_decide_at_the_end_of_an_epoch(tmp_path):
     history = History(tmp_path, ORGANS)
     write(history, range(1, 11))
-    before_validation = history.epochs - 1  # a checkpoint between the last step and its validation
+    before_validation = (
+        len(read_epochs(tmp_path)) - 1
+    )  # a checkpoint between the last step and its validation
     history.rewind(10, before_validation)
     assert numbers(tmp_path) == (list(range(1, 11)), [5])
     history.close()
@@ -178,9 +186,9 @@ def test_missing_lines_are_said(tmp_path):
     told: list[str] = []
     history = History(tmp_path, ORGANS, told.append)
     write(history, range(1, 6))
-    history.rewind(5)
+    history.rewind(5, 1)
     assert told == []
-    history.rewind(8)
+    history.rewind(8, 1)
     assert told == ["steps.jsonl lacks 3 of the 8 steps before the checkpoint."]
     history.close()
 
@@ -196,7 +204,7 @@ def test_a_history_of_other_organs_is_not_continued(tmp_path):
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 def test_a_full_disk_is_one_plain_error(tmp_path):
-    history = History(tmp_path, ORGANS, tensorboard=False)
+    history = History(tmp_path, ORGANS)
     (tmp_path / "steps.jsonl").symlink_to("/dev/full")
     with pytest.raises(OutputError) as refused:
         write(history, range(1, 2))
@@ -209,7 +217,7 @@ def test_tensorboard_reads_the_scalars_without_what_was_rewound(tmp_path, monkey
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     history = History(tmp_path, ORGANS)
     write(history, range(1, 16), dsc=0.1)
-    history.rewind(7)
+    history.rewind(7, 1)
     write(history, range(8, 21), dsc=0.9)
     history.close()
     names = [path.name for path in (tmp_path / "tensorboard").iterdir()]
@@ -230,7 +238,7 @@ def test_without_tensorboard_and_matplotlib_it_is_said_once(tmp_path, monkeypatc
     history = History(tmp_path, ORGANS, told.append)
     write(history, range(1, 11))
     assert draw_curves(tmp_path, told.append) is None and draw_curves(tmp_path, told.append) is None
-    history.rewind(5)
+    history.rewind(5, 1)
     write(history, range(6, 11))
     history.close()
     assert len(told) == 2 and "TensorBoard" in told[0] and "matplotlib" in told[1]
@@ -243,7 +251,7 @@ def test_without_tensorboard_and_matplotlib_it_is_said_once(tmp_path, monkeypatc
 def test_the_curves_show_the_history(tmp_path):
     pytest.importorskip("matplotlib")
     assert draw_curves(tmp_path) is None  # nothing has happened yet
-    history = History(tmp_path, ORGANS, tensorboard=False)
+    history = History(tmp_path, ORGANS)
     write(history, range(1, 11), "pre-train")
     write(history, range(11, 16), "fine-tune", dsc=0.7)
     history.close()

@@ -16,7 +16,7 @@ from training.training_runs import assert_same, call, losses, small_recipe, step
 
 from iuinet.errors import UsageError
 from iuinet.network import IUINet, IUINetConfig
-from pipeline.fitting.checkpoint import read_checkpoint, read_weights
+from pipeline.fitting.checkpoint import NET, part, read_checkpoint, read_weights
 from pipeline.fitting.device import Processes, training_device
 from pipeline.fitting.engine import Engine
 from pipeline.fitting.recipe import Recipe
@@ -54,8 +54,8 @@ def test_checkpoints_say_what_they_are(whole_run):
     assert document["data"]["split"] == "fold-0" and len(document["data"]["train"]) == 6
     assert document["phase"] == "second" and document["selection"]["epoch"] == document["epoch"]
     assert document["environment"]["threads"] == 1 and document["seed"] == 1
-    last, said = read_weights(run / "last.safetensors", prefer_average=False)
-    averaged, _ = read_weights(run / "last.safetensors")
+    averaged, said = read_weights(run / "last.safetensors")
+    last = part(read_checkpoint(run / "last.safetensors")[0], NET)
     assert said["step"] == 15 and not all(torch.equal(last[name], averaged[name]) for name in last)
 
 
@@ -116,7 +116,7 @@ def test_an_average_begins_with_the_weights_and_another_optimiser_without_moment
     changes = ("run.average=0.999", "optimiser.name='adam'", "phases.first.learning_rate=1e-9")
     later = small_recipe(tmp_path, *changes)
     train(later, training_data, run, resume=True, limit_steps=5)
-    after = read_weights(run / "last.safetensors", prefer_average=True)[0]
+    after = read_weights(run / "last.safetensors")[0]
     assert all(torch.allclose(before[name], after[name], atol=1e-6) for name in before)
 
 

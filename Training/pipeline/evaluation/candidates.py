@@ -72,7 +72,7 @@ def find_members(
 ) -> tuple[Member, ...]:
     """The models that the user named, with names of their own. folder: for model files made from runs.
 
-    Raises WeightsError.
+    Raises: WeightsError.
     """
     members: list[Member] = []
     for named in weights:
@@ -94,26 +94,26 @@ def _of_run(run: Path, name: str, path: Path, data: PreparedData) -> Member:
     trained = read_trained(checkpoint)
     if is_peer(trained.document["network"]):
         weights = _of_peer(checkpoint, name, trained.sha256, trained.document)
-        return Member(name, weights, weights.sha256, resolved(trained.document, data), run=True)
-    save_model(path, trained.net(), model_document(trained, {**_CARD, "id": name}, {}))
-    training = resolved(trained.document, data)
-    return Member(name, check_file(path), trained.sha256, training, run=True)
+    else:
+        save_model(path, trained.net(), model_document(trained, {**_CARD, "id": name}, {}))
+        weights = check_file(path)
+    return Member(name, weights, trained.sha256, resolved(trained.document, data), run=True)
 
 
-def _of_peer(checkpoint: Path, name: str, sha256: str, said: dict[str, Any]) -> Weights:
+def _of_peer(checkpoint: Path, name: str, sha256: str, trained: dict[str, Any]) -> Weights:
     """A checkpoint of another network than IUINet, which no model file holds, for ``segmenters.Peer``."""
     document = {
         "id": name,
         "version": _CARD["version"],
-        "network": said["network"],
-        "organs": said["organs"],
-        "preprocessing": {"orientation": "LPS", "size": said["size"], "window": said["window"]},
+        "network": trained["network"],
+        "organs": trained["organs"],
+        "preprocessing": {"orientation": "LPS", "size": trained["size"], "window": trained["window"]},
     }
     return Weights(checkpoint, name, document["version"], sha256, document)
 
 
 def check_organs(members: Sequence[Member], organs: Sequence[Organ]) -> None:
-    """Raise UsageError "no-organ" for a model that knows none of the data's organs."""
+    """Raises: UsageError "no-organ" for a model that knows none of the data's organs."""
     for member in members:
         known = organs_of_model(member.weights.document)
         if not translation(known, organs)[1]:
@@ -145,13 +145,11 @@ def recipe_of(member: Member, without: Iterable[str] = ()) -> str | None:
     recipe = member.training.get("recipe")
     if not isinstance(recipe, dict):
         return None
-    recipe = {key: dict(part) if isinstance(part, dict) else part for key, part in recipe.items()}
-    for part in (recipe, recipe.get("run")):
-        if isinstance(part, dict):
-            part.pop("seed", None)
-    for key in without:
-        if isinstance(recipe.get("data"), dict):
-            recipe["data"].pop(key, None)
+    left_out = {"run": {"seed"}, "data": set(without)}
+    recipe = {key: part for key, part in recipe.items() if key != "seed"}
+    for key in left_out:
+        if isinstance(recipe.get(key), dict):
+            recipe[key] = {name: value for name, value in recipe[key].items() if name not in left_out[key]}
     data = member.training.get("data")
     data = data if isinstance(data, dict) else {}
     kept = {key: data.get(key) for key in ("fingerprint", "split") if key not in without}
@@ -190,7 +188,7 @@ def single(members: Sequence[Member], cases: Sequence[str]) -> list[Candidate]:
 def cross_validation(members: Sequence[Member], known: Iterable[str]) -> list[Candidate]:
     """One candidate per recipe: each case is scored by the one fold that held it out as a test case.
 
-    known: ids of the cases at hand. Raises UsageError "cross-validation" where folds do not fit together.
+    known: ids of the cases at hand. Raises: UsageError "cross-validation" where folds do not fit together.
     """
     known, found = set(known), []
     for group in groups_of(members, without=("split",)):

@@ -102,7 +102,7 @@ def _warnings(data: PreparedData, candidates: Sequence[Candidate], rules: Rules)
 
 
 def _definitions(rules: Rules) -> dict[str, str]:
-    """What the numbers mean, for whoever reads the file alone."""
+    """What the numbers mean, for those who read the file alone."""
     common = {
         "grids": "native: the scan's own grid. network: the cube that the network sees. ceiling: the "
         "reference itself, resized to the network's cube and back: what the geometry loses.",
@@ -177,7 +177,7 @@ class Shade:
 
 
 class Results:
-    """A document's parts by name, for the page; what is missing in it is no error."""
+    """A document's parts by name, for the page; what is missing in it is not an error."""
 
     def __init__(self, document: dict[str, Any]) -> None:
         self.document = document

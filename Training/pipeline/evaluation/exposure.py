@@ -31,24 +31,24 @@ _SENTENCES = {
 def resolved(training: Any, data: PreparedData) -> dict[str, Any]:
     """A model's "training" with lists of cases, where they are known.
 
-    A model file for others holds the mere number of cases with names (which may say who somebody is). Where
-    the data at hand are those of the training, the split's name tells the cases again.
+    A model file for others holds the mere number of cases with names (which may identify a patient). Where
+    the data at hand are those of the training, the split's name stands for the cases.
     """
     training = dict(training) if isinstance(training, Mapping) else {}
     if isinstance(training.get("start"), Mapping):
         before = resolved(_of_start(training["start"]), data)
         training["start"] = {**training["start"], "trained_on": before["data"], "start": before.get("start")}
-    said = training.get("data")
-    if not isinstance(said, Mapping):
+    stated = training.get("data")
+    if not isinstance(stated, Mapping) or isinstance(stated.get("train"), list):
         return training
-    if isinstance(said.get("train"), list) or said.get("fingerprint") != data.fingerprint:
+    if stated.get("fingerprint") != data.fingerprint:
         return training
     try:
-        split = choose_split(data, said["split"], said["atlases"], partial=True)
+        split = choose_split(data, stated["split"], stated["atlases"], partial=True)
     except (UsageError, KeyError):
         return training
     parts = {part: list(getattr(split, part)) for part in ("train", "validation", "test")}
-    return {**training, "data": {**said, **parts}}
+    return {**training, "data": {**stated, **parts}}
 
 
 def trained_on(training: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -58,7 +58,7 @@ def trained_on(training: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 
 def _of_start(start: Mapping[str, Any]) -> dict[str, Any]:
-    """The "training" of the model that a training started from, as far as the start's record tells it."""
+    """The "training" of the model that a training started from, as far as the start's record has it."""
     return {"data": start.get("trained_on"), "start": start.get("start")}
 
 

@@ -39,7 +39,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-UNKNOWN = 255  # in a reference: nobody knows what is there
+UNKNOWN = 255  # in a reference: not known what is there
 TOLERANCE_MM = 3.0
 IUINET, TRANSUNET = "iuinet", "transunet"
 CONVENTIONS = (IUINET, TRANSUNET)
@@ -113,22 +113,14 @@ def _volumes(masks: Masks) -> Row:
 def _transunet_scores(masks: Masks) -> Row:
     """TransUNet's way to score, for comparison with published tables only.
 
-    The tables on the 18/12 split of Synapse come from TransUNet's ``calculate_metric_percase`` or copies of
-    it. Its rules differ from ours in ways that make numbers better or incomparable:
+    The tables on the 18/12 split of Synapse come from its ``calculate_metric_percase`` or copies of it:
 
-    * HD95 is MedPy's without a spacing: the 95th percentile of both directions pooled, in voxels of a grid
-      whose voxels are several times as long as they are wide;
+    * HD95 is MedPy's without a spacing: the 95th percentile of both directions pooled, in voxels;
     * both empty: DSC 0; only the reference empty: DSC 1; only the result empty: DSC 0; HD95 is 0 in all
       three, so that a missed organ improves the mean. No case is left out of a mean;
     * NSD and ASSD are not part of it.
     """
-    row: Row = {
-        "dsc": 0.0,
-        "hd95_mm": None,
-        "assd_mm": None,
-        "nsd": None,
-        "hd95_voxels": 0.0,
-    }
+    row: Row = {"dsc": 0.0, "hd95_mm": None, "assd_mm": None, "nsd": None, "hd95_voxels": 0.0}
     if masks.state == "both":
         row["dsc"] = masks.dsc
         distances = surface_distances(masks.result, masks.reference, (1.0,) * masks.result.ndim)
@@ -193,13 +185,9 @@ def crops(
     boxes = [ndimage.find_objects(array, max_label=255) for array in (labels, reference)]
     for name, number in organs.items():
         found = [box[number - 1] for box in boxes if box[number - 1] is not None]
-        box = (
-            tuple(
-                slice(min(part.start for part in parts), max(part.stop for part in parts))
-                for parts in zip(*found, strict=True)
-            )
-            or (slice(0, 0),) * labels.ndim
-        )
+        axes = zip(*found, strict=True)
+        box = tuple(slice(min(part.start for part in p), max(part.stop for part in p)) for p in axes)
+        box = box or (slice(0, 0),) * labels.ndim
         yield name, Masks(labels[box] == number, reference[box] == number, spacing, voxel_ml, diagonal)
 
 
@@ -242,7 +230,7 @@ def surface_distances(first: np.ndarray, second: np.ndarray, spacing: Sequence[f
     """Distances between the surfaces of two masks.
 
     first, second: bool arrays of one shape, each with at least one voxel set. spacing: mm along the array's
-    axes. Raises ValueError for other input.
+    axes. Raises: ValueError for other input.
     """
     if first.shape != second.shape or first.ndim != len(spacing):
         raise ValueError(f"masks {first.shape} and {second.shape} with spacing {tuple(spacing)} do not fit")
@@ -264,7 +252,7 @@ def border(mask: np.ndarray) -> np.ndarray:
 def _to_nearest(sources: np.ndarray, targets: np.ndarray, spacing: Sequence[float]) -> np.ndarray:
     """Distance from each voxel set in ``sources`` to the nearest one set in ``targets``, mm, in memory order.
 
-    The transform gives the nearest voxel's indices; distances are made of them for the sources alone, which
+    The transform returns the nearest voxel's indices; distances are made of them for the sources alone, which
     needs a fraction of the memory that a distance for every voxel does.
     """
     nearest = ndimage.distance_transform_edt(

@@ -16,12 +16,11 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 
-from iuinet.files import atomic
-
 from .document import CEILING, DSC, FAILURES, NATIVE, NETWORK, Column, Results, Shade
 from .pictures import LookUp, Shown, models_shown, overlays
 from .plots import agreement_plot, dot_plot
 from .statistics import FEWEST_CASES, MEAN
+from .tables import write_text
 
 MISSING = "–"
 MOST_FAILURES = 30  # that are listed unfolded
@@ -56,19 +55,14 @@ def write_page(path: Path, document: dict[str, Any], look_up: LookUp) -> None:
     called once for each model and case that has a picture; an InputRefused of it is reported in their place.
     Raises: OutputError where the file cannot be written.
     """
-    text = page(document, look_up)
-    with atomic(path, overwrite=True) as draft:
-        draft.write_text(text, encoding="utf-8", newline="\n")
+    write_text(path, page(document, look_up))
 
 
 def page(document: dict[str, Any], look_up: LookUp) -> str:
     """The page's text."""
     results = Results(document)
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"number": number, "interval": interval, "name_of": name_of, "json": json.dumps}
     return environment.get_template("page.html").render(
@@ -141,15 +135,11 @@ def _side_by_side(results: Results) -> list[Table]:
         values = [_mean(results.summary(name, organ.name if organ else MEAN)) for name in results.names]
         best = max((value for value in values if value != MISSING), default=None)
         lines.append([name_of(organ), *(_STRONG.format(v) if v == best else v for v in values)])
-    caption = (
-        "DSC on the scan's own grid; the highest of each line in bold, whether or not the difference is more "
-        "than chance"
-    )
+    caption = "DSC on the scan's own grid; the highest of each line in bold, "
+    caption += "whether or not the difference is more than chance"
+    heads = ["Organ", *results.names]
     whole = _scores(results, "Mean over the organs", "Model", [(name, name, MEAN) for name in results.names])
-    return [
-        whole,
-        Table(caption, ["Organ", *results.names], lines, last_is_total=True, kind="numbers compared"),
-    ]
+    return [whole, Table(caption, heads, lines, last_is_total=True, kind="numbers compared")]
 
 
 def _organs(results: Results, model: str) -> Table:

@@ -1,6 +1,6 @@
 """Plots of an evaluation: matplotlib's SVG inside the page, sharp on paper and in the page's own colours.
 
-Every dot has a title (what a mouse shows); the same numbers stand in the page's tables for everybody else.
+Every dot has a title (what a mouse shows); the same numbers stand in the page's tables for everyone else.
 """
 
 from __future__ import annotations

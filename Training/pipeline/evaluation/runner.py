@@ -12,7 +12,6 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -68,11 +67,8 @@ class Runner:
         store: Store,
         console: Console,
     ) -> None:
-        self.data = data
-        self.organs = organs
-        self.settings = settings
-        self.store = store
-        self.console = console
+        self.data, self.organs, self.settings = data, organs, settings
+        self.store, self.console = store, console
         self._models: dict[str, Model] = {}
 
     def run(self, candidates: Sequence[Candidate]) -> list[dict[str, Any]]:
@@ -86,14 +82,19 @@ class Runner:
                     waiting.append((case, candidate))
                 else:
                     results[candidate.name, case] = known
+        start, total = time.monotonic(), len(waiting)
         if results:
-            self.console.say(
-                f"{len(results)} results are kept from before, {len(waiting)} are to be computed."
-            )
-        with self._progress(len(waiting)) as finished:
-            for name, case, result in self._measure(waiting):
-                results[name, case] = result
-                finished(name, case, result)
+            self.console.say(f"{len(results)} results are kept from before, {total} are to be computed.")
+        self.console.status(f"0 of {total}")
+        for done, (name, case, result) in enumerate(self._measure(waiting), start=1):
+            results[name, case] = result
+            place = f"{done:>4} of {total}  {name}  {case}"
+            left = _minutes((time.monotonic() - start) / done * (total - done))
+            scores = [r["dsc"] for r in result["rows"] if r["grid"] == "native" and r["dsc"] is not None]
+            self.console.clear()
+            self.console.say(f"{place}  DSC {f'{np.mean(scores):.3f}' if scores else '-'}  {left} left")
+            self.console.status(f"{done} of {total}, {left} left")
+        self.console.clear()
         return [
             {"model": candidate.name, "case": case, **row}
             for candidate in candidates
@@ -175,25 +176,6 @@ class Runner:
             self._models[member.name] = segmenter(member.weights, self.settings.device)
         return self._models[member.name]
 
-    @contextmanager
-    def _progress(self, total: int) -> Iterator[Any]:
-        """Says each finished result and the time that is left."""
-        start, done = time.monotonic(), 0
-        self.console.status(f"0 of {total}")
-
-        def finished(name: str, case: str, result: dict[str, Any]) -> None:
-            nonlocal done
-            done += 1
-            left = (time.monotonic() - start) / done * (total - done)
-            scores = [r["dsc"] for r in result["rows"] if r["grid"] == "native" and r["dsc"] is not None]
-            dsc = f"{np.mean(scores):.3f}" if scores else "-"
-            self.console.clear()
-            self.console.say(f"{done:>4} of {total}  {name}  {case}  DSC {dsc}  {_minutes(left)} left")
-            self.console.status(f"{done} of {total}, {_minutes(left)} left")
-
-        yield finished
-        self.console.clear()
-
 
 def _minutes(seconds: float) -> str:
     if seconds < 90:
@@ -211,7 +193,7 @@ def key_of(**settings: Any) -> str:
 
 
 class Store:
-    """Results and label maps in an output folder, which is made. Raises OutputError where it cannot be."""
+    """Results and label maps in an output folder, which is made. Raises: OutputError where it cannot be."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -252,7 +234,7 @@ class Store:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and those above it. Raises OutputError."""
+    """Make a folder and those above it. Raises: OutputError."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -47,8 +47,7 @@ class Reference:
     """
 
     def __init__(self, labels: np.ndarray, grid: Grid) -> None:
-        self.labels = labels
-        self.grid = grid
+        self.labels, self.grid = labels, grid
         self.axes = canonical_axes(grid.direction)
         self._lock = Lock()
         self._made: dict[tuple, np.ndarray] = {}
@@ -126,7 +125,7 @@ def score_case(found: Found, reference: Reference, rules: Rules) -> list[dict[st
 
 
 def _rounded(value: str | float | None) -> str | float | None:
-    """Six decimals: nobody measures nanometres."""
+    """Six decimals: no one measures nanometres."""
     return round(value, 6) if isinstance(value, float) else value
 
 

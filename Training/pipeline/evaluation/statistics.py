@@ -13,7 +13,7 @@ nor of other hospitals.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -23,7 +23,7 @@ from scipy import stats
 MEAN = "mean"
 GRIDS = ("native", "network", "ceiling")
 METRICS = ("dsc", "hd95_mm", "assd_mm", "nsd", "volume_error_ml", "volume_error_percent")
-# Signed volume errors cancel out over cases; the size of the errors is told as well.
+# Signed volume errors cancel out over cases; the size of the errors is reported as well.
 ABSOLUTE = "absolute_volume_error_percent"
 RESAMPLES, SEED = 2000, 0
 # With 5 cases the smallest p there is, 2 / 2^5, is above 0.05: such a test can show nothing.
@@ -77,29 +77,24 @@ def summarise(rows: Rows, models: Sequence[str], organs: Sequence[str]) -> list[
             states = {(row["case"], row["organ"]): row["state"] for row in chosen}
             for metric in metrics_of(rows) if chosen else ():
                 table = table_of(chosen, metric, present, cases)
-                for organ, numbers in _columns(table, present):
+                for index, organ in [*enumerate(present), (None, MEAN)]:
+                    numbers = table if index is None else table[:, [index]]
                     mine = [state for (_, of), state in states.items() if organ in (of, MEAN)]
                     counts = {
-                        "cases": int((~np.isnan(table if organ == MEAN else numbers[:, None])).any(1).sum()),
+                        "cases": int((~np.isnan(numbers)).any(1).sum()),
                         "left_out": mine.count("absent"),
                         "failures": mine.count("missed") + mine.count("extra"),
                     }
                     head = {"model": model, "grid": grid, "organ": organ, "metric": metric}
-                    entries.append({**head, **_statistics(table, present, organ), **counts})
+                    entries.append({**head, **_statistics(numbers), **counts})
     return entries
 
 
-def _columns(table: np.ndarray, organs: Sequence[str]) -> Iterable[tuple[str, np.ndarray]]:
-    yield from zip(organs, table.T, strict=True)
-    yield MEAN, means(table, 1)
-
-
-def _statistics(table: np.ndarray, organs: Sequence[str], organ: str) -> dict[str, float | None]:
-    chosen = table if organ == MEAN else table[:, [list(organs).index(organ)]]
-    per_case = means(chosen, 1)
+def _statistics(table: np.ndarray) -> dict[str, float | None]:
+    per_case = means(table, 1)
     per_case = per_case[~np.isnan(per_case)]
-    mean = means(means(chosen, 0), 0)
-    low, high = interval(chosen)
+    mean = means(means(table, 0), 0)
+    low, high = interval(table)
     return {
         "mean": number(mean),
         "sd": number(per_case.std(ddof=1)) if len(per_case) > 1 else None,

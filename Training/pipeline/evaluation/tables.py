@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,71 +38,50 @@ def print_results(results: dict[str, Any], say: Callable[[str], None]) -> None:
     summary = {(e["model"], e["grid"], e["organ"], e["metric"]): e for e in results["summary"]}
     metrics = {entry["metric"] for entry in results["summary"]}
     columns = [column for column in _COLUMNS if column[2] in metrics]
+    marked = "  [rules of TransUNet, not comparable with ours]" if results["convention"] == TRANSUNET else ""
     for model in results["models"]:
         say("")
-        say(f"{model['name']}{_marked(results)}")
-        say(
-            "".ljust(_NAME_WIDTH)
-            + "".join(title.rjust(len(title) + 3) for title, *_ in columns)
-            + "   failures"
-        )
+        say(f"{model['name']}{marked}")
+        say(" " * _NAME_WIDTH + "".join(f"   {title}" for title, *_ in columns) + "   failures")
         for organ in [*(organ["name"] for organ in results["organs"]), MEAN]:
             head = summary.get((model["name"], "native", organ, "dsc"))
             if head is None:
                 continue
-            cells = [
-                _cell(summary[model["name"], grid, organ, metric]["mean"], form).rjust(len(title) + 3)
-                for title, grid, metric, form in columns
-            ]
+            line = organ.ljust(_NAME_WIDTH)
+            for title, grid, metric, form in columns:
+                value = summary[model["name"], grid, organ, metric]["mean"]
+                line += ("-" if value is None else form.format(value)).rjust(len(title) + 3)
             failures = f"{head['failures']} of {head['cases']}" if organ != MEAN else str(head["failures"])
-            say(organ.ljust(_NAME_WIDTH) + "".join(cells) + failures.rjust(11))
+            say(line + failures.rjust(11))
         if model["not_scored"]:
             say(f"not scored, because the data do not hold them: {', '.join(model['not_scored'])}")
-    _print_seeds(results, say)
-    _print_tests(results, say)
+    for entry in _headline(results["seeds"]):
+        say("")
+        score = f"mean DSC {entry['mean']:.3f} ± {entry['sd']:.3f}"
+        say(f"{entry['group']}: {score} over {len(entry['models'])} seeds")
+    _print_tests(_headline(results["paired"]), say)
     for sentence in results["warnings"]:
         say("")
         say(f"WARNING: {sentence}")
 
 
-def _print_seeds(results: dict[str, Any], say: Callable[[str], None]) -> None:
-    for entry in results["seeds"]:
-        if (entry["organ"], entry["grid"], entry["metric"]) == (MEAN, "native", "dsc"):
-            say("")
-            say(
-                f"{entry['group']}: mean DSC {entry['mean']:.3f} ± {entry['sd']:.3f} "
-                f"over {len(entry['models'])} seeds"
-            )
+def _headline(entries: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those of the mean DSC on the native grid."""
+    return [e for e in entries if (e["organ"], e["grid"], e["metric"]) == (MEAN, "native", "dsc")]
 
 
-def _print_tests(results: dict[str, Any], say: Callable[[str], None]) -> None:
-    tests = [
-        entry
-        for entry in results["paired"]
-        if (entry["organ"], entry["grid"], entry["metric"]) == (MEAN, "native", "dsc")
-    ]
+def _print_tests(tests: Sequence[dict[str, Any]], say: Callable[[str], None]) -> None:
     if tests:
         say("")
-        say(
-            "Differences of the mean DSC (95 % interval), Wilcoxon's signed-rank test with Holm's correction:"
-        )
+        test = "Wilcoxon's signed-rank test with Holm's correction"
+        say(f"Differences of the mean DSC (95 % interval), {test}:")
     for entry in tests:
         limits = "" if entry["low"] is None else f" ({entry['low']:+.3f} to {entry['high']:+.3f})"
-        verdict = (
-            f"p {entry['p']:.3g}, corrected {entry['p_holm']:.3g}"
-            if entry["p"] is not None
-            else (f"no test is possible with fewer than {FEWEST_CASES} cases")
-        )
+        verdict = f"no test is possible with fewer than {FEWEST_CASES} cases"
+        if entry["p"] is not None:
+            verdict = f"p {entry['p']:.3g}, corrected {entry['p_holm']:.3g}"
         models = f"{entry['a']} - {entry['b']}"
         say(f"  {models}: {entry['difference']:+.3f}{limits}, {entry['cases']} cases, {verdict}")
-
-
-def _cell(value: float | None, form: str) -> str:
-    return "-" if value is None else form.format(value)
-
-
-def _marked(results: dict[str, Any]) -> str:
-    return "  [rules of TransUNet, not comparable with ours]" if results["convention"] == TRANSUNET else ""
 
 
 # Files ---------------------------------------------------------------------------------------------------
@@ -128,9 +107,19 @@ def _counted(kinds: Iterable[str]) -> str:
 
 
 def _write(path: Path, keys: Sequence[str], lines: Iterable[dict[str, Any]], results: dict[str, Any]) -> None:
+    write_csv(path, keys, ({"convention": results["convention"], **line} for line in lines))
+
+
+def write_csv(path: Path, keys: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """The rows' values of these keys; what does not exist is left empty. Raises: OutputError."""
     text = io.StringIO()
     writer = csv.DictWriter(text, keys, restval="", extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
-    writer.writerows({"convention": results["convention"], **line} for line in lines)
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
+
+
+def write_text(path: Path, text: str) -> None:
+    """A text file in the place of an earlier one. Raises: OutputError."""
     with atomic(path, overwrite=True) as draft:
-        draft.write_text(text.getvalue(), encoding="utf-8", newline="\n")
+        draft.write_text(text, encoding="utf-8", newline="\n")

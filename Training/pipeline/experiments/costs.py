@@ -38,7 +38,7 @@ class Costs:
     forward_bytes: most that lives at one time in a pass for use. training_bytes: the same for forward and
     backward pass, gradients included. Both without the weights and what libraries take to work in.
     seconds, device_bytes: of a pass for use on a real device, its median and all that it took; else None.
-    untimed: why a pass that was asked for has no time.
+    untimed: why a requested pass has no time.
     """
 
     model: str
@@ -56,7 +56,7 @@ class Costs:
 
 
 def measure(name: str, config: Config, device: torch.device | None = None, repeats: int = 3) -> Costs:
-    """Count a network; with a device, time it there too. Raises UsageError where MONAI is absent."""
+    """Count a network; with a device, time it there too. Raises: UsageError where MONAI is absent."""
     net, size = build(config).eval(), config.size
     taken = _time(net, size, device, repeats) if device else {}
     # Moved and not made there: some networks look at numbers while they are made.
@@ -175,32 +175,29 @@ def training_bytes(net: nn.Module, size: int) -> int:
 # Time ---------------------------------------------------------------------------------------------------
 
 
+@torch.inference_mode()
 def _time(net: nn.Module, size: int, device: torch.device, repeats: int) -> dict[str, Any]:
-    """Fields of Costs. A network that is too large for the device does not end the table."""
+    """Fields of Costs: median seconds after a pass that warms up, and the bytes that it took of a GPU.
+
+    A network that is too large for the device does not end the table.
+    """
+    cuda, seconds = device.type == "cuda", []
     try:
-        seconds, taken = timed(net, size, device, repeats)
+        net.to(device)
+        # Not zeros: with them a GPU takes less power, and may run faster than it does on images.
+        x = torch.rand(1, 1, size, size, size, device=device)
+        if cuda:
+            torch.cuda.reset_peak_memory_stats(device)
+        for _ in range(repeats + 1):
+            began = time.perf_counter()
+            net(x)
+            if cuda:
+                torch.cuda.synchronize(device)
+            seconds.append(time.perf_counter() - began)
     except RuntimeError as error:
         if not is_out_of_memory(error):
             raise
         free_cache(device)
         return {"untimed": f"does not fit into the memory of {device_name(device)}"}
-    return {"seconds": seconds, "device_bytes": taken}
-
-
-@torch.inference_mode()
-def timed(net: nn.Module, size: int, device: torch.device, repeats: int) -> tuple[float, int | None]:
-    """Median seconds of a pass on a device, after one that warms up, and the bytes a GPU gave for it."""
-    net.to(device)
-    # Not zeros: with them a GPU takes less power, and may run faster than it does on images.
-    x = torch.rand(1, 1, size, size, size, device=device)
-    cuda = device.type == "cuda"
-    if cuda:
-        torch.cuda.reset_peak_memory_stats(device)
-    seconds = []
-    for _ in range(repeats + 1):
-        began = time.perf_counter()
-        net(x)
-        if cuda:
-            torch.cuda.synchronize(device)
-        seconds.append(time.perf_counter() - began)
-    return statistics.median(seconds[1:]), torch.cuda.max_memory_allocated(device) if cuda else None
+    taken = torch.cuda.max_memory_allocated(device) if cuda else None
+    return {"seconds": statistics.median(seconds[1:]), "device_bytes": taken}

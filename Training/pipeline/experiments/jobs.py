@@ -1,20 +1,72 @@
-"""The trainings of an experiment, one per network and seed, all by one recipe; and the options for them."""
+"""What an experiment trains: networks by their names, once per network and seed, all by one recipe."""
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import difflib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from iuinet.errors import UsageError
+from iuinet.network import PRESETS
 from pipeline.dataset.prepared import PreparedData
-from pipeline.fitting.networks import OWN
+from pipeline.fitting.networks import OWN, Config, full_peers, peers
 from pipeline.fitting.recipe import NetworkRecipe, Recipe, wrong
 from pipeline.fitting.recipe_file import read_recipe
 from pipeline.fitting.task import Task, make_task
+
+# The ablations of the paper's tables 2 to 4: title, ending of a network's name, what is changed.
+VARIANTS: tuple[tuple[str, str, dict[str, Any]], ...] = (
+    ("full model", "", {"shift": True, "head": "dyfc"}),
+    ("without shift and DyFC head", "-no-shift-conv-head", {"shift": False, "head": "conv"}),
+    ("without DyFC head", "-conv-head", {"shift": True, "head": "conv"}),
+    ("without shift", "-no-shift", {"shift": False, "head": "dyfc"}),
+)
+
+
+def find_networks(names: Sequence[str]) -> dict[str, NetworkRecipe]:
+    """The networks of these names: ``iuinet-<preset>[-no-shift][-conv-head]`` and the peers.
+
+    Raises: UsageError "unknown-model".
+    """
+    known = {
+        f"{OWN}-{preset}{ending}": NetworkRecipe(preset=preset, **changes)
+        for preset in PRESETS
+        for _, ending, changes in VARIANTS
+    }
+    known |= {name: NetworkRecipe(name=name) for name in peers()}
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            raise UsageError(
+                f"there is no model {name!r} to compare",
+                hint=f"Did you mean {near[0]}?" if near else f"There are: {', '.join(known)}.",
+                code="unknown-model",
+            )
+    return {name: known[name] for name in names}
+
+
+def configuration(network: NetworkRecipe, size: int | None = None, classes: int | None = None) -> Config:
+    """The network's configuration at an input edge (voxels); what is not given is as in the preset.
+
+    Raises: UsageError for a size that does not fit.
+    """
+    if size:
+        network = dataclasses.replace(network, size=size)
+    return network.config((classes or PRESETS[network.preset].classes) - 1)
+
+
+def default_names() -> list[str]:
+    """What ``complexity.py`` shows: the paper's four rows, the other presets, the peers."""
+    rows = [f"{OWN}-paper{ending}" for _, ending, _ in VARIANTS]
+    return [*rows, *(f"{OWN}-{preset}" for preset in PRESETS if preset != "paper"), *full_peers()]
+
+
+# Trainings ---------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -35,8 +87,10 @@ class Job:
         return f"{self.model.replace(' ', '-')}-seed{self.seed}"
 
 
-def add_training_options(parser: argparse.ArgumentParser, required: bool) -> None:
+def training_options(description: str, required: bool) -> argparse.ArgumentParser:
     """What compare.py and ablate.py share. required: whether there is nothing to do without data."""
+    form = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=description, formatter_class=form, allow_abbrev=False)
     add = parser.add_argument
     add("--config", type=Path, metavar="FILE", help="recipe in TOML (see Training/config)")
     add("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="change the recipe")
@@ -50,13 +104,14 @@ def add_training_options(parser: argparse.ArgumentParser, required: bool) -> Non
     limit = parser.add_mutually_exclusive_group(required=required)
     limit.add_argument("--minutes", type=float, metavar="N", help="of computing steps, per training")
     limit.add_argument("--steps", type=int, metavar="N", help="of the optimiser, per training")
+    return parser
 
 
 def recipe_of(options: argparse.Namespace) -> Recipe:
     """The recipe with the budget and input edge of the options.
 
     All phases run at one edge, since not every network can change it.
-    Raises UsageError for a recipe or a budget that networks cannot be compared by.
+    Raises: UsageError for a recipe or a budget that networks cannot be compared by.
     """
     recipe = read_recipe(options.config, options.set)
     if recipe.synthetic:
@@ -90,8 +145,7 @@ def make_jobs(
 ) -> list[Job]:
     """A training per network and seed, at the recipe's input edge.
 
-    Raises UsageError for what does not fit together, "processes", and "no-test" for a split that has
-    nothing to compare on.
+    Raises: UsageError for what does not fit together, "processes", "no-test" for a split without test cases.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise UsageError(

@@ -5,19 +5,20 @@ Printed, and written as JSON, CSV and Markdown. A value that does not exist is s
 
 from __future__ import annotations
 
-import csv
-import io
+import argparse
+import statistics
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from iuinet.errors import IUINetError
-from iuinet.files import atomic
 from iuinet.writing import write_json
+from pipeline.evaluation.statistics import MEAN
+from pipeline.evaluation.tables import write_csv, write_text
 from pipeline.fitting.recipe import Recipe
 
-from .scores import mean, scores_of
+from .costs import versions
 
 _PUBLISHED = Path(__file__).with_name("published.toml")
 # Title, key of the row, how a value is written.
@@ -25,24 +26,12 @@ Column = tuple[str, str, Callable[[Any], str]]
 Row = Mapping[str, Any]
 
 
-def giga(value: float) -> str:
-    """10^9 as the unit."""
-    return f"{value / 1e9:.2f}"
+def decimals(count: int, unit: float = 1) -> Callable[[float], str]:
+    """A number with so many decimals, in a unit."""
+    return lambda value: f"{value / unit:.{count}f}"
 
 
-def mega(value: float) -> str:
-    """10^6 as the unit."""
-    return f"{value / 1e6:.2f}"
-
-
-def gib(value: float) -> str:
-    """Bytes in GiB."""
-    return f"{value / 2**30:.2f}"
-
-
-def decimals(count: int) -> Callable[[float], str]:
-    """A number with so many decimals."""
-    return lambda value: f"{value:.{count}f}"
+mega, giga, gib = decimals(2, 1e6), decimals(2, 1e9), decimals(2, 2**30)
 
 
 # Rows ---------------------------------------------------------------------------------------------------
@@ -82,14 +71,49 @@ def published_rows() -> list[dict[str, Any]]:
     ]
 
 
-def score_columns(organs: Sequence[str]) -> tuple[Column, ...]:
+def organs_of(results: dict[str, Any] | None) -> tuple[str, ...]:
+    """Names of the organs that were scored."""
+    return tuple(organ["name"] for organ in results["organs"]) if results else ()
+
+
+def scores_of(runs: Sequence[str], results: dict[str, Any]) -> dict[str, float | None]:
+    """DSC of one network: means over its runs, which differ in their seed.
+
+    "dsc", "dsc_network": mean over the organs on the scans' own grid and at the network's size; "dsc_sd": of
+    the first over the seeds, None for one; "dsc <organ>": on the scans' own grid. None for what no run has.
+    """
+    found = {
+        (entry["model"], entry["grid"], entry["organ"]): entry["mean"]
+        for entry in results["summary"]
+        if entry["metric"] == "dsc"
+    }
+
+    def values(grid: str, organ: str) -> list[float]:
+        every = [found.get((run, grid, organ)) for run in runs]
+        return [value for value in every if value is not None]
+
+    means = values("native", MEAN)
+    return {
+        "dsc": mean(means),
+        "dsc_sd": statistics.stdev(means) if len(means) > 1 else None,
+        "dsc_network": mean(values("network", MEAN)),
+        **{f"dsc {organ}": mean(values("native", organ)) for organ in organs_of(results)},
+    }
+
+
+def mean(values: Sequence[float]) -> float | None:
+    """None for no values."""
+    return statistics.fmean(values) if values else None
+
+
+def score_columns(results: dict[str, Any] | None) -> tuple[Column, ...]:
     """Mean DSC, its sd over seeds, the same at the network's size, and the DSC per organ."""
     form = decimals(4)
     return (
         ("DSC mean", "dsc", form),
         ("sd of seeds", "dsc_sd", form),
         ("DSC network", "dsc_network", form),
-        *((organ, f"dsc {organ}", form) for organ in organs),
+        *((organ, f"dsc {organ}", form) for organ in organs_of(results)),
     )
 
 
@@ -102,7 +126,7 @@ def failures(trainings: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def check_failures(trainings: Sequence[dict[str, Any]]) -> None:
-    """Raise IUINetError "training-failed" if any training failed."""
+    """Raises: IUINetError "training-failed" if any training failed."""
     failed = failures(trainings)
     if failed:
         raise IUINetError(
@@ -140,28 +164,34 @@ def remarks(trainings: Sequence[dict[str, Any]], recipe: Recipe) -> list[str]:
 
 
 def publish(
-    folder: Path | None,
-    name: str,
-    document: dict[str, Any],
+    options: argparse.Namespace,
+    names: tuple[str, str],
+    recipe: Recipe,
     rows: Sequence[Row],
     columns: Sequence[Column],
     notes: Sequence[str],
+    trainings: Sequence[dict[str, Any]],
     say: Callable[[str], None],
 ) -> None:
-    """Print the rows; in a folder write <name>.json (with the document), .csv and .md. Raises OutputError."""
+    """Print the rows; in --run write them as .json, .csv and .md. names: of these files, and of the kind.
+
+    Raises: OutputError, and IUINetError "training-failed" at the end if any training failed.
+    """
+    notes = [*notes, *failures(trainings)]
     say("")
     print_table(rows, columns, say)
     for note in notes:
         say(note)
-    if folder is None:
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(
-        folder / f"{name}.json", {**document, "rows": list(rows), "notes": list(notes)}, overwrite=True
-    )
-    write_csv(folder / f"{name}.csv", rows, list(dict.fromkeys(key for row in rows for key in row)))
-    lines = "".join(f"\n{note}\n" for note in notes)
-    write_text(folder / f"{name}.md", markdown(rows, columns) + lines)
+    if options.run:
+        options.run.mkdir(parents=True, exist_ok=True)
+        path = options.run / names[0]
+        document = {"format": 2, "kind": names[1], "recipe": recipe.to_dict(), "libraries": versions()}
+        document |= {"trainings": list(trainings), "rows": list(rows), "notes": notes}
+        write_json(path.with_suffix(".json"), document, overwrite=True)
+        write_csv(path.with_suffix(".csv"), list(dict.fromkeys(key for row in rows for key in row)), rows)
+        lines = "".join(f"\n{note}\n" for note in notes)
+        write_text(path.with_suffix(".md"), markdown(rows, columns) + lines)
+    check_failures(trainings)
 
 
 def print_table(rows: Sequence[Row], columns: Sequence[Column], say: Callable[[str], None]) -> None:
@@ -181,25 +211,6 @@ def markdown(rows: Sequence[Row], columns: Sequence[Column]) -> str:
     head, *body = _cells(rows, columns)
     lines = [head, ["---", *("--:" for _ in columns[1:])], *body]
     return "".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |\n" for line in lines)
-
-
-def write_csv(path: Path, rows: Sequence[Row], keys: Sequence[str]) -> None:
-    """The raw values under their keys; what does not exist is left empty. Raises OutputError."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(keys)
-    writer.writerows([_raw(row.get(key)) for key in keys] for row in rows)
-    write_text(path, text.getvalue())
-
-
-def write_text(path: Path, text: str) -> None:
-    """A text file in the place of an earlier one. Raises OutputError."""
-    with atomic(path, overwrite=True) as draft:
-        draft.write_text(text, encoding="utf-8", newline="\n")
-
-
-def _raw(value: Any) -> Any:
-    return "" if value is None else value
 
 
 def _cells(rows: Sequence[Row], columns: Sequence[Column]) -> list[list[str]]:

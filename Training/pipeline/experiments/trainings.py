@@ -1,8 +1,12 @@
-"""The trainings of an experiment, one after the other, as ``train.py`` does them; none is done twice."""
+"""The trainings of an experiment, one after the other, and their evaluation, as the scripts do them.
+
+No training is done twice.
+"""
 
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -21,7 +25,7 @@ from pipeline.fitting.run_folder import BEST, LAST
 
 from .jobs import Job
 
-# What ends one network's training, and is no reason to end the others'.
+# What ends one network's training, but not the others'.
 _OWN_FAILURES = ("loss-not-finite", "gradient-not-finite")
 
 
@@ -32,7 +36,7 @@ def train_all(
 
     Returns what each training was and took, JSON-ready. One that ran out of memory or diverged has
     {"model", "seed", "failed": why}; the next time it is tried again.
-    Raises IUINetError before any training for what cannot work; Cancelled.
+    Raises: IUINetError before any training for what cannot work; Cancelled.
     """
     device = training_device(options.device)
     for job in jobs:
@@ -48,7 +52,7 @@ def train_all(
 
 
 def _check(job: Job, options: argparse.Namespace, device: torch.device) -> None:
-    """Raise IUINetError now for what would end an experiment when it is this network's turn."""
+    """Raises: IUINetError for what would end the experiment when it is this network's turn."""
     try:
         checkpoint = find_run(options.run / job.name, job.task.document(), resume=False)
     except UsageError as error:
@@ -78,15 +82,10 @@ def _train(
         return {**head, "failed": error.message}
     if asked():
         raise Cancelled("stopped", hint="What is done is kept: the same command goes on from there.")
-    return head | _facts(job, options)
-
-
-def _facts(job: Job, options: argparse.Namespace) -> dict[str, Any]:
-    """What a training took, and which of its weights count."""
     folder = options.run / job.name
     document = read_checkpoint(folder / LAST)[1]
     progress = document["progress"]
-    return {
+    return head | {
         "run": job.name,
         "steps": progress["step"],
         "seconds": progress["seconds"],
@@ -95,3 +94,19 @@ def _facts(job: Job, options: argparse.Namespace) -> dict[str, Any]:
         "weights": "best" if find_checkpoint(folder).name == BEST else "last",
         "environment": document["environment"],
     }
+
+
+def evaluate_all(
+    trainings: Sequence[dict[str, Any]], options: argparse.Namespace, console: Console
+) -> dict[str, Any] | None:
+    """Measure all runs that did not fail into --run/evaluation; returns its results.json, None for no run."""
+    import evaluate  # the script, and all that it needs, only where something is measured
+
+    runs = [options.run / training["run"] for training in trainings if "run" in training]
+    if not runs:
+        return None
+    out = options.run / "evaluation"
+    words = ["--data", options.data, "--run", *runs, "--out", out, "--device", options.device]
+    words += ["--partial"] if options.partial else []
+    evaluate.run(evaluate.parse([str(word) for word in words]), console)
+    return json.loads((out / "results.json").read_text(encoding="utf-8"))

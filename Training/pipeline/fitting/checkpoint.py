@@ -56,20 +56,13 @@ def read_checkpoint(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]
     return tensors, document
 
 
-def read_weights(path: Path, prefer_average: bool = True) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """IUINet's state dict and the document of a checkpoint.
-
-    prefer_average: the moving average where the checkpoint holds one. Raises: WeightsError.
-    """
+def read_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """State dict (the moving average where there is one) and document. Raises: WeightsError."""
     tensors, document = read_checkpoint(path)
-    kinds = (AVERAGE, NET) if prefer_average else (NET, AVERAGE)
-    for kind in kinds:
-        found = part(tensors, kind)
-        if found:
-            return found, document
-    raise WeightsError(
-        f"{path.name} holds no weights", hint="Name a checkpoint of train.py.", code="checkpoint-damaged"
-    )
+    if found := part(tensors, AVERAGE) or part(tensors, NET):
+        return found, document
+    hint = "Name a checkpoint of train.py."
+    raise WeightsError(f"{path.name} holds no weights", hint=hint, code="checkpoint-damaged")
 
 
 def part(tensors: Mapping[str, torch.Tensor], kind: str) -> dict[str, torch.Tensor]:

@@ -51,8 +51,8 @@ class Course:
 def draw_curves(folder: Path, notice: Callable[[str], None] = lambda sentence: None) -> Path | None:
     """Draw a run's curves.png from its history; returns its path.
 
-    Without matplotlib, or before the first step, nothing is drawn and None given; that matplotlib is missing
-    is reported to ``notice`` once. Raises: OutputError for what the disk refuses.
+    Without matplotlib, or before the first step, nothing is drawn and None returned; that matplotlib is
+    missing is reported to ``notice`` once. Raises: OutputError for what the disk refuses.
     """
     course = read_course(folder)
     if course.steps.size + course.epochs.size == 0:
@@ -168,17 +168,9 @@ def draw_phases(panel: Axes, phases: Sequence[tuple[str, int, int]], named: bool
         if number:
             panel.axvline(begin, color="#9aa5b1", linewidth=0.8, linestyle=":")
         if named:
-            panel.annotate(
-                name,
-                ((begin + last) / 2, 1.0),
-                (0, 4),
-                xycoords=panel.get_xaxis_transform(),
-                textcoords="offset points",
-                ha="center",
-                va="bottom",
-                fontsize=10,
-                color="#44505c",
-            )
+            style = {"ha": "center", "va": "bottom", "fontsize": 10, "color": "#44505c"}
+            style |= {"xycoords": panel.get_xaxis_transform(), "textcoords": "offset points"}
+            panel.annotate(name, ((begin + last) / 2, 1.0), (0, 4), **style)
     if phases:
         panel.set_xlim(0, phases[-1][2])
 
@@ -219,9 +211,8 @@ def _colored(organs: dict[str, np.ndarray]) -> list[tuple[str, np.ndarray, str]]
     """The organs with their own colours, darkened to be seen on white; others take one of a few."""
     result = []
     for number, (name, values) in enumerate(organs.items()):
-        known = organ_by_name(name)
         color = _OTHERS[number % len(_OTHERS)]
-        if known:
+        if known := organ_by_name(name):
             color = "#" + "".join(f"{round(0.8 * part):02x}" for part in known.color)
         result.append((name, values, color))
     return result
@@ -248,6 +239,5 @@ def _phases(entries: Sequence[tuple[str, int]]) -> list[tuple[str, int, int]]:
         if phases and phases[-1][0] == name:
             phases[-1] = (name, phases[-1][1], step)
         else:
-            first = phases[-1][2] + 1 if phases else 1
-            phases.append((name, first, step))
+            phases.append((name, phases[-1][2] + 1 if phases else 1, step))
     return phases

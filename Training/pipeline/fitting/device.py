@@ -103,7 +103,7 @@ class Processes:
         return self.rank == 0
 
     def check_batch(self, batch: int, micro_batch: int) -> None:
-        """Raise UsageError "batch" unless every process gets the same number of whole micro batches."""
+        """Raises: UsageError "batch" unless every process gets the same number of whole micro batches."""
         if batch % (self.count * micro_batch):
             raise UsageError(
                 f"a batch of {batch} cannot be shared by {self.count} processes in parts of {micro_batch}",

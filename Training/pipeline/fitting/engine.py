@@ -1,4 +1,4 @@
-"""Network, optimiser and loss as one thing that makes steps and can be written down and restored."""
+"""Network, optimiser and loss as one object that makes steps and can be written down and restored."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MOST_SKIPPED_FP16 = 40  # there the first ones belong to it: the loss's scale is
 
 @dataclass(frozen=True)
 class StepResult:
-    """loss: mean over the step's samples, no finite number only where fp16 overflowed. norm: of the gradient
+    """loss: mean over the step's samples, not finite only where fp16 overflowed. norm: of the gradient
     before clipping. taken: whether the weights were changed: a gradient that is not finite leaves them as
     they are. stop: whether any process asked."""
 
@@ -89,7 +89,7 @@ class Engine:
         # In fp16 an overflow is the scaler's business: the step is left out, and the scale halved.
         if not math.isfinite(loss_value) and not self.precision.scaler.is_enabled():
             raise IUINetError(
-                f"the loss of step {steps_done + 1} is {loss_value}, no number",
+                f"the loss of step {steps_done + 1} is {loss_value}, not a number",
                 hint="The last checkpoint is whole. Lower the learning rate or set run.precision=fp32, and "
                 "go on with --resume.",
                 code="loss-not-finite",

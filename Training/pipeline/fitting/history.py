@@ -30,35 +30,24 @@ ORGAN_COLUMN = "dsc "  # begins the columns of single organs
 class History:
     """Writes a run's history into its folder, after what is there.
 
-    organs: names, for the columns of epochs.csv. notice: takes a sentence for the user.
-    tensorboard: whether to write its scalars too; where it is not installed, that is reported once.
+    organs: names, for the columns of epochs.csv. notice: takes a sentence for the user, such as that
+    TensorBoard is not installed.
     Raises: InputRefused "history-other" if the folder's epochs.csv has other columns, OutputError.
     """
 
     def __init__(
-        self,
-        folder: Path,
-        organs: Sequence[str],
-        notice: Callable[[str], None] = lambda sentence: None,
-        tensorboard: bool = True,
+        self, folder: Path, organs: Sequence[str], notice: Callable[[str], None] = lambda sentence: None
     ) -> None:
-        self.folder = folder
-        self.notice = notice
+        self.folder, self.notice, self.organs = folder, notice, tuple(organs)
         # A name on two lines would make two lines of a row.
         self.columns = [*EPOCH_KEYS, *(ORGAN_COLUMN + " ".join(name.split()) for name in organs), *LAST_KEYS]
-        self.organs = tuple(organs)
         self._steps_path, self._epochs_path = folder / STEPS, folder / EPOCHS
         folder.mkdir(parents=True, exist_ok=True)
         self._files: dict[Path, BinaryIO] = {}
         self._events: Events | None = None  # opened with the first scalar
-        self._wants_events = tensorboard
+        self._wants_events = True
         self._check_columns()
-        self._rewrite(lambda entry: True, lambda number, row: True)
-
-    @property
-    def epochs(self) -> int:
-        """Rows of epochs.csv: goes into the checkpoint, for ``rewind``."""
-        return len(self._rows())
+        self._rewrite()
 
     def step(self, entry: Mapping[str, Any]) -> None:
         """One step: phase, epoch, step (counted over the whole run, from 1), loss, learning_rate,
@@ -73,7 +62,7 @@ class History:
         organs = {name: (entry.get("dsc") or {}).get(name) for name in self.organs}
         values = [entry.get(key) for key in EPOCH_KEYS]
         values += [*organs.values(), *(entry.get(key) for key in LAST_KEYS)]
-        if not self._filled(self._epochs_path):
+        if not (self._epochs_path.exists() and self._epochs_path.stat().st_size):
             self._append(self._epochs_path, _csv_line(self.columns))
         self._append(self._epochs_path, _csv_line(["" if _number(v) is None else v for v in values]))
         tags = {"train_loss": "epoch/train loss", "validation_loss": "epoch/validation loss"}
@@ -83,17 +72,13 @@ class History:
         if self._events:
             self._events.flush()
 
-    def rewind(self, step: int, epochs: int | None = None) -> None:
+    def rewind(self, step: int, epochs: int) -> None:
         """Drop what lies behind a checkpoint: lines after this step, and rows after so many epochs.
 
-        epochs: ``self.epochs`` when the checkpoint was made; without it, rows after the step are dropped.
         Lines that are missing before it (a computer without power loses what it had not yet written) are
-        reported. rewind(0) empties the history.
+        reported.
         """
-        lines = self._rewrite(
-            lambda entry: entry["step"] <= step,
-            lambda number, row: number < epochs if epochs is not None else int(row["step"]) <= step,
-        )
+        lines = self._rewrite(step, epochs)
         if lines < step:
             self.notice(f"{STEPS} lacks {step - lines} of the {step} steps before the checkpoint.")
         self._close_events()
@@ -128,11 +113,11 @@ class History:
         except OSError as error:
             raise output_error(path, error) from error
 
-    def _rewrite(self, keep_line: Callable[[dict], bool], keep_row: Callable[[int, dict], bool]) -> int:
-        """Keep the whole lines and rows that are wanted; returns the number of steps that are left."""
+    def _rewrite(self, step: float = math.inf, epochs: int | None = None) -> int:
+        """Keep the whole lines up to a step and so many rows; returns the number of steps that are left."""
         self.close()
-        lines = [line for line in whole_lines(self._steps_path) if keep_line(json.loads(line))]
-        rows = [row for number, row in enumerate(self._rows()) if keep_row(number, row)]
+        lines = [line for line in whole_lines(self._steps_path) if json.loads(line)["step"] <= step]
+        rows = read_epochs(self.folder)[:epochs]
         self._replace(self._steps_path, "".join(lines))
         text = "".join(_csv_line([row[key] for key in self.columns]) for row in rows)
         self._replace(self._epochs_path, _csv_line(self.columns) + text if rows else "")
@@ -142,12 +127,6 @@ class History:
         if path.exists() and path.read_bytes() != text.encode("utf-8"):
             with atomic(path, overwrite=True) as draft:
                 draft.write_bytes(text.encode("utf-8"))
-
-    def _rows(self) -> list[dict[str, str]]:
-        return read_epochs(self.folder)
-
-    def _filled(self, path: Path) -> bool:
-        return path.exists() and path.stat().st_size > 0
 
     def _check_columns(self) -> None:
         header = next(csv.reader(whole_lines(self._epochs_path)), self.columns)
@@ -166,9 +145,8 @@ class History:
                 self._events = Events(self.folder / TENSORBOARD, step)
             except ImportError:
                 self._wants_events = False
-                self.notice(
-                    "TensorBoard is not installed: its curves are left out (pip install tensorboard)."
-                )
+                said = "TensorBoard is not installed: its curves are left out (pip install tensorboard)."
+                self.notice(said)
             except OSError as error:
                 raise output_error(self.folder / TENSORBOARD, error) from error
         if self._events:
@@ -213,8 +191,7 @@ def _number(value: Any) -> Any:
 class Events:
     """One file of TensorBoard's; it takes back what a run's earlier files hold from its first step on.
 
-    TensorBoard's own writers put the machine's name into the file's name, and a run's folder is given to
-    others: so the file is named here, and only its records are TensorBoard's.
+    The file is named here: TensorBoard's own writers put the machine's name into it.
     start: first step that will be written. Raises: ImportError where TensorBoard is not installed.
     """
 

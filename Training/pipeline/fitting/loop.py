@@ -13,11 +13,10 @@ from iuinet.console import Console
 from iuinet.errors import IUINetError, UsageError
 from iuinet.memory import give_back_memory
 
-from .budget import Budget
 from .device import Processes, join, training_device
 from .engine import MOST_SKIPPED, MOST_SKIPPED_FP16, Engine
 from .networks import build
-from .progress import Pace, Progress, after_validation, learning_rate, progress_line, stops_early
+from .progress import Budget, Pace, Progress, after_validation, learning_rate, progress_line, stops_early
 from .recipe import Phase
 from .recorder import Recorder, check_space, find_run
 from .run_folder import BEST, LAST, environment

@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy, one_hot
 
 from .recipe import LossRecipe
 
-UNKNOWN = 255  # voxels with this label have no say
+UNKNOWN = 255  # voxels with this label do not count
 
 
 class Loss:
@@ -57,8 +57,7 @@ class Loss:
     def _entropy(self, logits: torch.Tensor, truth: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
         weights = self.class_weights[truth] * known
         values = cross_entropy(logits, truth, reduction="none") * weights
-        axes = (1, 2, 3)
-        return values.sum(axes) / weights.sum(axes).clamp(min=1e-6)
+        return values.sum((1, 2, 3)) / weights.sum((1, 2, 3)).clamp(min=1e-6)
 
 
 def dice_loss(logits: torch.Tensor, truth: torch.Tensor, known: torch.Tensor) -> torch.Tensor:

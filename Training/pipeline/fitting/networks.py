@@ -34,7 +34,7 @@ class PeerConfig:
 
     name: its table in networks.toml, which says what kind, step, smallest and parameters mean.
     size: edge of the input, voxels. classes: output channels, background included.
-    Raises UsageError "peer-size" for a size that the network cannot train at.
+    Raises: UsageError "peer-size" for a size that the network cannot train at.
     """
 
     name: str
@@ -57,7 +57,7 @@ class PeerConfig:
             )
 
     def check_size(self, size: tuple[int, ...]) -> None:
-        """Raise UsageError "peer-size" for another input than it is built for: few of them can change it."""
+        """Raises: UsageError "peer-size" for another input than it is built for: few can change it."""
         if any(edge != self.size for edge in size):
             raise UsageError(
                 f"{self.name} is built for an input of {self.size}^3 voxels, and a phase has {size[0]}^3",
@@ -79,7 +79,7 @@ def is_peer(values: Mapping[str, Any]) -> bool:
 
 
 def config_from(values: Mapping[str, Any]) -> Config:
-    """The inverse of ``to_dict`` of either configuration. Raises UsageError."""
+    """The inverse of ``to_dict`` of either configuration. Raises: UsageError."""
     return PeerConfig(**values) if is_peer(values) else IUINetConfig.from_dict(dict(values))
 
 
@@ -98,7 +98,7 @@ def full_peers() -> tuple[str, ...]:
 def build(config: Config) -> nn.Module:
     """The network of a configuration.
 
-    Returns logits (B, classes, S, S, S), or a list of logits, finest first. Raises UsageError "no-monai".
+    Returns logits (B, classes, S, S, S), or a list of logits, finest first. Raises: UsageError "no-monai".
     """
     if isinstance(config, IUINetConfig):
         return IUINet(config)
@@ -112,7 +112,7 @@ def build(config: Config) -> nn.Module:
 
 
 def _monai(kind: str) -> Any:
-    """The module with MONAI's networks. Raises UsageError "no-monai" if it or what it needs is absent."""
+    """The module with MONAI's networks. Raises: UsageError "no-monai" if it or what it needs is absent."""
     try:
         from monai.networks import nets
 

@@ -23,7 +23,7 @@ PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 
 
 def plain(value: Any) -> Any:
-    """Tuples as lists, as JSON gives them back."""
+    """Tuples as lists, as JSON returns them."""
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
     return [plain(item) for item in value] if isinstance(value, list | tuple) else value
@@ -35,13 +35,13 @@ def wrong(where: str, value: object, hint: str) -> UsageError:
 
 
 def require(where: str, value: str, choices: tuple[str, ...]) -> None:
-    """Raise UsageError "recipe" for a value that is none of the choices."""
+    """Raises: UsageError "recipe" for a value that is none of the choices."""
     if value not in choices:
         raise wrong(where, value, f"Choose from {', '.join(choices)}.")
 
 
 def positive(where: str, part: object, *names: str) -> None:
-    """Raise UsageError "recipe" for a field that is not above 0."""
+    """Raises: UsageError "recipe" for a field that is not above 0."""
     for name in names:
         if not getattr(part, name) > 0:
             raise wrong(f"{where}.{name}", getattr(part, name), "Give a number above 0.")
@@ -214,7 +214,7 @@ class RunRecipe:
     data_on_device: "auto", "true" or "false": keep the prepared set in the device's memory.
     checkpoint_every: steps between checkpoints; one is also written every five minutes, and when a phase or
     the run ends. validate_every: epochs. threads: of the CPU, 0 for torch's own choice.
-    budget_steps, budget_seconds: of the whole training, 0 for none; see ``budget.py``.
+    budget_steps, budget_seconds: of the whole training, 0 for none; see ``progress.Budget``.
     """
 
     seed: int = 1

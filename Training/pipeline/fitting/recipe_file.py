@@ -1,4 +1,4 @@
-"""A recipe from a TOML file and ``--set section.key=value``; what means nothing is refused by its place."""
+"""A recipe from a TOML file and ``--set section.key=value``; unknown keys are refused by their place."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def read_recipe(path: Path | None, changes: Sequence[str] = ()) -> Recipe:
     """The recipe of a TOML file (the defaults without one), with changes such as "optimiser.batch=2".
 
     A phase is named by its name or its number from 0. A value is TOML; what is not TOML is taken as text.
-    Raises UsageError "recipe" or "recipe-missing".
+    Raises: UsageError "recipe" or "recipe-missing".
     """
     values = _read(path) if path else {}
     for change in changes:
@@ -30,7 +30,7 @@ def read_recipe(path: Path | None, changes: Sequence[str] = ()) -> Recipe:
 
 
 def recipe_from(values: Mapping[str, Any]) -> Recipe:
-    """The recipe of nested values, as TOML, JSON or ``to_dict`` give them. Raises UsageError "recipe"."""
+    """The recipe of nested values, as TOML, JSON or ``to_dict`` give them. Raises: UsageError "recipe"."""
     return _build(Recipe, values, "")
 
 
@@ -43,7 +43,7 @@ def _read(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} cannot be read", hint="Check the file.", code="recipe-missing") from error
     except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{path} is no TOML: {error}", hint="Correct this place.", code="recipe") from error
+        raise UsageError(f"{path} is not TOML: {error}", hint="Correct this place.", code="recipe") from error
 
 
 # Changes ------------------------------------------------------------------------------------------------
@@ -104,7 +104,7 @@ def _build(kind: type, values: Any, where: str) -> Any:
 
 
 def _convert(kind: Any, value: Any, where: str) -> Any:
-    """The value as its field's type. Raises UsageError "recipe"."""
+    """The value as its field's type. Raises: UsageError "recipe"."""
     origin, arguments = get_origin(kind), get_args(kind)
     if dataclasses.is_dataclass(kind):
         return _build(kind, value, where)

@@ -41,17 +41,14 @@ class Recorder:
         self, folder: Path, document: Mapping[str, Any], progress: Progress, console: Console
     ) -> None:
         self.folder, self.document, self.console = folder, dict(document), console
-        parts = {key: document[key] for key in ("recipe", "data", "environment")}
         if (folder / RUN).is_file():
             self.record = RunFolder.open(folder)
-            changed = self.record.resumed(progress.step, *parts.values())
+            changed = self.record.resumed(progress.step, document)
             console.say(f"Going on after step {progress.step}.")
             for sentence in changed:
                 console.say(f"changed: {sentence}")
         else:
-            surroundings = parts.pop("environment")
-            parts |= {"seed": document["seed"], "start": document["start"]}
-            self.record = RunFolder.create(folder, **parts, surroundings=surroundings)
+            self.record = RunFolder.create(folder, document)
         self.history = History(folder, [organ["name"] for organ in document["organs"]], console.say)
         self.history.rewind(progress.step, progress.rows)
         self._saved, self._saved_step = time.monotonic(), progress.step
@@ -63,11 +60,7 @@ class Recorder:
         return step - self._saved_step >= every or time.monotonic() - self._saved > CHECKPOINT_EVERY_S
 
     def save(
-        self,
-        name: str,
-        tensors: Mapping[str, torch.Tensor],
-        progress: Progress,
-        scaler: Mapping[str, float],
+        self, name: str, tensors: Mapping[str, torch.Tensor], progress: Progress, scaler: Mapping[str, float]
     ) -> None:
         """Write last.safetensors or best.safetensors. Raises: OutputError; the earlier file then stays."""
         self.history.sync()
@@ -126,9 +119,8 @@ def find_run(
                 hint="Choose another folder for --run; --start takes over its weights.",
                 code="run-other-network",
             )
-    changed = [
-        line for part in ("recipe", "data") for line in differences(before[part], document[part], part)
-    ]
+    pairs = [(before[part], document[part], part) for part in ("recipe", "data")]
+    changed = [line for pair in pairs for line in differences(*pair)]
     if changed and not resume:
         raise UsageError(
             f"{folder} holds another training: {'; '.join(changed[:3])}",
@@ -149,7 +141,7 @@ def clear_run(folder: Path, say: Callable[[str], None]) -> None:
 
 
 def check_space(folder: Path, tensors: Mapping[str, torch.Tensor], copies: int) -> None:
-    """Raise OutputError "disk-full" before the work if the checkpoints will not fit.
+    """Raises: OutputError "disk-full" before the work if the checkpoints will not fit.
 
     tensors: the weights. copies: of the same size, kept beside them (average, optimiser's moments).
     """

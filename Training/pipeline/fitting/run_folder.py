@@ -29,6 +29,7 @@ RUN = "run.json"
 LAST, BEST = "last.safetensors", "best.safetensors"
 STEPS, EPOCHS = "steps.jsonl", "epochs.csv"
 CURVES, TENSORBOARD = "curves.png", "tensorboard"
+_CHANGING = ("recipe", "data", "environment")  # from one resumption to the next
 _ROOT = Path(__file__).resolve().parents[3]
 
 # What a change of each entry means to those who compare numbers before and after it.
@@ -46,47 +47,22 @@ class RunFolder:
     """A run's folder. Make one with ``create`` or ``open``; ``document`` is what run.json holds."""
 
     def __init__(self, path: Path, document: dict[str, Any]) -> None:
-        self.path = path
-        self.document = document
-
-    @staticmethod
-    def holds_run(path: Path) -> bool:
-        """Whether a run lies there."""
-        return (path / RUN).is_file() or (path / LAST).is_file()
+        self.path, self.document = path, document
 
     @classmethod
-    def create(
-        cls,
-        path: Path,
-        recipe: Mapping[str, Any],
-        data: Mapping[str, Any],
-        seed: int,
-        start: Mapping[str, Any] | None = None,
-        surroundings: Mapping[str, Any] | None = None,
-    ) -> RunFolder:
-        """Begin a run in a new or empty folder.
+    def create(cls, path: Path, made_of: Mapping[str, Any]) -> RunFolder:
+        """Begin a run in a new or empty folder. made_of: what every checkpoint says of the run.
 
-        recipe, data, start (the weights it starts from): JSON-ready, as in the checkpoint's document.
-        surroundings: ``environment(...)`` where the run computes; taken here if not given.
         Raises: UsageError "run-exists" where a run lies already, OutputError for what the disk refuses.
         """
-        if cls.holds_run(path):
+        if (path / RUN).is_file() or (path / LAST).is_file():
             raise UsageError(
                 f"{path} holds a training already",
                 hint="Go on with it by --resume, or choose another folder.",
                 code="run-exists",
             )
-        document = {
-            "format": FORMAT,
-            "started": now(),
-            "recipe": recipe,
-            "data": data,
-            "seed": seed,
-            "start": start,
-            "environment": environment() if surroundings is None else surroundings,
-            "resumed": [],
-            "ended": None,
-        }
+        kept = {key: made_of[key] for key in ("recipe", "data", "seed", "start", "environment")}
+        document = {"format": FORMAT, "started": now(), **kept, "resumed": [], "ended": None}
         folder = cls(path, without_paths(document))
         folder._write()
         return folder
@@ -98,7 +74,7 @@ class RunFolder:
             document = json.loads((path / RUN).read_text(encoding="utf-8"))
             newer = document["format"] > FORMAT
             if not isinstance(document["resumed"], list) or not isinstance(document["environment"], dict):
-                raise ValueError("resumed is no list, or environment no object")
+                raise ValueError("resumed is not a list, or environment not an object")
         except FileNotFoundError as error:
             hint = "Name the folder that train.py was given as --run."
             raise InputRefused(f"{path} holds no training", hint=hint, code="no-run") from error
@@ -113,27 +89,16 @@ class RunFolder:
             raise InputRefused(text, hint="Update these scripts.", code="run-newer")
         return cls(path, document)
 
-    def resumed(
-        self,
-        step: int,
-        recipe: Mapping[str, Any] | None = None,
-        data: Mapping[str, Any] | None = None,
-        surroundings: Mapping[str, Any] | None = None,
-    ) -> list[str]:
-        """Record that the run goes on from this step; returns the changes since it last ran, in sentences.
-
-        recipe, data, surroundings: as they are now; None for unchanged (surroundings are looked up).
-        """
-        surroundings = environment() if surroundings is None else surroundings
-        present = without_paths({"recipe": recipe, "data": data, "environment": surroundings})
+    def resumed(self, step: int, made_of: Mapping[str, Any]) -> list[str]:
+        """Record that the run goes on from this step; returns the changes since it last ran, in sentences."""
+        present = without_paths({key: made_of[key] for key in _CHANGING})
         before = self._latest()
         sentences = changes(before["environment"], present["environment"])
         for part in ("recipe", "data"):
-            if present[part] is not None:
-                sentences += differences(before[part], present[part], part)
+            sentences += differences(before[part], present[part], part)
         record = {"time": now(), "step": step, "changed": sentences}
         # Only what differs is kept, so that hundreds of resumptions do not bloat the file.
-        record |= {key: value for key, value in present.items() if value not in (None, before[key])}
+        record |= {key: value for key, value in present.items() if value != before[key]}
         self.document["resumed"].append(record)
         self.document["ended"] = None
         self._write()
@@ -145,7 +110,7 @@ class RunFolder:
         self._write()
 
     def _latest(self) -> dict[str, Any]:
-        latest = {key: self.document[key] for key in ("recipe", "data", "environment")}
+        latest = {key: self.document[key] for key in _CHANGING}
         for record in self.document["resumed"]:
             latest |= {key: record[key] for key in latest if key in record}
         return latest

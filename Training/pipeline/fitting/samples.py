@@ -11,7 +11,6 @@ from typing import Protocol
 
 import torch
 
-from iuinet.errors import UsageError
 from iuinet.geometry import canonical_grid
 from pipeline.augmentation import Augmentation, augment
 from pipeline.dataset.prepared import PreparedData
@@ -88,7 +87,7 @@ class PreparedSamples:
 
 
 class SyntheticSamples:
-    """Synthetic CT without end.
+    """An endless series of synthetic CT.
 
     anatomies: ``synthesis.Anatomy``. weights: how often each is drawn. channels: as above.
     """
@@ -133,16 +132,6 @@ def keeps_on_device(choice: str, data: PreparedData, samples: int, device: torch
         return choice == "true"
     needed = 3 * samples * data.size**3  # float16 image, uint8 labels
     return needed <= torch.cuda.mem_get_info(device)[0] / 3
-
-
-def check_cases(name: str, ids: Sequence[str], split: str) -> None:
-    """Raise UsageError "empty-phase" for a phase that has nothing to train on."""
-    if not ids:
-        raise UsageError(
-            f"the phase {name!r} has no samples: the split {split!r} of these data gives it none",
-            hint="Prepare the registered pairs too, or leave the phase out of the recipe.",
-            code="empty-phase",
-        )
 
 
 # Seeds ------------------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """Start a training from the weights of a model, shipped or one's own, for the same or other organs.
 
 The network is the model's. Its heads (``mapping``, the last layer of each scale) belong to its organs: for
-another organ list they are made anew from the run's seed, and everything else is kept.
+another organ list new ones are made from the run's seed, and everything else is kept.
 """
 
 from __future__ import annotations
@@ -52,9 +52,9 @@ def start_from(
     """The start of a training of these organs from a model.
 
     weights: id or file, as ``iuinet.weights.resolve`` takes it. organs: names in channel order, background
-    left out. seed: the run's. network: what the recipe asks for, None for the model's own; its number of
+    left out. seed: the run's. network: the recipe's, None for the model's own; its number of
     classes does not matter, and its size may be another one. window: the recipe's, HU.
-    Raises WeightsError for a model that cannot be read, UsageError "start-network" for a recipe with another
+    Raises: WeightsError for a model that cannot be read, UsageError "start-network" for a recipe with another
     network than the model's.
     """
     found = resolve(weights)
@@ -65,24 +65,24 @@ def start_from(
     config = dataclasses.replace(net.config, classes=len(organs) + 1, size=size)
     tensors = {name: tensor.clone() for name, tensor in net.state_dict().items()}
     same = [plain_name(name) for name in before] == [plain_name(name) for name in organs]
-    anew = {} if same else new_heads(config, seed)
+    fresh = {} if same else new_heads(config, seed)
     kept = {name: tensor for name, tensor in tensors.items() if same or not name.startswith(HEADS)}
     record = {
         **found.summary(),
         "kept": len(kept),
-        "made_anew": sorted(anew),
+        "made_anew": sorted(fresh),
         "organs_before": before,
         "organs_now": list(organs),
         "trained_on": document.get("training", {}).get("data"),
         "start": document.get("training", {}).get("start"),
     }
-    said = [_heads_sentence(found.id, before, organs, len(kept), len(anew))]
+    said = [_heads_sentence(found.id, before, organs, len(kept), len(fresh))]
     said += _preprocessing_sentences(document["preprocessing"], size, window)
-    return Start(config, kept | anew, record, tuple(said))
+    return Start(config, kept | fresh, record, tuple(said))
 
 
 def check_network(model: IUINetConfig, recipe: Config | None, name: str) -> None:
-    """Raise UsageError "start-network" that names each field in which the recipe's network is another one."""
+    """Raises: UsageError "start-network" with each field in which the recipe's network is another one."""
     if recipe is None:
         return
     if not isinstance(recipe, IUINetConfig):
@@ -106,16 +106,16 @@ def new_heads(config: IUINetConfig, seed: int) -> dict[str, torch.Tensor]:
     """The heads of a new network, a function of configuration and seed; torch's own chance is left alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        fresh = IUINet(config)
-    return {name: tensor for name, tensor in fresh.state_dict().items() if name.startswith(HEADS)}
+        net = IUINet(config)
+    return {name: tensor for name, tensor in net.state_dict().items() if name.startswith(HEADS)}
 
 
-def _heads_sentence(name: str, before: Sequence[str], now: Sequence[str], kept: int, anew: int) -> str:
-    if not anew:
+def _heads_sentence(name: str, before: Sequence[str], now: Sequence[str], kept: int, fresh: int) -> str:
+    if not fresh:
         return f"All {kept} tensors of {name} are kept: its organs are those of this training."
     return (
-        f"{kept} tensors of {name} are kept; the {anew} tensors of its heads are made anew, because its "
-        f"organs ({_listed(before)}) are not those of this training ({_listed(now)})."
+        f"{kept} tensors of {name} are kept; the {fresh} tensors of its heads are initialised again, because "
+        f"its organs ({_listed(before)}) are not those of this training ({_listed(now)})."
     )
 
 
@@ -124,9 +124,8 @@ def _preprocessing_sentences(
 ) -> list[str]:
     sentences = []
     if settings["size"] != size:
-        sentences.append(
-            f"It was made for an input of {settings['size']}^3 voxels, this training uses {size}^3."
-        )
+        text = f"It was made for an input of {settings['size']}^3 voxels, this training uses {size}^3."
+        sentences.append(text)
     if window is not None and list(window) != list(settings["window"]):
         low, high = settings["window"]
         sentences.append(

@@ -19,7 +19,7 @@ from pipeline.dataset.splits import Split, choose_split
 
 from .networks import Config
 from .recipe import Phase, Recipe
-from .samples import PreparedSamples, Samples, SyntheticSamples, check_cases, keeps_on_device
+from .samples import PreparedSamples, Samples, SyntheticSamples, keeps_on_device
 from .start import Start, start_from
 
 _SYNTHETIC = (
@@ -48,13 +48,12 @@ class Task:
         return tuple(organ["name"] for organ in self.organs)
 
     def samples(self, number: int, device: torch.device) -> Samples:
-        """What the phase of this number trains on. Raises UsageError "empty-phase"."""
+        """What the phase of this number trains on."""
         phase, recipe = self.recipe.phases[number], self.recipe
         seed = (recipe.run.seed, number)
         if phase.data == "synthetic":
             return SyntheticSamples(self.anatomies, recipe.synthesis.weights, self.channels, seed, device)
         ids = self.ids(phase)
-        check_cases(phase.name, ids, self.split.name)
         keep = keeps_on_device(recipe.run.data_on_device, self.data, len(ids), device)
         settings = recipe.augmentation if phase.augment else Augmentation.off()
         return PreparedSamples(self.data, ids, self.channels, settings, seed, device, keep)
@@ -102,7 +101,7 @@ def make_task(
 
     data: None for recipes that are all synthetic. anatomies: ``synthesis.Anatomy``, those that the recipe
     names. start: id or file of a model to start from. partial: go on without cases that are missing.
-    Raises UsageError or WeightsError.
+    Raises: UsageError or WeightsError.
     """
     if recipe.prepared and data is None:
         raise UsageError(
@@ -115,7 +114,16 @@ def make_task(
     names = organ_names(data, recipe.data.organs)
     entries = {organ["name"]: organ for organ in data.organs}
     split = choose_split(data, recipe.data.split, recipe.data.atlases, partial)
-    _check_phases(recipe, data, split)
+    _check_class_weights(recipe, names)
+    for phase in recipe.phases:
+        if phase.data != "synthetic" and not (split.pretrain if phase.data == "pairs" else split.train):
+            raise UsageError(
+                f"the phase {phase.name!r} has no samples: the split {split.name!r} of these data gives "
+                "it none",
+                hint="Prepare the registered pairs too, or leave the phase out of the recipe.",
+                code="empty-phase",
+            )
+        _check_validation(phase, split.validation)
     config, started = _network(recipe, names, start)
     return Task(
         recipe=recipe,
@@ -126,7 +134,17 @@ def make_task(
         split=split,
         anatomies=tuple(anatomies),
         start=started,
-        provenance=_provenance(data, split),
+        provenance={
+            "name": data.name,
+            "fingerprint": data.fingerprint,
+            "split": split.name,
+            "statement": split.statement,
+            "train": list(split.train),
+            "validation": list(split.validation),
+            "test": list(split.test),
+            "pretrain": len(split.pretrain),
+            "atlases": split.atlases,
+        },
     )
 
 
@@ -163,14 +181,6 @@ def _network(recipe: Recipe, names: Sequence[str], start: str | Path | None) -> 
     return started.config, started
 
 
-def _check_phases(recipe: Recipe, data: PreparedData, split: Split) -> None:
-    _check_class_weights(recipe, organ_names(data, recipe.data.organs))
-    for phase in recipe.phases:
-        if phase.data != "synthetic":
-            check_cases(phase.name, split.pretrain if phase.data == "pairs" else split.train, split.name)
-        _check_validation(phase, split.validation)
-
-
 def _check_validation(phase: Phase, cases: Sequence[str]) -> None:
     if phase.needs_validation and not cases:
         raise UsageError(
@@ -189,20 +199,6 @@ def _check_class_weights(recipe: Recipe, names: Sequence[str]) -> None:
             hint=f"Its organs are: {', '.join(names)}.",
             code="recipe",
         )
-
-
-def _provenance(data: PreparedData, split: Split) -> dict[str, Any]:
-    return {
-        "name": data.name,
-        "fingerprint": data.fingerprint,
-        "split": split.name,
-        "statement": split.statement,
-        "train": list(split.train),
-        "validation": list(split.validation),
-        "test": list(split.test),
-        "pretrain": len(split.pretrain),
-        "atlases": split.atlases,
-    }
 
 
 def _fingerprint(anatomies: Sequence) -> str:
