@@ -109,7 +109,7 @@ def where_measured(
 ) -> list[str]:
     """Sentences on what was counted with what, and what was timed on which machine."""
     used = [f"{name} {version}" for name, version in libraries.items() if version]
-    said = [
+    sentences = [
         f"Counted with {', '.join([*used, 'torch ' + about['torch']])}, on tensors without memory: "
         "the same on every machine."
     ]
@@ -117,15 +117,15 @@ def where_measured(
         name = device_name(device)
         if device.type == "cpu":
             name = f"{about['processor']} ({about['threads']} thread{'s' * (about['threads'] > 1)})"
-        said.append(
+        sentences.append(
             f"Seconds: median of {repeats} passes after one that warms up, fp32 by torch's own settings, on "
             f"{name}, {about['platform']}."
         )
-    return said
+    return sentences
 
 
 def untimed(rows: Sequence[dict[str, Any]]) -> list[str]:
-    """A sentence per network that has no time although one was asked for."""
+    """A sentence per network that has no time although one was requested."""
     return [f"{row['model']} {row['untimed']}." for row in rows if row["untimed"]]
 
 

@@ -62,11 +62,8 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     add("--config", type=Path, default=_short(HERE / "config" / "demo.toml"), help="recipe of the training")
     add("--set", nargs="+", default=[], metavar="KEY=VALUE", help="changes of the recipe")
     add("--workers", type=int, help="processes that generate and prepare (default: one per core)")
-    add(
-        "--without-slicer",
-        action="store_true",
-        help="segment with the command iuinet, not through the module",
-    )
+    hint = "segment with the command iuinet, not through the module"
+    add("--without-slicer", action="store_true", help=hint)
     return parser.parse_args(arguments)
 
 

@@ -99,7 +99,7 @@ def _prepared(folder: Path | None) -> PreparedData | None:
 
 
 def _make_folder(folder: Path) -> None:
-    """Make the folder for models. Raises UsageError "output-no-folder" where that cannot be."""
+    """Make the folder for models, or refuse it (UsageError "output-no-folder")."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -135,18 +135,15 @@ def _parser() -> argparse.ArgumentParser:
     add("--manifest", type=Path, help="list of models; default: manifest.json in OUT")
     add("--default", action="store_true", help="make it the list's default model")
     add("--url", action="append", default=[], help="address that serves this very file (again for mirrors)")
-    add(
-        "--round",
-        action="store_true",
-        help="half the size: round the weights first, say how many voxels that changes; measure that file",
-    )
+    hint = "half the size: round the weights first, say how many voxels that changes; measure that file"
+    add("--round", action="store_true", help=hint)
     add("--debug", action="store_true", help="show tracebacks and the libraries' warnings")
     return parser
 
 
 def _positive(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of cases")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of cases")
     return int(text)
 
 

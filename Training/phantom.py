@@ -6,7 +6,7 @@
     python Training/phantom.py --own DIR                  # two organs in nnU-Net's raw layout
     python Training/phantom.py --sample FILE.nrrd         # the CT that the Slicer module ships
 
-The same arguments give the same files. Bodies are drawn by formulas and need no data. Labels are the organs'
+The same arguments make the same files. Bodies are drawn by formulas and need no data. Labels are the organs'
 ids.
 
 --synapse writes the 30 labelled cases (0001-0010, 0021-0040) with their official numbers of slices, test
@@ -30,7 +30,7 @@ import SimpleITK as sitk
 
 from iuinet.console import Console, Parser, run_command
 from iuinet.errors import UsageError
-from iuinet.volume import Grid, Volume
+from iuinet.volume import Volume
 from iuinet.writing import atomic, image_on_grid
 from pipeline.dataset.parallel import usual_workers
 from pipeline.generated.files import make_folder, write_nifti
@@ -56,36 +56,30 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = Parser(
-        prog="phantom.py",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    whole = argparse.RawDescriptionHelpFormatter
+    parser = Parser(prog="phantom.py", description=__doc__, formatter_class=whole, allow_abbrev=False)
     parser.add_argument("out", nargs="?", type=Path, help="folder for single scans")
     parser.add_argument("--synapse", type=Path, metavar="DIR", help="folder for a set in the official layout")
     parser.add_argument("--own", type=Path, metavar="DIR", help="folder for an example of own data")
     parser.add_argument("--sample", type=Path, metavar="FILE", help="the CT that the module ships, as .nrrd")
     parser.add_argument("--seed", type=int, default=0, help="of the first scan or the set (default 0)")
-    parser.add_argument(
-        "--workers", type=int, default=usual_workers(), help="processes (default: one per core)"
-    )
+    hint = "processes (default: one per core)"
+    parser.add_argument("--workers", type=int, default=usual_workers(), help=hint)
     parser.add_argument("--debug", action="store_true", help="show tracebacks and what libraries say")
     one = parser.add_argument_group("with OUT or --own")
     one.add_argument("--count", type=int, help="scans, each with the next seed (default 1; --own: 8)")
     one.add_argument("--size", type=int, help="columns and rows (default 128), and for OUT slices")
     many = parser.add_argument_group("with --synapse")
     many.add_argument("--cases", nargs="+", metavar="ID", help="labelled cases (default: all 30)")
-    many.add_argument(
-        "--testing", type=int, metavar="N", help="test scans, from 0061 on (default 4, up to 20)"
-    )
+    hint = "test scans, from 0061 on (default 4, up to 20)"
+    many.add_argument("--testing", type=int, metavar="N", help=hint)
     many.add_argument("--pairs", type=int, metavar="N", help="registered pairs (default 30, up to 600)")
     many.add_argument("--matrix", type=int, metavar="N", help="columns and rows (default and officially 512)")
     return parser.parse_args(arguments)
 
 
 def run(options: argparse.Namespace, console: Console) -> None:
-    """Write what is asked for; what cannot work is refused first."""
+    """Write what is requested; what cannot work is refused first."""
     layout = _layout(options)
     if layout == "synapse":
         _write_synapse(options, console)
@@ -101,7 +95,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
 
 
 def _layout(options: argparse.Namespace) -> str:
-    """The layout that is asked for, its options complete. UsageError for what does not fit together."""
+    """The layout that is requested, its options complete; what does not fit together is refused."""
     asked = {"plain": options.out, "synapse": options.synapse, "own": options.own, "sample": options.sample}
     given = [layout for layout, folder in asked.items() if folder is not None]
     if len(given) != 1:
@@ -127,20 +121,14 @@ def _layout(options: argparse.Namespace) -> str:
         if value is not None and value < lowest:
             raise UsageError(f"--{name} {value} is too small", hint=f"Give {lowest} or more.", code="option")
     if options.sample and options.sample.suffix != ".nrrd":
-        raise UsageError(
-            f"--sample {options.sample.name} does not end in .nrrd", hint="Name it so.", code="option"
-        )
+        text = f"--sample {options.sample.name} does not end in .nrrd"
+        raise UsageError(text, hint="Name it so.", code="option")
     return layout
 
 
 def _write_synapse(options: argparse.Namespace, console: Console) -> None:
-    jobs = plan(
-        options.synapse,
-        Settings(options.seed, options.matrix),
-        options.cases,
-        options.testing,
-        options.pairs,
-    )
+    settings = Settings(options.seed, options.matrix)
+    jobs = plan(options.synapse, settings, options.cases, options.testing, options.pairs)
     made = write_set(jobs, options.synapse, options.workers, console)
     cases = len(jobs) - options.testing - options.pairs
     console.say(
@@ -160,9 +148,8 @@ def _write_single(options: argparse.Namespace, console: Console) -> None:
 def write_pair(folder: Path, name: str, volume: Volume, labels: np.ndarray) -> tuple[Path, Path]:
     """Write NAME-ct.nii.gz (int16 HU) and NAME-labels.nii.gz (uint8); their paths."""
     paths = folder / f"{name}-ct.nii.gz", folder / f"{name}-labels.nii.gz"
-    grid: Grid = volume.grid
-    write_nifti(paths[0], volume.array.astype(np.int16), grid)
-    write_nifti(paths[1], labels.astype(np.uint8), grid)
+    write_nifti(paths[0], volume.array.astype(np.int16), volume.grid)
+    write_nifti(paths[1], labels.astype(np.uint8), volume.grid)
     return paths
 
 

@@ -11,7 +11,7 @@ RAW is one of these:
   and Reg-Training-Testing.zip there; zip files are not read.
 * A data set in nnU-Net's raw layout: dataset.json, imagesTr, labelsTr; NIfTI, NRRD or MetaImage. Labels run
   from 1 to 254; 0 is background, and "ignore" names the number of unknown voxels. A splits_final.json beside
-  them gives the folds, and an organs.toml what else there is to say, all of it optional:
+  them holds the folds, and an organs.toml what else there is to say, all of it optional:
 
       [[organs]]
       name = "liver"                # as dataset.json has it
@@ -63,43 +63,22 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    parser.add_argument("raw", nargs="+", type=Path, metavar="RAW", help="folder with the raw data")
-    parser.add_argument(
-        "--out", type=Path, metavar="DIR", help="folder for the prepared data (made if needed)"
-    )
-    parser.add_argument("--size", type=int, default=128, help="voxels along every axis (default 128)")
-    parser.add_argument(
-        "--organs",
-        type=Path,
-        metavar="FILE.toml",
-        help="colours and codes of the organs, and splits (default: RAW/organs.toml)",
-    )
-    parser.add_argument(
-        "--pairs",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="use the registered pairs of Training-Testing for pre-training (default: if they are there)",
-    )
-    parser.add_argument(
-        "--exclude",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="ID",
-        help='leave out cases ("0025"), pairs ("0025-0061"), several ("0025-*"), a folder ("Cervix")',
-    )
-    parser.add_argument(
-        "--workers",
-        type=int,
-        default=usual_workers(),
-        help="processes, about 1 GB each (default: one per core)",
-    )
-    parser.add_argument(
-        "--check-only", action="store_true", help="only say what is wrong; nothing is prepared"
-    )
-    parser.add_argument("--partial", action="store_true", help="go on although official cases are missing")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the findings there, too")
-    parser.add_argument("--debug", action="store_true", help="show tracebacks and what libraries say")
+    add = parser.add_argument
+    add("raw", nargs="+", type=Path, metavar="RAW", help="folder with the raw data")
+    add("--out", type=Path, metavar="DIR", help="folder for the prepared data (made if needed)")
+    add("--size", type=int, default=128, help="voxels along every axis (default 128)")
+    hint = "colours and codes of the organs, and splits (default: RAW/organs.toml)"
+    add("--organs", type=Path, metavar="FILE.toml", help=hint)
+    hint = "use the registered pairs of Training-Testing for pre-training (default: if they are there)"
+    add("--pairs", action=argparse.BooleanOptionalAction, default=True, help=hint)
+    hint = 'leave out cases ("0025"), pairs ("0025-0061"), several ("0025-*"), a folder ("Cervix")'
+    add("--exclude", nargs="+", action="extend", default=[], metavar="ID", help=hint)
+    hint = "processes, about 1 GB each (default: one per core)"
+    add("--workers", type=int, default=usual_workers(), help=hint)
+    add("--check-only", action="store_true", help="only say what is wrong; nothing is prepared")
+    add("--partial", action="store_true", help="go on although official cases are missing")
+    add("--json", type=Path, metavar="FILE", help="write the findings there, too")
+    add("--debug", action="store_true", help="show tracebacks and what libraries say")
     return parser.parse_args(arguments)
 
 
@@ -113,14 +92,14 @@ def run(options: argparse.Namespace, console: Console) -> None:
     settings = Settings(options.size, options.exclude, options.workers, options.partial, console)
     if options.check_only:
         checked = check(found, settings, None)
-        _tell(checked, options, console)
+        _report(checked, options, console)
         checked.enforce()
         return
     try:
         with prepared_folder(options.out):
             checked = check(found, settings, options.out)
             write_json(options.out / CHECKS, checked.to_json(), overwrite=True)
-            _tell(checked, options, console)
+            _report(checked, options, console)
             made, there = prepare(checked, settings, options.out)
             _say_result(options.out, made, there, console)
     except KeyboardInterrupt:
@@ -131,24 +110,19 @@ def run(options: argparse.Namespace, console: Console) -> None:
 
 def _check_options(options: argparse.Namespace) -> None:
     if options.out is None and not options.check_only:
-        raise UsageError(
-            "no folder for the prepared data is given", hint="Give one with --out.", code="no-out"
-        )
+        text = "no folder for the prepared data is given"
+        raise UsageError(text, hint="Give one with --out.", code="no-out")
     if options.size < SIZE_STEP or options.size % SIZE_STEP:
-        raise UsageError(
-            f"--size {options.size} is not a multiple of {SIZE_STEP}",
-            hint="The paper uses 128.",
-            code="bad-size",
-        )
+        text = f"--size {options.size} is not a multiple of {SIZE_STEP}"
+        raise UsageError(text, hint="The paper uses 128.", code="bad-size")
     if options.workers < 1:
-        raise UsageError(
-            f"--workers {options.workers} is less than 1", hint="Give 1 or more.", code="bad-workers"
-        )
+        text = f"--workers {options.workers} is less than 1"
+        raise UsageError(text, hint="Give 1 or more.", code="bad-workers")
     if options.json is not None:
         writable_json(options.json)
 
 
-def _tell(checked: Checked, options: argparse.Namespace, console: Console) -> None:
+def _report(checked: Checked, options: argparse.Namespace, console: Console) -> None:
     """Print and write what was found."""
     if checked.excluded:
         console.say(f"left out by --exclude: {', '.join(checked.excluded)}")

@@ -230,7 +230,7 @@ def test_labels_and_values_that_cannot_be_used_are_findings(tmp_path, capfd):
     numbers[0, :3, 0] = np.nan
     write(raw / "imagesTr/f_0000.nrrd", numbers)
     data = prepared(raw, "--exclude", "d", "e")
-    assert "no numbers" in capfd.readouterr().out
+    assert "not numbers" in capfd.readouterr().out
     assert data.arrays("f")[0].isfinite().all()
 
 

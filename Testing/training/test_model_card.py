@@ -212,7 +212,7 @@ def test_a_card_in_toml_is_completed_by_options_and_safe_words(tmp_path):
         ('id = "a"\nversion = "1"\nlicense = ""', "no license"),
         ('id = "a"\nversion = "1"\nlicence = "MIT"', "no field 'licence'"),
         ('id = "a"\nversion = 1\nlicense = "MIT"', "version is 1"),
-        ('id = "a b"\nversion = "1"\nlicense = "MIT"', "no plain name"),
+        ('id = "a b"\nversion = "1"\nlicense = "MIT"', "not a plain name"),
         ('id = "a"\nversion = "1"\nlicense = "MIT"\nlimits = "one"', "limits is 'one'"),
         ("id = ", "cannot be read"),
     ],

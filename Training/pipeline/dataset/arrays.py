@@ -73,7 +73,10 @@ def is_prepared(file: Path, size: int) -> bool:
 
 
 def prepare_arrays(job: ArrayJob) -> None:
-    """Read, resize and write one source. Raises InputRefused and OutputError, and then leaves no file."""
+    """Read, resize and write one source, or leave no file.
+
+    Raises: InputRefused and OutputError for what cannot be read or written.
+    """
     volume = _read(job.root, job.source.image, job.hashes[0])
     axes = canonical_axes(volume.grid.direction)
     array = finite(to_canonical(volume.array, axes))
@@ -108,7 +111,7 @@ def air_outside(array: np.ndarray) -> np.ndarray:
 def read_labels(root: Path, place: str, sha256: str, ignore: int | None) -> np.ndarray:
     """Raw labels uint8 (k, j, i) on their native grid; the data's number for unknown voxels becomes 255.
 
-    Raises InputRefused "source-changed" where the file is not the one that was checked.
+    Raises: InputRefused "source-changed" for a file that is not the one that was checked.
     """
     labels = _read(root, place, sha256).array.astype(np.uint8)
     if ignore is not None and ignore != UNKNOWN:
@@ -140,9 +143,8 @@ def resize_labels(labels: np.ndarray, size: tuple[int, int, int]) -> torch.Tenso
         if box is None:
             continue
         mask = torch.from_numpy((labels[box] == index + 1).astype(np.float32))
-        place, (along_k, along_j, along_i) = _touched(weights, box)
-        share = along_j @ (mask @ along_i.t())
-        share = torch.tensordot(along_k, share, dims=1)
+        place, (along_k, along_j, along_i) = touched(weights, box)
+        share = torch.tensordot(along_k, along_j @ (mask @ along_i.t()), dims=1)
         total[place] += share
         wins = share > best[place] + _TIE
         winner[place][wins] = index + 1
@@ -151,15 +153,11 @@ def resize_labels(labels: np.ndarray, size: tuple[int, int, int]) -> torch.Tenso
     return winner
 
 
-def _touched(
+def touched(
     weights: list[torch.Tensor], box: tuple[slice, ...]
 ) -> tuple[tuple[slice, ...], list[torch.Tensor]]:
     """The stretch of the result that a box reaches on each axis, and the weights between both."""
-    places, parts = [], []
-    for matrix, stretch in zip(weights, box, strict=True):
-        part = matrix[:, stretch]
-        rows = torch.nonzero(part.sum(1)).flatten()
-        place = slice(int(rows[0]), int(rows[-1]) + 1) if len(rows) else slice(0, 0)
-        places.append(place)
-        parts.append(part[place])
-    return tuple(places), parts
+    parts = [matrix[:, stretch] for matrix, stretch in zip(weights, box, strict=True)]
+    rows = [torch.nonzero(part.sum(1)).flatten().tolist() or [0, -1] for part in parts]
+    places = tuple(slice(row[0], row[-1] + 1) for row in rows)
+    return places, [part[place] for part, place in zip(parts, places, strict=True)]

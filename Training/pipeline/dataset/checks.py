@@ -39,28 +39,15 @@ def check_all(
 
 def _pairs_missing(found: Found) -> Iterator[Finding]:
     pairs = sum(source.kind == "pair" for source in found.sources)
-    expected = official_facts()["pairs"]
-    if 0 < pairs < expected:
+    if 0 < pairs < (expected := official_facts()["pairs"]):
         value = f"{pairs} of {expected}"
-        yield Finding(
-            WARNING,
-            "missing-pairs",
-            "",
-            "Not all registered pairs are there",
-            value,
-            "Unpack the whole of Reg-Training-Testing.zip, or go on with fewer.",
-        )
+        todo = "Unpack the whole of Reg-Training-Testing.zip, or go on with fewer."
+        yield Finding(WARNING, "missing-pairs", "", "Not all registered pairs are there", value, todo)
     known = {*ids(official_facts()["training"])}
     for source in found.sources:
         if source.kind == "pair" and source.atlas not in known:
-            yield Finding(
-                REFUSED,
-                "unknown-id",
-                source.id,
-                "A registered pair comes from no labelled case",
-                str(source.atlas),
-                "Use the official archive.",
-            )
+            what, todo = "A registered pair comes from no labelled case", "Use the official archive."
+            yield Finding(REFUSED, "unknown-id", source.id, what, str(source.atlas), todo)
 
 
 def _pairs_elsewhere(found: Found, facts: Mapping[str, Facts]) -> Iterator[Finding]:
@@ -84,19 +71,15 @@ def _check(source: Source, facts: Facts, found: Found, official: bool) -> list[F
     findings += _check_values(source, facts, official)
     if official and not any(one.severity == REFUSED for one in findings):
         organs = {organ["name"]: organ["label"] for organ in found.organs}
-        if source.kind == "pair":
-            findings += check_pair(source.id, facts, organs)
-        else:
-            findings += check_case(source.id, facts, organs)
+        findings += (check_pair if source.kind == "pair" else check_case)(source.id, facts, organs)
     return findings
 
 
 def _check_labels(source: Source, facts: Facts, found: Found) -> Iterator[Finding]:
     if facts.odd_values:
         value = ", ".join(f"{value:g}" for value in facts.odd_values)
-        yield Finding(
-            REFUSED, "label-values", source.id, "Labels are not whole numbers from 0 to 255", value, _OUT
-        )
+        what = "Labels are not whole numbers from 0 to 255"
+        yield Finding(REFUSED, "label-values", source.id, what, value, _OUT)
         return
     known = {0, found.ignore, *(organ["label"] for organ in found.organs)}
     unknown = sorted(set(facts.voxels) - known)
@@ -114,8 +97,7 @@ def _check_labels(source: Source, facts: Facts, found: Found) -> Iterator[Findin
 def _check_geometry(source: Source, facts: Facts) -> Iterator[Finding]:
     image, label = grid_from_json(facts.grid), grid_from_json(facts.label_grid)
     if image.size != label.size:
-        value = f"{_size(image)} and {_size(label)}"
-        what = "Image and labels differ in size"
+        value, what = f"{_size(image)} and {_size(label)}", "Image and labels differ in size"
         yield Finding(REFUSED, "size-differs", source.id, what, value, _AGAIN)
         return
     apart = corners_apart_mm(image, label)
@@ -140,7 +122,7 @@ def _check_values(source: Source, facts: Facts, official: bool) -> Iterator[Find
     if source.kind == "pair":
         return  # what lies outside a warped scan is filled with all kinds of values
     if facts.not_numbers:
-        what = "The image holds voxels that are no numbers (taken as air)"
+        what = "The image holds voxels that are not numbers (taken as air)"
         yield Finding(WARNING, "not-numbers", source.id, what, str(facts.not_numbers), "Look at the image.")
     if not facts.looks_like_hu:
         what = "The image's values do not look like Hounsfield units (0.1st and 99.9th percentile)"

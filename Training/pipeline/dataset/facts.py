@@ -33,7 +33,7 @@ _SLAB = 1 << 24  # voxels looked at together
 class Facts:
     """What was found. grid, label_grid: native, as ``grid_as_json`` writes them.
 
-    voxels: of each label 0 to 255. odd_values: some label values that are no whole number from 0 to 255.
+    voxels: of each label 0 to 255. odd_values: some label values that are not whole numbers from 0 to 255.
     not_numbers: voxels that are NaN or infinite (ITK reads those of NIfTI files as 0). zeros: voxels that are
     exactly 0. empty_slices: slices along the last axis of the file with
     one value only. lowest, highest: 0.1st and 99.9th percentile of the image.
@@ -61,7 +61,10 @@ class Facts:
 
     @classmethod
     def from_json(cls, document: dict) -> Facts:
-        """Raises ValueError, TypeError or KeyError for anything else, such as what another version noted."""
+        """The facts of such a document.
+
+        Raises: ValueError, TypeError or KeyError for anything else, such as what another version noted.
+        """
         if (document.pop("format"), document.pop("software")) != (FORMAT, iuinet.__version__):
             raise ValueError("another version")
         document["voxels"] = {int(label): count for label, count in document["voxels"].items()}
@@ -70,12 +73,8 @@ class Facts:
 
 def grid_as_json(grid: Grid) -> dict:
     """A grid as a JSON document."""
-    return {
-        "size": list(grid.size),
-        "spacing": list(grid.spacing),
-        "origin": list(grid.origin),
-        "direction": np.asarray(grid.direction, dtype=float).tolist(),
-    }
+    document = {key: list(getattr(grid, key)) for key in ("size", "spacing", "origin")}
+    return {**document, "direction": np.asarray(grid.direction, dtype=float).tolist()}
 
 
 def grid_from_json(document: dict) -> Grid:
@@ -120,11 +119,9 @@ def _known(memory: Path, image_sha256: str, label_sha256: str) -> Facts | None:
 def _found_out(image: Path, label: Path) -> dict:
     volume = _read(image, "image")
     array = volume.array
-    bad = (
-        sum(int(np.count_nonzero(~np.isfinite(part))) for part in _parts(array))
-        if array.dtype.kind == "f"
-        else 0
-    )
+    bad = 0
+    if array.dtype.kind == "f":
+        bad = sum(int(np.count_nonzero(~np.isfinite(part))) for part in _parts(array))
     judgement = judge(finite(array) if bad else array)
     found = {
         "grid": grid_as_json(volume.grid),
@@ -165,7 +162,7 @@ def _count(labels: np.ndarray) -> tuple[dict[int, int], list[float]]:
                 values = values[good]
             values = values.astype(np.uint8)
         counts += np.bincount(values, minlength=len(counts))
-    # NaN is no number that JSON knows, and neither is infinity.
+    # JSON knows neither NaN nor infinity.
     shown = [value if np.isfinite(value) else -1e9 for value in sorted(odd)[:_SHOWN]]
     return {int(label): int(counts[label]) for label in np.flatnonzero(counts)}, shown
 
@@ -177,7 +174,7 @@ def _parts(array: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def finite(array: np.ndarray) -> np.ndarray:
-    """The array with air in place of what is no number (a registration leaves NaN outside the scan)."""
-    return (
-        np.nan_to_num(array, nan=-1024.0, posinf=3071.0, neginf=-1024.0) if array.dtype.kind == "f" else array
-    )
+    """The array with air in place of what is not a number (a registration leaves NaN outside the scan)."""
+    if array.dtype.kind != "f":
+        return array
+    return np.nan_to_num(array, nan=-1024.0, posinf=3071.0, neginf=-1024.0)

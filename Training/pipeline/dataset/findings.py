@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -19,7 +19,7 @@ _GROUPED = 5  # so many findings of one kind are listed one by one, more are dra
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong.
+    """One fault of the data.
 
     severity: REFUSED (nothing is prepared) or WARNING. code: short, stable. case: id of a case, a pair or
     a folder, "" for the whole. what, value, todo: a sentence, the offending value, what to do about it.
@@ -76,11 +76,6 @@ def without_excluded(findings: Iterable[Finding], patterns: Sequence[str]) -> li
     return sorted(kept, key=lambda one: one.severity != REFUSED)
 
 
-def as_json(findings: Iterable[Finding]) -> list[dict]:
-    """One dictionary per finding."""
-    return [asdict(finding) for finding in findings]
-
-
 def print_table(findings: Sequence[Finding], say: Callable[[str], None]) -> None:
     """One block per kind of finding: what it is, the cases with their values, what to do."""
     kinds: dict[tuple[str, str, str, str], list[Finding]] = {}
@@ -105,11 +100,5 @@ def _cases(members: Sequence[Finding]) -> list[str]:
 
 
 def _wrapped(text: str) -> list[str]:
-    return textwrap.wrap(
-        text,
-        _WIDTH,
-        initial_indent="    ",
-        subsequent_indent="    ",
-        break_on_hyphens=False,
-        break_long_words=False,
-    )
+    whole = {"break_on_hyphens": False, "break_long_words": False}
+    return textwrap.wrap(text, _WIDTH, initial_indent="    ", subsequent_indent="    ", **whole)

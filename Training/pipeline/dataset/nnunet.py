@@ -2,16 +2,16 @@
 
 That is ``dataset.json``, ``imagesTr/<case>_0000<ending>`` and ``labelsTr/<case><ending>``
 (documentation/dataset_format.md of nnU-Net v2; the older dataset.json with "modality" and numbers first is
-understood too). Where wanted ``splits_final.json`` beside it gives the folds, and ``organs.toml`` colours,
+understood too). Where wanted ``splits_final.json`` beside it holds the folds, and ``organs.toml`` colours,
 codes and further splits (``organs.py`` says how).
 """
 
 from __future__ import annotations
 
 import json
-import unicodedata
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 from iuinet.errors import InputRefused
 from iuinet.reading import READERS
@@ -26,18 +26,18 @@ _ENDINGS = tuple(ending for ending in READERS if ending not in (".nhdr", ".mhd")
 
 
 def find_nnunet(folder: Path, organs: Path | None) -> Found | None:
-    """Own data in a folder, None where it has not this layout. Raises UsageError and InputRefused.
+    """Own data in a folder, None where it has not this layout.
 
     organs: a file of organs instead of the one beside dataset.json.
+    Raises: InputRefused "own-data" for what nnU-Net's files may not say, UsageError for the organs.
     """
     path = folder / "dataset.json"
     if not path.is_file() or not (folder / "imagesTr").is_dir():
         return None
     document = _read_json(path)
     if not isinstance(document, dict) or not isinstance(document.get("labels"), dict):
-        raise _refused(
-            "dataset.json has no labels", 'Give names and numbers: {"labels": {"background": 0, ...}}.'
-        )
+        hint = 'Give names and numbers: {"labels": {"background": 0, ...}}.'
+        raise _refused("dataset.json has no labels", hint)
     channels = document.get("channel_names", document.get("modality", {"0": "CT"}))
     if len(channels) != 1:
         text = f"dataset.json lists {len(channels)} channels ({', '.join(map(str, channels.values()))})"
@@ -46,9 +46,8 @@ def find_nnunet(folder: Path, organs: Path | None) -> Found | None:
     splits: Splits = {}
     if organs or (folder / _ORGANS_FILE).exists():
         table, splits = complete(table, organs or folder / _ORGANS_FILE)
-    found = Found(
-        folder, NNUNET, str(document.get("name") or folder.resolve().name), table, [], ignore, splits
-    )
+    name = str(document.get("name") or folder.resolve().name)
+    found = Found(folder, NNUNET, name, table, [], ignore, splits)
     channel = str(next(iter(channels.values())))
     if channel.strip().upper() != "CT":
         todo = "Go on only if the images hold Hounsfield units."
@@ -71,10 +70,8 @@ def _labels(labels: dict[str, Any]) -> tuple[tuple[dict, ...], int | None]:
         labels = {value: int(key) for key, value in labels.items()}
     regions = [name for name, value in labels.items() if isinstance(value, (list, tuple))]
     if regions:
-        raise _refused(
-            f"the label {regions[0]!r} is a region of several numbers",
-            "Write label maps with one number per organ: the parts of the region, without overlap.",
-        )
+        hint = "Write label maps with one number per organ: the parts of the region, without overlap."
+        raise _refused(f"the label {regions[0]!r} is a region of several numbers", hint)
     wrong = [name for name, value in labels.items() if type(value) is not int]
     if wrong:
         raise _refused(f"the label {wrong[0]!r} is {labels[wrong[0]]!r}", "Labels are whole numbers.")
@@ -84,10 +81,8 @@ def _labels(labels: dict[str, Any]) -> tuple[tuple[dict, ...], int | None]:
         raise _refused("dataset.json names no organ", "Give names and numbers beside the background.")
     ignore = next((value for name, value in labels.items() if name.lower() == "ignore"), None)
     if ignore is not None and (ignore < 1 or ignore in {organ["label"] for organ in table}):
-        raise _refused(
-            f"the label {ignore} for unknown voxels is also an organ or the background",
-            "Give it a number of its own.",
-        )
+        text = f"the label {ignore} for unknown voxels is also an organ or the background"
+        raise _refused(text, "Give it a number of its own.")
     return table, ignore
 
 
@@ -98,22 +93,14 @@ def _folds(folder: Path) -> Splits:
         return {}
     folds = _read_json(path)
     try:
+        keys = {"train": "train", "validation": "val", "test": "val"}
         return {
-            f"fold-{number}": {
-                "train": _ids(fold["train"]),
-                "validation": _ids(fold["val"]),
-                "test": _ids(fold["val"]),
-            }
-            for number, fold in enumerate(folds)
+            f"fold-{n}": {name: [normalize("NFC", str(i)) for i in fold[key]] for name, key in keys.items()}
+            for n, fold in enumerate(folds)
         }
     except (TypeError, KeyError) as error:
-        raise _refused(
-            "splits_final.json is not a list of train and val", "Take the file that nnU-Net wrote."
-        ) from error
-
-
-def _ids(cases: list[str]) -> list[str]:
-    return [unicodedata.normalize("NFC", str(case)) for case in cases]
+        text = "splits_final.json is not a list of train and val"
+        raise _refused(text, "Take the file that nnU-Net wrote.") from error
 
 
 def _stems(folder: Path, ending: str) -> dict[str, list[str]]:
@@ -126,7 +113,7 @@ def _stems(folder: Path, ending: str) -> dict[str, list[str]]:
         return found
     for path in sorted(folder.iterdir()):
         if path.name.lower().endswith(ending) and not path.name.startswith("."):
-            case = unicodedata.normalize("NFC", path.name[: -len(ending)])
+            case = normalize("NFC", path.name[: -len(ending)])
             found.setdefault(case, []).append(f"{folder.name}/{path.name}")
     return found
 
@@ -134,17 +121,14 @@ def _stems(folder: Path, ending: str) -> dict[str, list[str]]:
 def _collect(found: Found, images: dict[str, list[str]], labels: dict[str, list[str]]) -> None:
     """Sources for the pairs; findings for what has no partner, or two."""
     for case in sorted({*images, *labels}):
-        twice = next(
-            (places for places in (images.get(case, []), labels.get(case, [])) if len(places) > 1), None
-        )
-        if twice:
+        both = images.get(case, []), labels.get(case, [])
+        if twice := next((places for places in both if len(places) > 1), None):
             what, todo = "Two files claim the same name", "Remove one of them."
             found.findings.append(Finding(REFUSED, "duplicate", case, what, " and ".join(twice), todo))
         elif case not in labels:
             what, todo = "An image has no labels", "Nothing has to be done if that is meant."
-            found.findings.append(
-                Finding(WARNING, "incomplete", case, what, images[case][0], todo, left_out=True)
-            )
+            missing = Finding(WARNING, "incomplete", case, what, images[case][0], todo, left_out=True)
+            found.findings.append(missing)
         elif case not in images:
             what, todo = "Labels have no image", "Add the image, or leave the case out with --exclude."
             found.findings.append(Finding(REFUSED, "incomplete", case, what, labels[case][0], todo))
@@ -156,9 +140,8 @@ def _read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
-        raise _refused(
-            f"{path.name} cannot be read: {error}", "Compare it with nnU-Net's own description."
-        ) from error
+        hint = "Compare it with nnU-Net's own description."
+        raise _refused(f"{path.name} cannot be read: {error}", hint) from error
 
 
 def _refused(text: str, hint: str) -> InputRefused:

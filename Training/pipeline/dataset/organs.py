@@ -16,11 +16,11 @@ test = ["case c"]
 from __future__ import annotations
 
 import tomllib
-import unicodedata
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
+from unicodedata import normalize
 
 import torch
 
@@ -54,8 +54,8 @@ def organ_names(data: PreparedData, chosen: str | Sequence[str]) -> tuple[str, .
     """The organs of a choice as the data call them, in the order of the choice.
 
     chosen: a subset ("paper3", "transunet8", "all13"), "all" for all that the data hold, one name, several in
-    one text with commas, or a sequence of names; case does not matter. Raises UsageError "unknown-organ" for
-    what the data do not hold, and for an organ chosen twice.
+    one text with commas, or a sequence of names; case does not matter.
+    Raises: UsageError "unknown-organ" for what the data do not hold, and for an organ chosen twice.
     """
     known = {plain_name(organ["name"]): organ["name"] for organ in data.organs}
     if isinstance(chosen, str):
@@ -76,7 +76,10 @@ def organ_names(data: PreparedData, chosen: str | Sequence[str]) -> tuple[str, .
 
 def channel_lookup(data: PreparedData, names: Sequence[str]) -> torch.Tensor:
     """uint8 (256,): raw label id -> channel. 0 is background and all that is not chosen, n the nth name;
-    255 (unknown) stays 255. Raises UsageError "unknown-organ"."""
+    255 (unknown) stays 255.
+
+    Raises: UsageError "unknown-organ" as ``organ_names`` does.
+    """
     labels = {organ["name"]: organ["label"] for organ in data.organs}
     lookup = torch.zeros(256, dtype=torch.uint8)
     for channel, name in enumerate(organ_names(data, names), start=1):
@@ -89,16 +92,18 @@ def channel_lookup(data: PreparedData, names: Sequence[str]) -> torch.Tensor:
 
 
 def checked(organs: tuple[dict, ...]) -> tuple[dict, ...]:
-    """The organs in the order of their labels. Raises UsageError for what cannot be an organ."""
+    """The organs in the order of their labels.
+
+    Raises: UsageError "organs" for what cannot be an organ.
+    """
     names, labels = set(), set()
     for organ in organs:
         name, label = organ["name"], organ["label"]
         if not name.strip() or not name.isprintable():
             raise _wrong(f"an organ has the name {name!r}, which is not a text")
         if type(label) is not int or not 1 <= label < UNKNOWN:
-            raise _wrong(
-                f"{name!r} has the label {label!r}, which is not a whole number from 1 to {UNKNOWN - 1}"
-            )
+            limits = f"1 to {UNKNOWN - 1}"
+            raise _wrong(f"{name!r} has the label {label!r}, which is not a whole number from {limits}")
         if plain_name(name) in names or label in labels:
             raise _wrong(f"the name {name!r} or its label {label} is given twice")
         names.add(plain_name(name))
@@ -107,17 +112,14 @@ def checked(organs: tuple[dict, ...]) -> tuple[dict, ...]:
 
 
 def _wrong(text: str) -> UsageError:
-    hint = (
-        f"Labels run from 1 to {UNKNOWN - 1} (0: background, {UNKNOWN}: unknown), each name and label once."
-    )
-    return UsageError(text, hint=hint, code="organs")
+    hint = f"Labels run from 1 to {UNKNOWN - 1} (0: background, {UNKNOWN}: unknown), "
+    return UsageError(text, hint=hint + "each name and label once.", code="organs")
 
 
 def complete(table: tuple[dict, ...], path: Path) -> tuple[tuple[dict, ...], Splits]:
     """The table with the colours and codes of a file of organs, and the file's splits.
 
-    Raises UsageError "organs-file" that names the file and the entry, "organs" for an organ that the table
-    does not hold.
+    Raises: UsageError "organs-file" for a wrong entry of the file, "organs" for one that the table lacks.
     """
     entries, splits = _read(path)
     by_name = {plain_name(organ["name"]): dict(organ) for organ in table}
@@ -162,17 +164,13 @@ def _read(path: Path) -> tuple[list[dict], Splits]:
 def _splits(splits: dict, path: Path) -> Splits:
     found = {}
     for name, parts in splits.items():
+        it = f"has the split {name!r}"
         if not isinstance(parts, dict) or set(parts) - set(PARTS) or not parts.get("train"):
-            raise _refused(
-                path, f"has the split {name!r} without train, or with other lists than {', '.join(PARTS)}"
-            )
-        if not all(
-            isinstance(ids, list) and all(isinstance(one, str) for one in ids) for ids in parts.values()
-        ):
-            raise _refused(path, f"has the split {name!r} with something that is not a list of case names")
-        found[name] = {
-            part: [unicodedata.normalize("NFC", one) for one in parts.get(part, [])] for part in PARTS
-        }
+            raise _refused(path, f"{it} without train, or with other lists than {', '.join(PARTS)}")
+        lists = all(isinstance(ids, list) for ids in parts.values())
+        if not lists or not all(isinstance(one, str) for ids in parts.values() for one in ids):
+            raise _refused(path, f"{it} with something that is not a list of case names")
+        found[name] = {part: [normalize("NFC", one) for one in parts.get(part, [])] for part in PARTS}
     return found
 
 

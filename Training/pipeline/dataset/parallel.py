@@ -36,7 +36,10 @@ def usual_workers() -> int:
 def run_all(
     what: str, function: Callable[[Job], Result], jobs: Sequence[Job], workers: int, console: Console
 ) -> list[Result]:
-    """The results of all jobs in their order; the console shows progress. Raises as ``in_parallel``."""
+    """The results of all jobs in their order; the console shows progress.
+
+    Raises: what a job raises, and DeviceError as ``in_parallel`` does.
+    """
     began, results = time.monotonic(), {}
     with closing(in_parallel(function, jobs, workers)) as running:
         for number, result in running:
@@ -51,9 +54,9 @@ def run_all(
 def in_parallel(
     function: Callable[[Job], Result], jobs: Sequence[Job], workers: int
 ) -> Iterator[tuple[int, Result]]:
-    """(number of the job, its result) as they come. What a job raises ends the work and is raised here.
+    """(number of the job, its result) as they come; with one worker everything runs in this process.
 
-    With one worker everything runs in this process. Raises DeviceError "memory" where the system ended one.
+    Raises: what a job raises, which ends the work, and DeviceError "memory" for a worker that was ended.
     """
     if workers <= 1 or len(jobs) <= 1:
         yield from ((number, function(job)) for number, job in enumerate(jobs))

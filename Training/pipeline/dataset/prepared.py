@@ -66,7 +66,10 @@ class Case:
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Case:
-        """Raises TypeError, KeyError or ValueError for anything else."""
+        """The case of such a document.
+
+        Raises: TypeError, KeyError or ValueError for anything else.
+        """
         voxels = {int(label): int(count) for label, count in document["voxels"].items()}
         return cls(**{**document, "grid": grid_from_json(document["grid"]), "voxels": voxels})
 
@@ -97,19 +100,20 @@ class PreparedData:
         return {case.id: case for case in self.cases}
 
     def case(self, id: str) -> Case:
-        """The case or pair of this id. Raises UsageError "unknown-case"."""
+        """The case or pair of this id.
+
+        Raises: UsageError "unknown-case" for another one.
+        """
         if id not in self._by_id:
-            raise UsageError(
-                f"the prepared data hold no case {id!r}",
-                hint=f"They hold {len(self.cases)} cases; see {INDEX} in {self.folder}.",
-                code="unknown-case",
-            )
+            hint = f"They hold {len(self.cases)} cases; see {INDEX} in {self.folder}."
+            raise UsageError(f"the prepared data hold no case {id!r}", hint=hint, code="unknown-case")
         return self._by_id[id]
 
     def arrays(self, id: str) -> tuple[torch.Tensor, torch.Tensor]:
         """Image float16 HU (S, S, S), not windowed, and labels uint8 (S, S, S), raw ids, 255 unknown.
 
-        Canonical axes. Raises InputRefused "cache-damaged" where the file is missing or damaged.
+        Canonical axes.
+        Raises: InputRefused "cache-damaged" for a file that is missing or damaged.
         """
         file = self.folder / ARRAYS / self.case(id).arrays
         try:
@@ -126,8 +130,7 @@ class PreparedData:
     def native(self, id: str) -> tuple[Volume, np.ndarray]:
         """Raw image and raw labels uint8 (k, j, i) on the image's native grid, read where they were found.
 
-        Raises InputRefused "source-changed" where a file is not the one that was prepared, "not-found" where
-        it has gone.
+        Raises: InputRefused "source-changed" for a file that is not the one prepared, "not-found" without it.
         """
         case = self.case(id)
         if not self.root.exists():
@@ -138,47 +141,36 @@ class PreparedData:
                 code="not-found",
             )
         if sha256_of(self.root, case.image) != case.image_sha256:
-            raise InputRefused(
-                f"{case.image} has changed since it was prepared.", hint=_AGAIN, code="source-changed"
-            )
+            text = f"{case.image} has changed since it was prepared."
+            raise InputRefused(text, hint=_AGAIN, code="source-changed")
         volume = read_volume(self.root / case.image)
         return volume, read_labels(self.root, case.label, case.label_sha256, self.ignore)
 
     def _damaged(self, id: str, file: Path) -> InputRefused:
-        return InputRefused(
-            f"The prepared arrays of {id} ({file.name}) are missing or damaged.",
-            hint=_AGAIN,
-            code="cache-damaged",
-        )
+        text = f"The prepared arrays of {id} ({file.name}) are missing or damaged."
+        return InputRefused(text, hint=_AGAIN, code="cache-damaged")
 
 
 def open_prepared(folder: Path | str) -> PreparedData:
-    """The prepared data in a folder. Raises InputRefused "not-prepared", "index-damaged", "index-format"."""
+    """The prepared data in a folder.
+
+    Raises: InputRefused "not-prepared", "index-damaged" or "index-format" for any other folder.
+    """
     folder = Path(folder)
     try:
         document = json.loads((folder / INDEX).read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise InputRefused(
-            f"{folder} holds no prepared data.",
-            hint="Prepare them first with prepare.py.",
-            code="not-prepared",
-        ) from error
+        hint = "Prepare them first with prepare.py."
+        raise InputRefused(f"{folder} holds no prepared data.", hint=hint, code="not-prepared") from error
     except (OSError, ValueError) as error:
         raise InputRefused(f"{folder / INDEX} cannot be read.", hint=_AGAIN, code="index-damaged") from error
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise InputRefused(f"{folder / INDEX} has another format.", hint=_AGAIN, code="index-format")
     try:
-        return PreparedData(
-            folder=folder,
-            name=document["name"],
-            size=document["size"],
-            root=Path(document["root"]),
-            organs=tuple(document["organs"]),
-            cases=tuple(Case.from_json(entry) for entry in document["cases"]),
-            splits=document["splits"],
-            fingerprint=document["fingerprint"],
-            ignore=document["ignore"],
-        )
+        plain = {key: document[key] for key in ("name", "size", "splits", "fingerprint", "ignore")}
+        organs, root = tuple(document["organs"]), Path(document["root"])
+        cases = tuple(Case.from_json(entry) for entry in document["cases"])
+        return PreparedData(folder=folder, root=root, organs=organs, cases=cases, **plain)
     except (KeyError, TypeError, ValueError) as error:
         raise InputRefused(f"{folder / INDEX} is damaged.", hint=_AGAIN, code="index-damaged") from error
 
@@ -187,7 +179,10 @@ def open_prepared(folder: Path | str) -> PreparedData:
 
 
 def check_space(out: Path, cases: int, needed: int) -> None:
-    """Raises: OutputError "disk-full" if so many bytes for so many cases will not fit."""
+    """Refuse to begin what the disk cannot hold: so many cases, so many bytes.
+
+    Raises: OutputError "disk-full" for too little space.
+    """
     if cases:
         hint = "Free some space, choose another folder with --out, or prepare fewer cases (--no-pairs)."
         require_space(out, needed, f"{cases} cases need", hint, _SPARE)
@@ -197,7 +192,7 @@ def check_space(out: Path, cases: int, needed: int) -> None:
 def prepared_folder(out: Path) -> Iterator[None]:
     """Make the folder, hold it against other runs, and take away what an earlier run left half-done.
 
-    Raises OutputError "folder-busy" where another run works there, and for what the disk has against it.
+    Raises: OutputError "folder-busy" for a folder where another run works, and for what the disk refuses.
     """
     try:
         for folder in (out, out / ARRAYS, out / FACTS):
@@ -253,7 +248,10 @@ def unused_arrays(out: Path) -> tuple[int, int]:
 
 
 def writable_json(path: Path) -> None:
-    """Refuse a place for a JSON file before the work starts. Raises OutputError."""
+    """Refuse a place for a JSON file before the work starts.
+
+    Raises: OutputError "no-output-folder" for a folder that is missing or read-only.
+    """
     folder = path.absolute().parent
     if not folder.is_dir() or not os.access(folder, os.W_OK):
         raise OutputError(

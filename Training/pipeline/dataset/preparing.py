@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, astuple, dataclass, field
 from pathlib import Path
 
 import iuinet
@@ -16,7 +16,7 @@ from iuinet.writing import write_json
 from .arrays import ARRAYS, RECIPE, ArrayJob, array_bytes, array_name, is_prepared, prepare_arrays
 from .checks import check_all
 from .facts import Facts, LookJob, grid_from_json, look
-from .findings import REFUSED, UNKNOWN, Finding, Found, Source, as_json, is_excluded, without_excluded
+from .findings import REFUSED, UNKNOWN, Finding, Found, Source, is_excluded, without_excluded
 from .nnunet import find_nnunet
 from .parallel import run_all
 from .prepared import FACTS, FORMAT, INDEX, Case, check_space
@@ -56,7 +56,10 @@ class Checked:
         return sum(finding.severity == REFUSED for finding in self.findings)
 
     def enforce(self) -> None:
-        """Raises InputRefused "data-refused" if a finding forbids to go on, "no-data" if no case is left."""
+        """Refuse what must not be prepared.
+
+        Raises: InputRefused "data-refused" for findings that forbid it, "no-data" where no case is left.
+        """
         if self.refused:
             raise InputRefused(
                 f"{self.refused} findings forbid to use these data; nothing was prepared.",
@@ -64,9 +67,8 @@ class Checked:
                 code="data-refused",
             )
         if not self.sources:
-            raise InputRefused(
-                "No case is left to prepare.", hint="See the table, and --exclude.", code="no-data"
-            )
+            hint = "See the table, and --exclude."
+            raise InputRefused("No case is left to prepare.", hint=hint, code="no-data")
 
     def to_json(self) -> dict:
         """The findings as a document."""
@@ -77,7 +79,7 @@ class Checked:
             "pairs": sum(source.kind == "pair" for source in self.sources),
             "refused": self.refused,
             "excluded": self.excluded,
-            "findings": as_json(self.findings),
+            "findings": [asdict(finding) for finding in self.findings],
         }
 
 
@@ -85,7 +87,7 @@ def find_sources(raws: Sequence[Path], organs: Path | None, pairs: bool) -> Foun
     """Look through the raw folders for data in nnU-Net's layout, else for the Synapse set.
 
     organs: TOML file with organs, as ``organs`` describes it. pairs: whether registered pairs are looked for.
-    Raises UsageError and InputRefused where there is nothing to use.
+    Raises: UsageError and InputRefused where there is nothing to use.
     """
     root = common_root(raws)
     if len(raws) == 1 and (found := find_nnunet(root, organs)) is not None:
@@ -127,8 +129,7 @@ def check(found: Found, settings: Settings, out: Path | None) -> Checked:
 def prepare(checked: Checked, settings: Settings, out: Path) -> tuple[int, int]:
     """Make the arrays that are missing and write the index; returns how many were made and were there.
 
-    Raises InputRefused "data-refused" if a finding forbids it, OutputError "disk-full" before and during
-    the work.
+    Raises: InputRefused "data-refused" for findings, OutputError "disk-full" before and during the work.
     """
     checked.enforce()
     found, cases, jobs = checked.found, [], []
@@ -148,17 +149,8 @@ def prepare(checked: Checked, settings: Settings, out: Path) -> tuple[int, int]:
 def _case(source: Source, facts: Facts, found: Found, size: int) -> Case:
     hashes = (facts.image_sha256, facts.label_sha256)
     voxels = {UNKNOWN if label == found.ignore else label: count for label, count in facts.voxels.items()}
-    return Case(
-        source.id,
-        source.kind,
-        source.atlas,
-        source.image,
-        source.label,
-        *hashes,
-        grid=grid_from_json(facts.grid),
-        arrays=array_name(source.id, hashes, size, found.ignore),
-        voxels=voxels,
-    )
+    file = array_name(source.id, hashes, size, found.ignore)
+    return Case(*astuple(source), *hashes, grid_from_json(facts.grid), file, voxels)
 
 
 def _index(checked: Checked, cases: list[Case], settings: Settings) -> dict:

@@ -18,7 +18,7 @@ _JUNK = "__MACOSX"
 def common_root(raws: Iterable[Path]) -> Path:
     """The folder that all given folders lie in (a folder itself if it is the only one).
 
-    Raises UsageError "zip" for a zip file, "not-found" for what else is not a folder, "no-common-folder" for
+    Raises: UsageError "zip" for a zip file, "not-found" for what else is not a folder, "no-common-folder" for
     folders on several drives.
     """
     folders = [Path(os.path.abspath(raw)) for raw in raws]
@@ -31,25 +31,20 @@ def common_root(raws: Iterable[Path]) -> Path:
                 code="zip",
             )
         if not folder.is_dir():
-            raise UsageError(
-                f"{folder} does not exist, or is not a folder",
-                hint="Give the folder that holds the raw data.",
-                code="not-found",
-            )
+            hint = "Give the folder that holds the raw data."
+            raise UsageError(f"{folder} does not exist, or is not a folder", hint=hint, code="not-found")
     try:
         return Path(os.path.commonpath(folders))
     except ValueError as error:  # two drives
-        raise UsageError(
-            "the given raw data lie on different drives",
-            hint="Copy or link them into one folder.",
-            code="no-common-folder",
-        ) from error
+        text, hint = "the given raw data lie on different drives", "Copy or link them into one folder."
+        raise UsageError(text, hint=hint, code="no-common-folder") from error
 
 
 def list_files(raws: Iterable[Path], root: Path) -> list[str]:
     """Places of all files below the folders, in the order of names.
 
-    Hidden files and what macOS adds to archives are left out. Raises InputRefused "folder-unreadable".
+    Hidden files and what macOS adds to archives are left out.
+    Raises: InputRefused "folder-unreadable" for a folder that the system does not open.
     """
     files = (path for raw in raws for path in _files(Path(os.path.abspath(raw))))
     return list(dict.fromkeys(path.relative_to(root).as_posix() for path in files))
@@ -77,7 +72,10 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def sha256_of(root: Path, place: str) -> str:
-    """Hexadecimal sha256 of a file's bytes. Raises InputRefused "not-found", "file-unreadable"."""
+    """Hexadecimal sha256 of a file's bytes.
+
+    Raises: InputRefused "not-found" or "file-unreadable" for a file that the system does not open.
+    """
     try:
         with open(root / place, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,7 +1,7 @@
 """Which cases train, select and test, and which registered pairs pre-train: by name, and with what it means.
 
-``splits.toml`` holds the official lists. Five folds are computed from the ids alone, so that everybody with
-the same cases gets the same folds.
+``splits.toml`` holds the official lists. Five folds are computed from the ids alone, so that the same
+cases make the same folds everywhere.
 """
 
 from __future__ import annotations
@@ -63,15 +63,11 @@ def choose_split(data: PreparedData, name: str, atlases: str = "train18", partia
     to "fold-4", "all" (all train, none is left), or a split that came with own data.
     atlases: "train18" or "train" (pairs made from the split's training cases), or "all30" (every pair).
     partial: go on without cases that are missing.
-    Raises UsageError "unknown-split", "unknown-atlases", "missing-cases", "empty-split",
-    "split-overlap".
+    Raises: UsageError "unknown-split", "unknown-atlases", "missing-cases", "empty-split", "split-overlap".
     """
     if atlases not in ATLASES:
-        raise UsageError(
-            f"{atlases!r} is no choice of atlases",
-            hint=f"Choose from {', '.join(ATLASES)}.",
-            code="unknown-atlases",
-        )
+        hint = f"Choose from {', '.join(ATLASES)}."
+        raise UsageError(f"{atlases!r} is not a choice of atlases", hint=hint, code="unknown-atlases")
     present = {case.id for case in data.cases if case.kind == "case"}
     parts, meaning = _parts(data, name, present)
     both = sorted(set(parts[0]) & {*parts[1], *parts[2]})
@@ -92,15 +88,13 @@ def choose_split(data: PreparedData, name: str, atlases: str = "train18", partia
         )
     train, validation, test = (tuple(case for case in ids if case in present) for ids in parts)
     if not train:
-        raise UsageError(
-            f"the split {name!r} has no case to train on", hint="Prepare more cases.", code="empty-split"
-        )
+        text = f"the split {name!r} has no case to train on"
+        raise UsageError(text, hint="Prepare more cases.", code="empty-split")
     pairs, kind = _pairs(data, set(train), atlases, name)
     sentences = [meaning, _about_pairs(pairs, kind, {*validation, *test} - set(train), data)]
     if missing:
-        sentences.append(
-            f"Incomplete: {len(missing)} of {len(wanted)} cases are missing; scores are not comparable."
-        )
+        count = f"{len(missing)} of {len(wanted)}"
+        sentences.append(f"Incomplete: {count} cases are missing; scores are not comparable.")
     return Split(name, train, validation, test, pairs, kind, " ".join(s for s in sentences if s))
 
 
@@ -116,10 +110,10 @@ def split_names(data: PreparedData) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*data.splits, *official, *folds, "all"]))
 
 
-def folds(ids: Iterable[str], number: int = FOLDS) -> list[tuple[str, ...]]:
-    """The ids in disjoint groups of equal size (give or take one), decided by the ids' hashes alone."""
+def folds(ids: Iterable[str]) -> list[tuple[str, ...]]:
+    """The ids in disjoint groups of equal size (or one more), decided by the ids' hashes alone."""
     shuffled = sorted(ids, key=lambda case: hashlib.sha256(case.encode()).digest())
-    return [tuple(sorted(shuffled[start::number])) for start in range(number)]
+    return [tuple(sorted(shuffled[start::FOLDS])) for start in range(FOLDS)]
 
 
 def _parts(data: PreparedData, name: str, present: set[str]) -> tuple[tuple[Sequence[str], ...], str]:
@@ -144,11 +138,8 @@ def _parts(data: PreparedData, name: str, present: set[str]) -> tuple[tuple[Sequ
         held_out = folds(everything)[int(name[-1])]
         train = [case for case in everything if case not in held_out]
         return (train, held_out, held_out), f"One of five folds over all {len(everything)} cases. {_SHARED}"
-    raise UsageError(
-        f"these data have no split {name!r}",
-        hint=f"Choose from {', '.join(split_names(data))}.",
-        code="unknown-split",
-    )
+    hint = f"Choose from {', '.join(split_names(data))}."
+    raise UsageError(f"these data have no split {name!r}", hint=hint, code="unknown-split")
 
 
 def _pairs(data: PreparedData, train: set[str], atlases: str, name: str) -> tuple[tuple[str, ...], str]:

@@ -64,15 +64,13 @@ def find_synapse(root: Path, places: list[str], pairs: bool, organs: Path | None
     if unlabelled:
         found.notes.append(f"{len(unlabelled)} test scans without labels (0061-0080) are not used.")
     if unused:
-        found.notes.append(
-            f"{unused} files of Training-Training are not used: pre-training takes Training-Testing."
-        )
+        note = f"{unused} files of Training-Training are not used: pre-training takes Training-Testing."
+        found.notes.append(note)
     if registered and not pairs:
         found.notes.append(f"{len(registered)} registered pairs are not used (--no-pairs).")
     elif not registered and pairs:
-        found.notes.append(
-            "No registered pairs were found (RegData/Training-Testing): there is no pre-training."
-        )
+        note = "No registered pairs were found (RegData/Training-Testing): there is no pre-training."
+        found.notes.append(note)
     _collect(cases, "case", found)
     if pairs:
         _collect(registered, "pair", found)
@@ -147,15 +145,11 @@ def _the_one(case: str, places: list[str], found: Found) -> str:
     """The first of several places; they must hold the same bytes."""
     first, *others = places
     for other in others:
+        severity, what = REFUSED, "Two different files claim the same id"
+        todo = "Remove the one that is not the official file."
         if len({sha256_of(found.root, place) for place in (first, other)}) == 1:
-            what, todo = "The same file is there twice; the first is used", "Nothing has to be done."
-            severity = WARNING
-        else:
-            what, todo = (
-                "Two different files claim the same id",
-                "Remove the one that is not the official file.",
-            )
-            severity = REFUSED
+            severity, what = WARNING, "The same file is there twice; the first is used"
+            todo = "Nothing has to be done."
         found.findings.append(Finding(severity, "duplicate", case, what, f"{first} and {other}", todo))
     return first
 
@@ -175,17 +169,13 @@ def check_ids(cases: Sequence[str], exclude: Sequence[str], partial: bool) -> It
         )
         yield Finding(REFUSED, "renumbered", case, what, "", todo)
     for case in sorted(set(cases) - known - set(gap)):
-        yield Finding(
-            REFUSED, "unknown-id", case, "The official set has no labelled case of this id", "", _OFFICIAL
-        )
+        what = "The official set has no labelled case of this id"
+        yield Finding(REFUSED, "unknown-id", case, what, "", _OFFICIAL)
     missing = [case for case in sorted(known - set(cases)) if not is_excluded(case, exclude)]
     if missing:
-        severity = WARNING if partial else REFUSED
-        todo = (
-            "Splits leave them out."
-            if partial
-            else "Unpack the whole of RawData, or go on without them: --partial."
-        )
+        severity, todo = REFUSED, "Unpack the whole of RawData, or go on without them: --partial."
+        if partial:
+            severity, todo = WARNING, "Splits leave them out."
         what = f"Official cases are missing ({len(missing)} of {len(known)})"
         yield Finding(severity, "missing-cases", "", what, ", ".join(missing), todo)
 
@@ -214,14 +204,8 @@ def check_case(case: str, facts: Facts, organs: dict[str, int]) -> Iterator[Find
         yield Finding(WARNING, "foreground", case, what, f"{share:.1%}", _LOOK)
     absent = [name for name in known["case"]["organs"] if not facts.voxels.get(organs[name])]
     if absent:
-        yield Finding(
-            WARNING,
-            "organ-absent",
-            case,
-            "Organs that everybody has are not labelled",
-            ", ".join(absent),
-            _LOOK,
-        )
+        what = "Organs that everybody has are not labelled"
+        yield Finding(WARNING, "organ-absent", case, what, ", ".join(absent), _LOOK)
 
 
 def _check_ranges(case: str, grid: Grid) -> Iterator[Finding]:
@@ -254,22 +238,13 @@ def check_pair(pair: str, facts: Facts, organs: dict[str, int]) -> Iterator[Find
         for name, (least, most) in rules["millilitres"].items():
             volume = facts.voxels.get(organs[name], 0) * grid.voxel_volume_ml
             if not least <= volume <= most:
-                reason = (
-                    f"an organ is absent or has a size that nobody has ({least} to {most} ml)",
-                    f"{name} {volume:.0f} ml",
-                )
+                text = f"an organ is absent or has a size that nobody has ({least} to {most} ml)"
+                reason = text, f"{name} {volume:.0f} ml"
                 break
     if reason:
-        todo = "Nothing has to be done: the pair is not used. It is no good example of a body."
-        yield Finding(
-            WARNING,
-            "deformed",
-            pair,
-            f"A registered pair is grossly deformed or empty: {reason[0]}",
-            reason[1],
-            todo,
-            left_out=True,
-        )
+        todo = "Nothing has to be done: the pair is not used. It is not a good example of a body."
+        what = f"A registered pair is grossly deformed or empty: {reason[0]}"
+        yield Finding(WARNING, "deformed", pair, what, reason[1], todo, left_out=True)
 
 
 def _foreground(facts: Facts) -> float:
@@ -278,6 +253,5 @@ def _foreground(facts: Facts) -> float:
 
 
 def _size(grid: Grid) -> str:
-    return (
-        f"{'x'.join(map(str, grid.size))} voxels of {' x '.join(f'{step:.4g}' for step in grid.spacing)} mm"
-    )
+    spacing = " x ".join(f"{step:.4g}" for step in grid.spacing)
+    return f"{'x'.join(map(str, grid.size))} voxels of {spacing} mm"

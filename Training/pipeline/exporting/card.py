@@ -22,17 +22,9 @@ from .model import Trained
 # Field -> its kind; a list holds sentences. The table "training" holds words on how the model came about,
 # "second_pass" (organs, margin_mm) says that the network was trained on such boxes, too.
 FIELDS: dict[str, type] = {
-    "id": str,
-    "version": str,
-    "license": str,
-    "name": str,
-    "description": str,
-    "intended_use": str,
-    "attributions": list,
-    "limits": list,
-    "not_measured": list,
-    "training": dict,
-    "second_pass": dict,
+    **dict.fromkeys(("id", "version", "license", "name", "description", "intended_use"), str),
+    **dict.fromkeys(("attributions", "limits", "not_measured"), list),
+    **dict.fromkeys(("training", "second_pass"), dict),
 }
 REQUIRED = ("id", "version", "license")
 DEFAULTS = {"attributions": [], "intended_use": "Research, not for clinical use."}
@@ -46,7 +38,7 @@ _MEASURE = "Make it with Training/evaluate.py."
 def read_card(path: Path | None, changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """A card's fields, checked and with defaults. changes: fields from the command; None is no change.
 
-    Raises UsageError "card" for a file that cannot be read or has a wrong or unknown field,
+    Raises: UsageError "card" for a file that cannot be read or has a wrong or unknown field,
     "card-incomplete" if id, version or licence are missing.
     """
     card = _read(path) if path else {}
@@ -63,7 +55,7 @@ def read_card(path: Path | None, changes: Mapping[str, Any] | None = None) -> di
     for key in ("id", "version"):
         if not PLAIN_NAME.fullmatch(card[key]):
             raise UsageError(
-                f"the {key} {card[key]!r} is no plain name",
+                f"the {key} {card[key]!r} is not a plain name",
                 hint="Use letters, digits, dots, hyphens and underscores, such as abdomen-13.",
                 code="card",
             )
@@ -75,7 +67,7 @@ def _read(path: Path) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8")
         card = json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
         if not isinstance(card, dict):
-            raise ValueError("it is no table")
+            raise ValueError("it is not a table")
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise UsageError(f"the card {path} cannot be read: {reason}", hint=_EXAMPLE, code="card") from error
@@ -102,7 +94,7 @@ def read_metrics(path: Path, trained: Trained, identifier: str, name: str | None
     """The metrics of a model in a results file: {"dice": {group: {organ: mean}}, "cases": {group: n}, ...}.
 
     identifier: the model's id. name: of the model in the results; None for the one that is this checkpoint.
-    Raises UsageError "results" where they cannot be read, or are of no such model.
+    Raises: UsageError "results" where they cannot be read, or are of no such model.
     """
     try:
         results = json.loads(path.read_text(encoding="utf-8"))
@@ -115,9 +107,8 @@ def read_metrics(path: Path, trained: Trained, identifier: str, name: str | None
             raise
         reason = f"{error} is missing" if isinstance(error, KeyError) else error
         reason = error.strerror if isinstance(error, OSError) else reason
-        raise UsageError(
-            f"the results {path} cannot be read: {reason}", hint=_MEASURE, code="results"
-        ) from error
+        text = f"the results {path} cannot be read: {reason}"
+        raise UsageError(text, hint=_MEASURE, code="results") from error
 
 
 def summary_of_results(results: Mapping, name: str, data: Mapping) -> dict[str, Any]:
@@ -143,9 +134,8 @@ def summary_of_results(results: Mapping, name: str, data: Mapping) -> dict[str, 
             summary["cases"][group] = len(cases)
             summary.setdefault("statements", {})[group] = _statement(about, cases, data)
     if not summary["dice"]:
-        raise UsageError(
-            f"the results say nothing about the overlap of the model {name!r}", hint=_MEASURE, code="results"
-        )
+        text = f"the results say nothing about the overlap of the model {name!r}"
+        raise UsageError(text, hint=_MEASURE, code="results")
     convention = results.get("convention", "iuinet")
     return summary if convention == "iuinet" else {**summary, "convention": convention}
 
@@ -176,13 +166,11 @@ def _name_in_results(models: list[Mapping], trained: Trained, identifier: str, w
         if model["name"] == wanted if wanted is not None else same:
             return model["name"]
     names = ", ".join(model["name"] for model in models) or "there is none"
-    raise UsageError(
-        f"the results hold no model {wanted!r}"
-        if wanted is not None
-        else f"the results are not of this checkpoint of {trained.run}",
-        hint=f"Measure it with Training/evaluate.py, or choose one with --results-model: {names}.",
-        code="results",
-    )
+    text = f"the results are not of this checkpoint of {trained.run}"
+    if wanted is not None:
+        text = f"the results hold no model {wanted!r}"
+    hint = f"Measure it with Training/evaluate.py, or choose one with --results-model: {names}."
+    raise UsageError(text, hint=hint, code="results")
 
 
 def _statement(about: Mapping, cases: set[str], data: Mapping) -> str:

@@ -50,7 +50,10 @@ class Trained:
 
     @property
     def config(self) -> IUINetConfig:
-        """The network's configuration. Raises WeightsError "checkpoint" for another network than IUINet."""
+        """The network's configuration.
+
+        Raises: WeightsError "checkpoint" for another network than IUINet.
+        """
         network = self.document["network"]
         if is_peer(network):
             raise WeightsError(
@@ -63,7 +66,7 @@ class Trained:
     def net(self) -> IUINet:
         """The network with the checkpoint's weights, in evaluation mode.
 
-        Raises WeightsError "checkpoint" where they do not fit: the run trained another kind of network.
+        Raises: WeightsError "checkpoint" for weights of another kind of network.
         """
         net = IUINet(self.config)
         try:
@@ -79,11 +82,11 @@ class Trained:
     def rounded(self) -> Trained:
         """The same with weights that half precision holds exactly, for a file of half the size.
 
-        Raises WeightsError "half-overflow" for weights beyond its range.
+        Raises: WeightsError "half-overflow" for weights beyond its range.
         """
         tensors = {
-            name: tensor.half().to(tensor.dtype) if tensor.is_floating_point() else tensor
-            for name, tensor in self.tensors.items()
+            name: one.half().to(one.dtype) if one.is_floating_point() else one
+            for name, one in self.tensors.items()
         }
         if not all(tensor.isfinite().all() for tensor in tensors.values()):
             raise WeightsError(
@@ -97,7 +100,7 @@ class Trained:
 def find_checkpoint(run: Path, which: str | None = None) -> Path:
     """The checkpoint of a run: "best" or "last"; None for the best if there is one.
 
-    Raises WeightsError "checkpoint-missing".
+    Raises: WeightsError "checkpoint-missing" for a run without it.
     """
     for name in [which] if which else ["best", "last"]:
         if (run / _FILES[name]).is_file():
@@ -112,7 +115,10 @@ def find_checkpoint(run: Path, which: str | None = None) -> Path:
 
 
 def read_trained(checkpoint: Path) -> Trained:
-    """Read a checkpoint. Raises WeightsError."""
+    """Read a checkpoint.
+
+    Raises: WeightsError for what train.py has not written.
+    """
     tensors, document = read_weights(checkpoint)
     which = next((key for key, name in _FILES.items() if name == checkpoint.name), checkpoint.stem)
     run = checkpoint.resolve().parent
@@ -135,17 +141,17 @@ def model_document(trained: Trained, card: Mapping[str, Any], metrics: Mapping[s
     """All that is known about a model, JSON-ready: what its file, its card and its list say is from here.
 
     card: see ``card.read_card``. metrics: see ``card.read_metrics``, {} for none.
-    Raises WeightsError "weights-metadata" for organs that make no sense, "checkpoint" for a wrong number.
+    Raises: WeightsError "weights-metadata" for organs that make no sense, "checkpoint" for a wrong number.
     """
-    said = trained.document
+    known = trained.document
     optional = {key: card[key] for key in ("name", "description", "limits", "not_measured") if card.get(key)}
     document = {
         "format": FORMAT,
         "id": card["id"],
         "version": card["version"],
         "network": trained.config.to_dict(),
-        "organs": [dict(organ) for organ in said["organs"]],
-        "preprocessing": {"orientation": "LPS", "size": said["size"], "window": list(said["window"])}
+        "organs": [dict(organ) for organ in known["organs"]],
+        "preprocessing": {"orientation": "LPS", "size": known["size"], "window": list(known["window"])}
         | ({"second_pass": card["second_pass"]} if card.get("second_pass") else {}),
         "training": training_of(trained, card.get("training") or {}),
         "metrics": dict(metrics),
@@ -167,25 +173,25 @@ def model_document(trained: Trained, card: Mapping[str, Any], metrics: Mapping[s
 def training_of(trained: Trained, words: Mapping[str, Any]) -> dict[str, Any]:
     """How the weights came about. What the checkpoint knows goes before the card's words.
 
-    Cases are listed where their ids are numbers; names of own cases may say who somebody is, so that only
+    Cases are listed where their ids are numbers; names of own cases may tell who a patient is, so that only
     their number is given.
     """
-    said = trained.document
-    data = {**said["data"]}
+    known = trained.document
+    data = {**known["data"]}
     cases = {part: list(data.get(part) or ()) for part in ("train", "validation", "test")}
     public = all(_CASE_NUMBER.fullmatch(case) for ids in cases.values() for case in ids)
     data |= {part: ids if public else len(ids) for part, ids in cases.items()}
     free = {("description" if key == "data" else key): value for key, value in words.items()}
-    average = (said["recipe"].get("run") or {}).get("average")
-    surroundings = said.get("environment") or {}
+    average = (known["recipe"].get("run") or {}).get("average")
+    surroundings = known.get("environment") or {}
     return {
         **free,
         "data": data,
-        "recipe": said["recipe"],
-        "seed": said["seed"],
+        "recipe": known["recipe"],
+        "seed": known["seed"],
         "checkpoint": trained.which,
         "weights": f"moving average (decay {average})" if average else "as trained",
-        **{key: said.get(key) for key in ("phase", "epoch", "step", "selection", "start")},
+        **{key: known.get(key) for key in ("phase", "epoch", "step", "selection", "start")},
         "environment": {key: surroundings[key] for key in _SURROUNDINGS if key in surroundings},
         "revision": surroundings.get("revision", "unknown"),
         **trained.times,
@@ -210,18 +216,19 @@ def entry_of(weights: Weights, urls: Sequence[str] = ()) -> dict[str, Any]:
 def preset_of(config: IUINetConfig) -> str:
     """Name of the preset that has this network, whatever its organs and size; "custom" if none has."""
     for name, preset in PRESETS.items():
+        # paper and abdomen13 differ in their number of classes only.
+        free = ("size",) if name == "paper" else ("classes", "size")
         mine, its = config.to_dict(), preset.to_dict()
-        if all(mine[key] == its[key] for key in mine if key not in ("classes", "size")):
-            # paper and abdomen13 differ in their number of classes only.
-            if name == "paper" and config.classes != preset.classes:
-                continue
+        if all(mine[key] == its[key] for key in mine if key not in free):
             return name
     return "custom"
 
 
 def check_place(manifest: Path, folder: Path, urls: Sequence[str]) -> None:
-    """Raise UsageError "manifest-place" for a list that would not find the model, WeightsError for one
-    that cannot be read: before any work is done."""
+    """Refuse a list of models before any work is done.
+
+    Raises: UsageError "manifest-place" for a list that would not find the model, WeightsError for a bad one.
+    """
     if manifest.exists():
         read_manifest(manifest)
     if manifest.absolute().parent.resolve() != folder.absolute().resolve() and not urls:
@@ -235,7 +242,8 @@ def check_place(manifest: Path, folder: Path, urls: Sequence[str]) -> None:
 def enter(manifest: Path, entry: Mapping[str, Any], default: bool = False) -> None:
     """Put a model's entry into a list, in the place of an older one of its id.
 
-    The first model of a new list becomes its default. Raises WeightsError, OutputError.
+    The first model of a new list becomes its default.
+    Raises: WeightsError for a damaged list, OutputError for what the disk refuses.
     """
     listed = {"format": MANIFEST_FORMAT, "default": "", "models": []}
     if manifest.exists():

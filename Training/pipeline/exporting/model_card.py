@@ -1,4 +1,4 @@
-"""The model card: what a model is, what it was made of, how good it is, and what nobody has measured.
+"""The model card: what a model is, what it was made of, how good it is, and what has not been measured.
 
 It is made from the model's own document, so card and file cannot disagree.
 """
@@ -17,6 +17,10 @@ _METRICS = {
     "assd_mm": "Mean surface distance, mm (0 is best)",
     "nsd": "Normalised surface DSC, tolerance 3 mm (1 is best)",
 }
+
+# What other lines of the card say of a training.
+_KNOWN = {"data", "recipe", "seed", "checkpoint", "weights", "phase", "epoch", "step", "selection", "start"}
+_KNOWN |= {"environment", "revision", "started", "ended", "exported", "date"}
 
 
 def model_card(weights: Weights, notes: Sequence[str] = ()) -> str:
@@ -71,41 +75,20 @@ def _data(training: Mapping[str, Any]) -> list[str]:
     if isinstance(data, Mapping):
         lines.append(f"* Data: {data.get('name')} (fingerprint {str(data.get('fingerprint'))[:16]}).")
         lines.append(f"* Split: {data.get('split')}.")
-        for part, word in (
-            ("train", "trained on"),
-            ("validation", "selected on"),
-            ("test", "kept for the test"),
-        ):
-            lines.append(f"* {_cases(data.get(part), word)}")
+        done = {"train": "trained on", "validation": "selected on", "test": "kept for the test"}
+        lines += [f"* {_cases(data.get(part), word)}" for part, word in done.items()]
         if data.get("pretrain"):
-            lines.append(
-                f"* {data['pretrain']} registered pairs for pre-training, atlases: {data.get('atlases')}."
-            )
+            pairs = f"{data['pretrain']} registered pairs"
+            lines.append(f"* {pairs} for pre-training, atlases: {data.get('atlases')}.")
         lines.append(f"* What to know of the scores: {data.get('statement') or 'nothing was stated.'}")
     elif data:
         lines.append(f"* {data}")
-    known = {
-        "data",
-        "recipe",
-        "seed",
-        "checkpoint",
-        "weights",
-        "phase",
-        "epoch",
-        "step",
-        "selection",
-        "start",
-    }
-    known |= {"environment", "revision", "started", "ended", "exported", "date"}
     start = training.get("start") or {}
     if start.get("trained_on"):
         lines.append(f"* The model it started from was trained on: {_plain(start['trained_on'])}")
-    for key in [key for key in training if key not in known]:
-        value = training[key]
-        if isinstance(value, list):
-            lines += [f"* {_title(key)}: {_plain(item)}" for item in value]
-        else:
-            lines.append(f"* {_title(key)}: {_plain(value)}")
+    for key in [key for key in training if key not in _KNOWN]:
+        values = training[key] if isinstance(training[key], list) else [training[key]]
+        lines += [f"* {key.replace('_', ' ').capitalize()}: {_plain(value)}" for value in values]
     return lines
 
 
@@ -178,16 +161,10 @@ def _measured(document: Mapping[str, Any]) -> list[str]:
             continue
         names = list(groups)
         counts = [metrics.get("cases", {}).get(group) for group in names]
-        heads = [
-            name if count is None else f"{name}, {count} cases"
-            for name, count in zip(names, counts, strict=True)
-        ]
-        lines += [
-            f"{title}, mean over the cases:",
-            "",
-            _row(["organ", *heads]),
-            _row(["---"] * (len(names) + 1)),
-        ]
+        cases = ["" if count is None else f", {count} cases" for count in counts]
+        heads = [name + count for name, count in zip(names, cases, strict=True)]
+        lines += [f"{title}, mean over the cases:", ""]
+        lines += [_row(["organ", *heads]), _row(["---"] * (len(names) + 1))]
         organs = [organ["name"] for organ in document["organs"]]
         lines += [_row([organ, *(_number(groups[name].get(organ)) for name in names)]) for organ in organs]
         means = [[v for v in groups[name].values() if v is not None] for name in names]
@@ -201,9 +178,8 @@ def _measured(document: Mapping[str, Any]) -> list[str]:
         lines.append(f"* Convention of the metrics: {metrics['convention']}.")
     while lines and not lines[-1]:
         lines.pop()
-    return lines or [
-        "Nothing: no results were given when this model was exported. How good the model is, is not known."
-    ]
+    nothing = "Nothing: no results were given when this model was exported."
+    return lines or [f"{nothing} How good the model is, is not known."]
 
 
 def _limits(document: Mapping[str, Any]) -> list[str]:
@@ -227,12 +203,10 @@ def _not_measured(document: Mapping[str, Any]) -> list[str]:
         lines.append(f"Overlap of {', '.join(missing)}: no measured case shows them.")
     if not dice:
         lines.append("Overlap with a reference.")
-    lines += [
-        f"{title.split(',')[0]}." for key, title in _METRICS.items() if key != "dice" and not metrics.get(key)
-    ]
+    others = (title for key, title in _METRICS.items() if key != "dice" and not metrics.get(key))
+    lines += [f"{title.split(',')[0]}." for title in others]
     lines.append("How far another training with another seed would differ: this is one run.")
-    lines.append("Use in the clinic, and the benefit of it.")
-    return lines
+    return [*lines, "Use in the clinic, and the benefit of it."]
 
 
 def _licence(document: Mapping[str, Any]) -> list[str]:
@@ -266,7 +240,3 @@ def _plain(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(_plain(item) for item in value)
     return str(value)
-
-
-def _title(key: str) -> str:
-    return key.replace("_", " ").capitalize()

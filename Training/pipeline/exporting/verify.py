@@ -45,7 +45,7 @@ def verify(
     exact: the checkpoint before its weights were rounded; None where they were not. data: prepared data;
     without it, a generated CT is taken. most: cases of it. show: takes each case's name.
     Returns sentences for the user and the model card: what was compared, and what the rounding changed.
-    Raises WeightsError "export-differs" that says in how many voxels file and checkpoint differ.
+    Raises: WeightsError "export-differs" for a file whose labels differ, with the number of voxels.
     """
     segmenter = Segmenter(check_file(model), "cpu")
     nets = [one.net() for one in (trained, exact) if one]
@@ -66,27 +66,23 @@ def verify(
             code="export-differs",
         )
     where = f"{cases} {'case' if cases == 1 else 'cases'} of {data.name}" if data else "a generated CT"
-    sentences = [
-        f"The file's labels were compared with the checkpoint's on {where}: "
-        f"all {voxels:,} voxels are the same."
-    ]
+    compared = f"The file's labels were compared with the checkpoint's on {where}"
+    sentences = [f"{compared}: all {voxels:,} voxels are the same."]
     if exact:
-        sentences.append(
-            "The weights were rounded to half precision before, which gave another label to "
-            f"{rounded:,} of {voxels:,} voxels."
-        )
+        before = "The weights were rounded to half precision before, which gave another label to"
+        sentences.append(f"{before} {rounded:,} of {voxels:,} voxels.")
     return sentences
 
 
 def checkpoint_labels(net: IUINet, trained: Trained, volume: Volume) -> np.ndarray:
     """Label ids (k, j, i) uint8 on the volume's grid, by the checkpoint's network and document alone."""
-    said = trained.document
+    known = trained.document
     axes = canonical_axes(volume.grid.direction)
     array = to_canonical(volume.array, axes)
     with torch.inference_mode():
-        logits = net(prepare(array, said["size"], tuple(said["window"])))[0][0].float()
+        logits = net(prepare(array, known["size"], tuple(known["window"])))[0][0].float()
     channels = np.asarray(upsample_labels(logits, array.shape))
-    labels = np.array([0, *(organ["label"] for organ in said["organs"])], dtype=np.uint8)
+    labels = np.array([0, *(organ["label"] for organ in known["organs"])], dtype=np.uint8)
     return from_canonical(labels[channels], axes)
 
 

@@ -16,9 +16,11 @@ from scipy import ndimage
 from iuinet.labels import organ_by_name
 from iuinet.preprocessing import HIGHEST_HU, LOWEST_HU, resize, resize_weights
 from iuinet.volume import Grid
+from pipeline.dataset.arrays import touched
 from pipeline.dataset.splits import slices_per_case
 from pipeline.dataset.synapse import official_facts
 
+from .files import turned
 from .phantom import SampleOptions, draw_options, make_sample
 from .phantom.noise import stream
 
@@ -68,14 +70,8 @@ class Scan:
     def file_grid(self, matrix: int) -> Grid:
         """The same field of view as the file has it."""
         grid = self.body_grid(matrix)
-        signs = (self.columns, self.rows, 1)
-        origin = tuple(
-            couch + start + (0 if sign > 0 else (size - 1) * step)
-            for couch, start, sign, size, step in zip(
-                self.couch_mm, grid.origin, signs, grid.size, grid.spacing, strict=True
-            )
-        )
-        return Grid(grid.size, grid.spacing, origin, np.diag(np.array(signs, dtype=float)))
+        origin = tuple(couch + start for couch, start in zip(self.couch_mm, grid.origin, strict=True))
+        return turned(replace(grid, origin=origin), (self.columns, self.rows, 1))
 
 
 def draw_scan(case: str, seed: int) -> Scan:
@@ -143,19 +139,14 @@ def enlarge_image(hu: np.ndarray, shape: Shape) -> np.ndarray:
 
 def enlarge_labels(labels: np.ndarray, shape: Shape) -> np.ndarray:
     """Labels (k, j, i) on a grid of the same extent, where an organ's interpolated mask is over a half."""
-    weights = [resize_weights(n, m).numpy() for n, m in zip(labels.shape, shape, strict=True)]
+    weights = [resize_weights(n, m) for n, m in zip(labels.shape, shape, strict=True)]
     result = np.zeros(shape, np.uint8)
     for label, box in enumerate(ndimage.find_objects(labels), start=1):
         if box is None:
             continue
-        parts, places = [], []
-        for axis, part in enumerate(box):
-            columns = weights[axis][:, part]
-            rows = np.flatnonzero(columns.any(axis=1))
-            parts.append(columns[rows[0] : rows[-1] + 1])
-            places.append(slice(rows[0], rows[-1] + 1))
+        place, parts = touched(weights, box)
+        along_k, along_j, along_i = (part.numpy() for part in parts)
         mask = (labels[box] == label).astype(np.float32)
-        share = parts[1] @ (mask @ parts[2].T)
-        share = np.tensordot(parts[0], share, axes=1)
-        result[tuple(places)][share > 0.5] = label
+        share = np.tensordot(along_k, along_j @ (mask @ along_i.T), axes=1)
+        result[place][share > 0.5] = label
     return result

@@ -15,11 +15,10 @@ from scipy import ndimage
 from iuinet.console import Console
 from iuinet.files import atomic
 from iuinet.labels import organ_by_name
-from iuinet.volume import Grid
 from iuinet.writing import write_json
 from pipeline.dataset.parallel import run_all
 
-from .files import claim, make_folder, remove_drafts, write_nifti
+from .files import claim, make_folder, remove_drafts, turned, write_nifti
 from .phantom import Sample, draw_options, make_sample
 
 LABELS = {"background": 0, "liver": 1, "lung": 2}
@@ -45,14 +44,15 @@ class Job:
     @property
     def files(self) -> tuple[Path, Path]:
         """Labels and image."""
-        return (
-            self.folder / "labelsTr" / f"{self.name}.nii.gz",
-            self.folder / "imagesTr" / f"{self.name}_0000.nii.gz",
-        )
+        labels, images = self.folder / "labelsTr", self.folder / "imagesTr"
+        return labels / f"{self.name}.nii.gz", images / f"{self.name}_0000.nii.gz"
 
 
 def write_own(folder: Path, seed: int, count: int, size: int, workers: int, console: Console) -> int:
-    """Write what is missing; returns how many scans were made. Raises as ``write_set`` does."""
+    """Write what is missing; returns how many scans were made.
+
+    Raises: as ``write_set`` does.
+    """
     jobs = [Job(folder, number, seed, size) for number in range(count)]
     make_folder(folder)
     claim(folder, {"layout": "own", "seed": seed, "size": size})
@@ -64,19 +64,14 @@ def write_own(folder: Path, seed: int, count: int, size: int, workers: int, cons
 
 
 def write_case(job: Job) -> None:
-    """Make and write one scan with its labels. Raises OutputError."""
+    """Make and write one scan with its labels."""
     size = (job.size, job.size, max(8, 3 * job.size // 4))
     number = 1_000 * job.seed + job.number
     # The couch is filled with foam, which no threshold tells from lung.
     sample = make_sample(number, size, replace(draw_options(number + 1), table=False))
-    grid = sample.volume.grid
     # Every other file has its columns and rows the other way, as data of several sources have.
     sign = 1 if job.number % 2 == 0 else -1
-    origin = tuple(
-        start if sign > 0 or axis == 2 else start + (n - 1) * step
-        for axis, (start, n, step) in enumerate(zip(grid.origin, grid.size, grid.spacing, strict=True))
-    )
-    placed = Grid(grid.size, grid.spacing, origin, np.diag([sign, sign, 1.0]))
+    placed = turned(sample.volume.grid, (sign, sign, 1))
     for path, array in zip(job.files, (own_labels(sample), sample.volume.array), strict=True):
         write_nifti(path, array, placed)
 
@@ -97,13 +92,8 @@ def own_labels(sample: Sample) -> np.ndarray:
 
 def _describe(folder: Path, names: Sequence[str]) -> None:
     """dataset.json as nnU-Net has it, and the TOML of organs with a split."""
-    document = {
-        "name": "two organs",
-        "channel_names": {"0": "CT"},
-        "labels": LABELS,
-        "numTraining": len(names),
-        "file_ending": ".nii.gz",
-    }
+    document = {"name": "two organs", "channel_names": {"0": "CT"}, "labels": LABELS}
+    document |= {"numTraining": len(names), "file_ending": ".nii.gz"}
     write_json(folder / "dataset.json", document, overwrite=True)
     tests = max(1, len(names) // 4)
     parts = {

@@ -1,7 +1,7 @@
 """A generated set in the layout of the Synapse/BTCV download: cases, test scans, registered pairs.
 
 A pair is one body on the grid of another, image and labels moved by one and the same smooth warp: what a
-registration of two patients gives. It has the moving patient's picture, roughly in the size and place of the
+registration of two patients makes. It has the moving patient's picture, roughly in the size and place of the
 fixed one, with organs that do not quite match.
 """
 
@@ -34,10 +34,7 @@ _KINDS = ("label", "img")
 
 @dataclass(frozen=True)
 class Settings:
-    """What the content of a file follows from, beside its id.
-
-    seed: of the whole set. matrix: columns and rows.
-    """
+    """What the content of a file follows from, beside its id. seed: of the set. matrix: columns and rows."""
 
     seed: int = 0
     matrix: int = 512
@@ -68,7 +65,7 @@ def plan(folder: Path, settings: Settings, cases: Sequence[str], testing: int, p
     """Everything that the set consists of: cases, so many test scans, so many registered pairs.
 
     Pairs take the cases in turn, each with another test scan every time round.
-    Raises UsageError for ids that are not official, or more than there are.
+    Raises: UsageError for ids that are not official, or more than there are.
     """
     known, test_ids = ids(official_facts()["training"]), ids(official_facts()["testing"])
     cases = tuple(cases) or known
@@ -102,7 +99,10 @@ def plan(folder: Path, settings: Settings, cases: Sequence[str], testing: int, p
 
 
 def write_set(jobs: Sequence[Job], folder: Path, workers: int, console: Console) -> int:
-    """Write what is missing; returns how many were made. Raises OutputError, UsageError and DeviceError."""
+    """Write what is missing; returns how many were made.
+
+    Raises: UsageError for a folder of something else, OutputError for what the disk refuses, DeviceError.
+    """
     make_folder(folder)
     claim(folder, {"layout": "synapse", **asdict(jobs[0].settings)})
     remove_drafts(folder)
@@ -112,7 +112,7 @@ def write_set(jobs: Sequence[Job], folder: Path, workers: int, console: Console)
 
 
 def write_scan(job: Job) -> None:
-    """Make and write one scan with its labels. Raises OutputError."""
+    """Make and write one scan with its labels."""
     settings = job.settings
     scan = draw_scan(job.case, settings.seed)
     body, target = make_body(scan, settings.matrix), scan
@@ -141,11 +141,7 @@ def registration(moving: Scan, fixed: Scan, settings: Settings, failed: bool = F
 
 
 def warp(
-    grid: Grid,
-    stretch: tuple[float, float, float],
-    seed: int,
-    slip_mm: float = 0.0,
-    deviation_mm: float = DEVIATION_MM,
+    grid: Grid, stretch: Sequence[float], seed: int, slip_mm: float = 0.0, deviation_mm: float = DEVIATION_MM
 ) -> np.ndarray:
     """For each voxel of a grid in the fixed body's frame the position in the moving body's, mm.
 
@@ -153,16 +149,11 @@ def warp(
     slip_mm: shift along the body, as of a registration that failed. deviation_mm: how far it bends.
     Returns float32 (3, k, j, i): x, y, z.
     """
-    x, y, z = (
-        start + step * np.arange(size)
-        for start, step, size in zip(grid.origin, grid.spacing, grid.size, strict=True)
-    )
-    axes = (z, y, x)
+    axes = zip(grid.origin, grid.spacing, grid.size, strict=True)
+    x, y, z = (start + step * np.arange(size) for start, step, size in axes)
     result = np.empty((3, *grid.shape), np.float32)
-    for number, (name, place) in enumerate(
-        (("x", x[None, None, :]), ("y", y[None, :, None]), ("z", z[:, None, None]))
-    ):
-        bend = smooth_field(stream(seed, f"registration-{name}"), axes, WAVELENGTH_MM)
+    for number, place in enumerate((x, y[:, None], z[:, None, None])):
+        bend = smooth_field(stream(seed, f"registration-{'xyz'[number]}"), (z, y, x), WAVELENGTH_MM)
         result[number] = deviation_mm * bend + stretch[number] * place
     result[2] += slip_mm
     return result

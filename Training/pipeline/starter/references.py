@@ -1,4 +1,4 @@
-"""References for the real scans that nobody labelled: a watershed from discs set by hand, slice by slice.
+"""References for the real scans that no one labelled: a watershed from discs set by hand, slice by slice.
 
 The discs (``references/*.toml``) say which organ lies where; edges of the image say where it ends. So liver,
 spleen, kidneys and gallbladder can be measured; no other organ has edges that such a method finds. Nobody
@@ -39,7 +39,8 @@ USUAL_EDGE_HU = 5.0
 def reference(name: str, volume: Volume) -> tuple[np.ndarray, dict[str, int]]:
     """Labels uint8 (k, j, i) on the volume's grid, and the organs' numbers in them.
 
-    name: of the scan whose discs are at hand. Raises FileNotFoundError for others.
+    name: of the scan whose discs are at hand.
+    Raises: FileNotFoundError for others.
     """
     discs = tomllib.loads((FOLDER / f"{name}.toml").read_text(encoding="utf-8"))
     axes = canonical_axes(volume.grid.direction)

@@ -12,6 +12,7 @@ from scipy import ndimage
 
 from iuinet.reading import read_volume
 from iuinet.volume import Volume
+from iuinet.writing import image_on_grid
 from pipeline.synthesis import Anatomy, as_volume, generate
 from pipeline.synthesis.chance import Chance
 from pipeline.synthesis.tissues import table
@@ -63,10 +64,7 @@ def slab(data: Path) -> Case:
     volume = read_volume(folder / "dicom")
     truth = sitk.ReadImage(str(folder / "labels.nii.gz"))
     grid = volume.grid
-    reference = sitk.Image(list(grid.size), sitk.sitkUInt8)
-    reference.SetSpacing(grid.spacing)
-    reference.SetOrigin(grid.origin)
-    reference.SetDirection(np.asarray(grid.direction).ravel().tolist())
+    reference = image_on_grid(np.zeros(grid.shape, np.uint8), grid)
     # The labels lie on the same grid in another orientation: nearest neighbour only reorders them.
     truth = sitk.Resample(truth, reference, sitk.Transform(), sitk.sitkNearestNeighbor)
     return Case("slab", "real slab", volume, sitk.GetArrayFromImage(truth), SLAB_IDS)
@@ -82,9 +80,8 @@ def whole_scans(data: Path) -> Iterator[Case]:
 def plain(case: Case) -> Case:
     """A real scan with its contrast computed away."""
     array = without_contrast(case.volume.array, case.truth, case.ids)
-    return replace(
-        case, name=f"{case.name} without contrast", group=PLAIN, volume=replace(case.volume, array=array)
-    )
+    volume = replace(case.volume, array=array)
+    return replace(case, name=f"{case.name} without contrast", group=PLAIN, volume=volume)
 
 
 # Contrast computed away -------------------------------------------------------------------------------

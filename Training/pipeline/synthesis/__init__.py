@@ -5,7 +5,7 @@
 """
 
 from .anatomy import Anatomy, load, prepare, save
-from .generator import Sample, as_volume, generate, organ_labels
+from .generator import Sample, as_volume, generate
 from .sources import HELD_OUT, TRAINING, data_folder
 from .tissues import IGNORE, ORGANS
 
@@ -20,7 +20,6 @@ __all__ = [
     "data_folder",
     "generate",
     "load",
-    "organ_labels",
     "prepare",
     "save",
 ]

@@ -146,10 +146,9 @@ def inside_distance(tissue: np.ndarray) -> np.ndarray:
     same = np.ones(tissue.shape, bool)
     for axis in range(3):
         step = np.diff(tissue, axis=axis) == 0
-        low, high = [slice(None)] * 3, [slice(None)] * 3
-        low[axis], high[axis] = slice(None, -1), slice(1, None)
-        same[tuple(low)] &= step
-        same[tuple(high)] &= step
+        along, steps = np.moveaxis(same, axis, 0), np.moveaxis(step, axis, 0)  # views
+        along[:-1] &= steps
+        along[1:] &= steps
     return (ndimage.distance_transform_edt(same) + 0.5) * SPACING_MM
 
 

@@ -9,7 +9,7 @@ from torch.nn.functional import interpolate
 
 
 class Chance:
-    """Numbers and smooth noise from one seed; the same seed gives the same scan."""
+    """Numbers and smooth noise from one seed; the same seed makes the same scan."""
 
     def __init__(self, seed: int) -> None:
         self.generator = torch.Generator().manual_seed(int(seed))

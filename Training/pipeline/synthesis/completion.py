@@ -1,7 +1,7 @@
 """Adds to a label map what it does not draw, from what it does: chest, atrium, lungs, esophagus, spine.
 
 Invented parts are never learnt as organs: the esophagus' place is marked "unknown esophagus", which the
-labels give as "ignore".
+labels call "ignore".
 """
 
 from __future__ import annotations
@@ -10,25 +10,13 @@ import numpy as np
 from scipy import ndimage
 
 from .sources import SPACING_MM
-from .tissues import NUMBER
+from .tissues import NUMBER, ORGANS
 
 FAT = NUMBER["fat"]
 CHEST_MM = 80.0
-BELOW_THE_DIAPHRAGM = (
-    "spleen",
-    "right kidney",
-    "left kidney",
-    "gallbladder",
-    "liver",
-    "stomach",
-    "portal and splenic veins",
-    "pancreas",
-    "right adrenal gland",
-    "left adrenal gland",
-    "duodenum",
-    "colon",
-    "small bowel",
-)
+# All organs but those that pass through the diaphragm, and the bowel.
+_THROUGH_IT = {"esophagus", "aorta", "inferior vena cava"}
+BELOW_THE_DIAPHRAGM = {*ORGANS, "duodenum", "colon", "small bowel"} - _THROUGH_IT
 
 
 def extend_chest(tissue: np.ndarray) -> np.ndarray:

@@ -43,8 +43,9 @@ def paint_kidneys(canvas: Canvas) -> None:
     chance = canvas.chance
     kidney = canvas.mask("right kidney", "left kidney")
     cortex = chance.uniform(5, 8)
+    brighter = float(canvas.means[NUMBER["renal cortex"]] - canvas.means[NUMBER["right kidney"]])
     if chance.happens(0.8):
-        canvas.paint(kidney & (canvas.inside < cortex), canvas.hu + _contrast(canvas))
+        canvas.paint(kidney & (canvas.inside < cortex), canvas.hu + brighter)
     sinus = kidney & (canvas.inside > chance.uniform(9, 16)) & (canvas.noise(9) > chance.uniform(-0.5, 0.8))
     canvas.paint(sinus, canvas.means[NUMBER["renal sinus"]])
     enhanced = float(canvas.means[NUMBER["renal cortex"]]) > 60
@@ -53,11 +54,6 @@ def paint_kidneys(canvas: Canvas) -> None:
     if chance.happens(0.25):  # a simple cyst
         cyst = kidney & (canvas.noise(30) > 1.3)
         canvas.paint(cyst, chance.uniform(-5, 25))
-
-
-def _contrast(canvas: Canvas) -> float:
-    """How much brighter than the medulla the cortex is."""
-    return float(canvas.means[NUMBER["renal cortex"]] - canvas.means[NUMBER["right kidney"]])
 
 
 def paint_stomach(canvas: Canvas) -> None:
@@ -113,13 +109,8 @@ def paint_bowel(canvas: Canvas) -> None:
     if chance.happens(0.35 if oral else 0.12):
         canvas.paint(lumen & (segment < chance.uniform(-0.6, 1)), chance.uniform(120, 600))
     canvas.paint(lumen & (segment > chance.uniform(-0.3, 1.2)), -950)
-    if chance.happens(0.3):
-        _fluid_level(canvas, lumen)
-
-
-def _fluid_level(canvas: Canvas, lumen: torch.Tensor) -> None:
-    """Water in the colon where its own noise says so."""
-    canvas.paint(lumen & (canvas.noise(50) > 0.7), canvas.chance.uniform(0, 30))
+    if chance.happens(0.3):  # water
+        canvas.paint(lumen & (canvas.noise(50) > 0.7), chance.uniform(0, 30))
 
 
 def paint_gallbladder(canvas: Canvas) -> None:

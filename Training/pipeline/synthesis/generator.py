@@ -1,6 +1,6 @@
 """From an anatomy and a seed to a synthetic CT with its labels.
 
-Organs of other anatomies may be set into it: three bodies give more than three arrangements.
+Organs of other anatomies may be set into it: so that there are more arrangements than bodies.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ GIVES_WAY = ("fat", "duodenum", "colon", "small bowel", "lung", "vein", "artery"
 class Sample:
     """A synthetic scan in canonical axes.
 
-    image: float32 (1, 1, S, S, S), HU. labels: uint8 (S, S, S), organ ids, 255 where nobody knows.
+    image: float32 (1, 1, S, S, S), HU. labels: uint8 (S, S, S), organ ids, 255 where it is unknown.
     view: the field of view. phase: contrast phase.
     """
 

@@ -34,7 +34,7 @@ def paint_body_wall(canvas: Canvas, drawn_wall: bool) -> torch.Tensor:
 
 
 def paint_fat_space(canvas: Canvas, body: torch.Tensor) -> None:
-    """Unlabelled space: vessels, lymph nodes and loops that nobody drew; ascites."""
+    """Unlabelled space: vessels, lymph nodes and loops that no label map holds; ascites."""
     chance = canvas.chance
     free = (canvas.tissue == FAT) & body & (canvas.hull < -4) & (canvas.hu < 0)
     vessel = canvas.noise(22).abs() + canvas.noise(22).abs() < chance.uniform(0.1, 0.28)
@@ -54,7 +54,7 @@ def paint_fat_space(canvas: Canvas, body: torch.Tensor) -> None:
 
 
 def paint_loops(canvas: Canvas, body: torch.Tensor) -> None:
-    """Bowel that nobody drew: winding tubes through the unlabelled space, with wall and contents."""
+    """Bowel that no label map holds: winding tubes through the unlabelled space, with wall and contents."""
     chance = canvas.chance
     if not chance.happens(0.55):
         return

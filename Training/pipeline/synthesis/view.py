@@ -49,7 +49,7 @@ Arrangement = dict[str, tuple[float, tuple[float, float, float]]]
 class View:
     """A field of view: lowest and highest position (k, j, i) in mm of the anatomy's grid.
 
-    box: it was cut out of a scan around the organs, and is no scanner's own.
+    box: it was cut out of a scan around the organs, and is not a scanner's own.
     """
 
     low: tuple[float, float, float]
@@ -198,7 +198,7 @@ def _freedom(anatomy: Anatomy, position: torch.Tensor) -> torch.Tensor:
 def draw_arrangement(anatomy: Anatomy, donors: Sequence[Anatomy], chance: Chance) -> Arrangement:
     """In half of all scans: how organs move, and grow, part of the way to where they lie in another body.
 
-    Three bodies give three arrangements; this gives what lies between them, and a little beyond.
+    Three bodies have three arrangements; this draws what lies between them, and a little beyond.
     """
     others = [donor for donor in donors if donor.name != anatomy.name]
     if not others or not chance.happens(0.5):

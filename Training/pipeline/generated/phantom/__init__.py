@@ -1,9 +1,9 @@
 """A generated CT of an abdomen with its labels, for trying things out where no scan is at hand.
 
-It is a phantom: a drawing of a body by formulas, no patient and no scan, and it says so in its notes.
+It is a phantom: a drawing of a body by formulas, neither a patient nor a scan, as its notes say.
 It shows that the program works on a machine; it proves nothing about accuracy on patients.
 
-``make_sample(seed)`` gives the same picture for the same seed, size and options (numpy's PCG64; another
+``make_sample(seed)`` draws the same picture for the same seed, size and options (numpy's PCG64; another
 numpy or processor may round single voxels differently).
 """
 
@@ -17,25 +17,11 @@ from iuinet.errors import UsageError
 from iuinet.islands import keep_largest_components
 from iuinet.volume import Grid, Volume
 
+from . import gut, organs, skeleton
 from .appearance import acquire, tissue_values
 from .canvas import Canvas
-from .gut import paint_bowel, paint_stomach
 from .noise import stream
 from .options import PHASES, STOMACH_CONTENTS, SampleOptions, draw_options
-from .organs import (
-    Variation,
-    paint_adrenal,
-    paint_gallbladder,
-    paint_kidneys,
-    paint_liver,
-    paint_liver_vessels,
-    paint_mesentery,
-    paint_pancreas,
-    paint_portal_veins,
-    paint_spleen,
-    paint_vessels,
-)
-from .skeleton import paint_pelvis, paint_ribs, paint_spine
 from .torso import Torso, paint_chest, paint_couch, paint_muscles, paint_wall
 
 __all__ = ["PHASES", "STOMACH_CONTENTS", "Sample", "SampleOptions", "draw_options", "make_sample"]
@@ -71,7 +57,7 @@ def make_sample(
     seed: 0 is the standard scan; other numbers are other patients and, without ``options``, other scans.
     size: voxels along i, j, k, each at least 8; spacing follows from the options' field of view and length.
     options: settings of patient and scan; None takes those that belong to the seed.
-    Raises UsageError for a seed below zero, a size too small, or impossible options.
+    Raises: UsageError for a seed below zero, a size too small, or impossible options.
     """
     if seed < 0 or min(size) < 8:
         raise UsageError(
@@ -90,11 +76,8 @@ def _grid(size: tuple[int, int, int], options: SampleOptions) -> Grid:
     """Axis-aligned grid around the body's axis; LPS z is the height above the first lumbar vertebra."""
     pixel = options.field_of_view_mm / size[0]
     spacing = options.length_mm / size[2]
-    origin = (
-        -(size[0] - 1) / 2 * pixel,
-        -(size[1] - 1) / 2 * pixel,
-        options.top_mm - options.length_mm + spacing / 2,
-    )
+    bottom = options.top_mm - options.length_mm + spacing / 2
+    origin = (-(size[0] - 1) / 2 * pixel, -(size[1] - 1) / 2 * pixel, bottom)
     return Grid(tuple(int(n) for n in size), (pixel, pixel, spacing), origin)
 
 
@@ -109,29 +92,29 @@ def _draw(seed: int, grid: Grid, options: SampleOptions) -> Canvas:
     softness = (max(thickness / grid.spacing[2], 0.5), 1.2, 1.2)
     canvas = Canvas((k, j + CENTRE_Y_MM, i), softness, seed, options.variation)
     hu = tissue_values(seed, options)
-    vary = Variation(stream(seed, "organs"), options.variation)
+    vary = organs.Variation(stream(seed, "organs"), options.variation)
     torso = Torso(canvas, options)
     if options.table:
         paint_couch(canvas, hu, 79 + 1.1 * options.fat_mm)
     paint_wall(canvas, torso, hu)
     paint_chest(canvas, torso, hu, stream(seed, "lungs"))
-    paint_bowel(canvas, hu, options, stream(seed, "bowel"))
-    paint_mesentery(canvas, hu, stream(seed, "mesentery"))
+    gut.paint_bowel(canvas, hu, options, stream(seed, "bowel"))
+    organs.paint_mesentery(canvas, hu, stream(seed, "mesentery"))
     paint_muscles(canvas, hu)
-    paint_pelvis(canvas, hu)
-    paint_spine(canvas, hu)
-    paint_ribs(canvas, torso, hu)
-    paint_liver(canvas, torso, hu, vary)
-    paint_liver_vessels(canvas, hu, stream(seed, "liver-vessels"))
-    paint_spleen(canvas, torso, hu, vary)
-    paint_stomach(canvas, hu, options, vary)
-    paint_kidneys(canvas, hu, vary)
-    paint_vessels(canvas, hu, vary)
-    paint_gallbladder(canvas, hu, vary)
-    paint_pancreas(canvas, hu, vary)
-    paint_portal_veins(canvas, hu, vary)
+    skeleton.paint_pelvis(canvas, hu)
+    skeleton.paint_spine(canvas, hu)
+    skeleton.paint_ribs(canvas, torso, hu)
+    organs.paint_liver(canvas, torso, hu, vary)
+    organs.paint_liver_vessels(canvas, hu, stream(seed, "liver-vessels"))
+    organs.paint_spleen(canvas, torso, hu, vary)
+    gut.paint_stomach(canvas, hu, options, vary)
+    organs.paint_kidneys(canvas, hu, vary)
+    organs.paint_vessels(canvas, hu, vary)
+    organs.paint_gallbladder(canvas, hu, vary)
+    organs.paint_pancreas(canvas, hu, vary)
+    organs.paint_portal_veins(canvas, hu, vary)
     for side in ("right", "left"):
-        paint_adrenal(canvas, hu, vary, side)
+        organs.paint_adrenal(canvas, hu, vary, side)
     # What painting has cut off an organ goes back to the background.
     canvas.labels, _ = keep_largest_components(canvas.labels, range(1, 14))
     return canvas

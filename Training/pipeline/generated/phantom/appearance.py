@@ -19,8 +19,7 @@ LOWEST_HU, HIGHEST_HU = -1024, 3071
 @cache
 def table(name: str) -> dict:
     """One of the data files that lie beside this module, parsed."""
-    with (Path(__file__).parent / f"{name}.toml").open("rb") as file:
-        return tomllib.load(file)
+    return tomllib.loads(Path(__file__).with_name(f"{name}.toml").read_text(encoding="utf-8"))
 
 
 def tissue_values(seed: int, options: SampleOptions) -> dict[str, float]:

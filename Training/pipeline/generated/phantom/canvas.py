@@ -62,10 +62,7 @@ class Canvas:
         axes: positions (mm, body frame) of the voxel centres along k, j and i, increasing.
         softness: slice profile and kernel in voxels along k, j, i.
         """
-        self.axes = axes
-        self.softness = softness
-        self.seed = seed
-        self.variation = variation
+        self.axes, self.softness, self.seed = axes, softness, seed
         self.voxel_mm = max(float(np.ptp(a)) / max(len(a) - 1, 1) for a in axes)
         self.shape = tuple(len(a) for a in axes)
         self.hu = np.full(self.shape, -1000.0, dtype=np.float32)

@@ -24,8 +24,6 @@ def paint_stomach(canvas: Canvas, hu: dict[str, float], options: SampleOptions, 
 
     points = resized(tubes["stomach"], vary.factor(0.08))
     window, field, _ = tube(canvas, points, 6)
-    if window.size == 0:
-        return
     field += 0.8 * canvas.grain(34.0, window)
     canvas.paint(window, field, hu["stomach_wall"], STOMACH)
     folds = STOMACH_WALL_MM + np.clip(1.3 * canvas.grain(12.0, window), -1.5, 2.5)
@@ -83,8 +81,6 @@ def _paint_loop(canvas: Canvas, hu, options: SampleOptions, rng: np.random.Gener
     filling = rng.random()
     gas, offset = rng.random() < 0.15, rng.uniform(2, 7)
     window, field, along = tube(canvas, points, 9)
-    if window.size == 0:
-        return
     field += 0.9 * canvas.grain(16.0, window)
     canvas.paint(window, field - 1.5, hu["fat"])
     canvas.paint(window, field, hu["bowel_wall"])
@@ -104,8 +100,6 @@ def _paint_loop(canvas: Canvas, hu, options: SampleOptions, rng: np.random.Gener
 def _paint_colon(canvas: Canvas, hu, points: np.ndarray, gas: float) -> None:
     """A piece of colon: haustra, mottled stool, and gas in its front part."""
     window, field, along = tube(canvas, points, 8)
-    if window.size == 0:
-        return
     field += 2.4 * np.abs(np.sin(along * np.pi / 34)) ** 6 + 0.8 * canvas.grain(34.0, window)
     canvas.paint(window, field - 1.5, hu["fat"])
     canvas.paint(window, field, hu["bowel_wall"])

@@ -10,6 +10,12 @@ from iuinet.errors import UsageError
 
 PHASES = ("non-contrast", "arterial", "portal", "delayed")
 STOMACH_CONTENTS = ("water", "food", "contrast")
+# Lowest and highest value of each number, of which a picture can be made.
+LIMITS = {
+    "field_of_view_mm": (50, 1000), "length_mm": (1, 1000), "top_mm": (-300, 500), "thickness_mm": (0.1, 50),
+    "noise_hu": (0, 200), "noise_correlation_mm": (0, 20), "stature": (0.8, 1.2), "girth": (0.85, 1.2),
+    "fat_mm": (3, 60), "variation": (0, 2), "fatty_liver_hu": (0, 60), "bowel_contrast": (0, 1),
+}
 
 
 @dataclass(frozen=True)
@@ -53,21 +59,15 @@ class SampleOptions:
 
     def __post_init__(self) -> None:
         """Refuse values that no picture can be made of (UsageError)."""
-        _one_of("phase", self.phase, PHASES)
-        _one_of("stomach_content", self.stomach_content, STOMACH_CONTENTS)
-        _within("field_of_view_mm", self.field_of_view_mm, 50, 1000)
-        _within("length_mm", self.length_mm, 1, 1000)
-        _within("top_mm", self.top_mm, -300, 500)
-        if self.thickness_mm is not None:
-            _within("thickness_mm", self.thickness_mm, 0.1, 50)
-        _within("noise_hu", self.noise_hu, 0, 200)
-        _within("noise_correlation_mm", self.noise_correlation_mm, 0, 20)
-        _within("stature", self.stature, 0.8, 1.2)
-        _within("girth", self.girth, 0.85, 1.2)
-        _within("fat_mm", self.fat_mm, 3, 60)
-        _within("variation", self.variation, 0, 2)
-        _within("fatty_liver_hu", self.fatty_liver_hu, 0, 60)
-        _within("bowel_contrast", self.bowel_contrast, 0, 1)
+        for name, allowed in (("phase", PHASES), ("stomach_content", STOMACH_CONTENTS)):
+            if getattr(self, name) not in allowed:
+                raise _refused(name, getattr(self, name), f"Choose one of: {', '.join(allowed)}.")
+        for name, (low, high) in LIMITS.items():
+            value = getattr(self, name)
+            if value is None and name == "thickness_mm":
+                continue
+            if not low <= value <= high:
+                raise _refused(name, value, f"Choose a number from {low} to {high}.")
 
 
 def draw_options(seed: int) -> SampleOptions:
@@ -101,15 +101,5 @@ def draw_options(seed: int) -> SampleOptions:
     )
 
 
-def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise UsageError(
-            f"{name} is {value!r}.", hint=f"Choose one of: {', '.join(allowed)}.", code="sample-option"
-        )
-
-
-def _within(name: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        raise UsageError(
-            f"{name} is {value!r}.", hint=f"Choose a number from {low} to {high}.", code="sample-option"
-        )
+def _refused(name: str, value: object, hint: str) -> UsageError:
+    return UsageError(f"{name} is {value!r}.", hint=hint, code="sample-option")

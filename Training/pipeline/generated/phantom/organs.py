@@ -62,8 +62,6 @@ def paint_liver(canvas: Canvas, torso: Torso, hu: dict[str, float], vary: Variat
     """The liver: all room from the right dome down to its underside, split by the falciform fissure."""
     drop = float(vary.shift(5)[2])
     window = canvas.window((-180, -190, -110), (125, 60, 110))
-    if window.size == 0:
-        return
     lowered = Window(window.slices, window.x, window.y, window.z - np.float32(drop))
     under = -liver_underside().signed(lowered)
     field = smooth_max(torso.diaphragm.signed(window) + 2.2, under, 9)
@@ -88,16 +86,14 @@ def paint_liver_vessels(canvas: Canvas, hu: dict[str, float], rng: np.random.Gen
     for root, tip, radius in trees:
         value = hu["liver_vein"] if root is vein_root else hu["portal_vein"] - 8
         tip = np.array(tip, dtype=float) + rng.normal(0, 7, 3)
-        stem = _branch(rng, root, tip, radius, 1.4)
-        branches = [stem]
+        branches = [_branch(rng, root, tip, radius, 1.4)]
         for share in (0.3, 0.5, 0.7):
-            start = stem[0, :3] + share * (tip - stem[0, :3])
-            end = start + rng.normal(0, 1, 3) * 30 + 0.35 * (tip - stem[0, :3])
+            start = root + share * (tip - root)
+            end = start + rng.normal(0, 1, 3) * 30 + 0.35 * (tip - root)
             branches.append(_branch(rng, start, end, radius * (1 - 0.5 * share), 0.9))
         for points in branches:
             window, field, _ = tube(canvas, points, 12)
-            if window.size:
-                canvas.paint(window, field, value, None, canvas.labels[window.slices] == LIVER)
+            canvas.paint(window, field, value, None, canvas.labels[window.slices] == LIVER)
 
 
 def _branch(rng: np.random.Generator, start, end, radius: float, tip_radius: float) -> np.ndarray:
@@ -114,8 +110,6 @@ def paint_spleen(canvas: Canvas, torso: Torso, hu: dict[str, float], vary: Varia
     radii = np.array(outer["radii"]) * factor
     centre = np.array(outer["centre"]) + shift
     window = canvas.window(centre - radii, centre + radii)
-    if window.size == 0:
-        return
     field = smooth_max(ellipsoid(window, centre, radii), torso.inside(window, 2.5), 6)
     field = smooth_max(field, torso.diaphragm.signed(window) + 2.2, 4)
     field = smooth_max(field, -ellipsoid(window, inner["centre"], inner["radii"], rotation(z_deg=-18)), 5)
@@ -142,8 +136,6 @@ def _paint_kidney(canvas: Canvas, hu: dict[str, float], side: str, size: float, 
     # leans inwards and back.
     axes = _kidney_axes(sign)
     window = canvas.window(centre - radii.max() - 6, centre + radii.max() + 6)
-    if window.size == 0:
-        return
     a, b, c = local(window, centre, axes)
     bent = a + 7 * (1 - (c / radii[2]) ** 2) - 4
     body = Window(window.slices, bent, b, c)
@@ -181,8 +173,6 @@ def paint_adrenal(canvas: Canvas, hu: dict[str, float], vary: Variation, side: s
     low, high = shape["low"] + shift[2], shape["high"] + shift[2]
     half = shape["half"] * vary.factor(0.06)
     window = canvas.window((*points.min(0) - 4, low - 4), (*points.max(0) + 4, high + 4))
-    if window.size == 0:
-        return
     middle, reach = (low + high) / 2, (high - low) / 2
     level = (window.z - np.float32(middle)) / np.float32(reach)
     # The limbs spread and lengthen downwards; the gland leans back as it rises.
@@ -205,8 +195,6 @@ def paint_pancreas(canvas: Canvas, hu: dict[str, float], vary: Variation) -> Non
     """The pancreas: head, neck, body and tail with a lobulated surface and a thin duct."""
     points = resized(table("anatomy")["tubes"]["pancreas"], vary.factor(0.07))
     window, field, _ = tube(canvas, points, 7, squash=(1, 1.15, 0.95))
-    if window.size == 0:
-        return
     field += 1.7 * canvas.grain(12.0, window)
     clefts = -16 * np.clip(np.abs(canvas.grain(12.0, window)) - 0.9, 0, 1.5)
     canvas.paint(window, field, hu["pancreas"] + clefts, PANCREAS)
@@ -247,6 +235,5 @@ def paint_mesentery(canvas: Canvas, hu: dict[str, float], rng: np.random.Generat
         middle = (root + tip) / 2 + rng.normal(0, 8, 3)
         points = np.column_stack([[root, middle, tip], [2.2, 1.6, 0.9]])
         window, field, _ = tube(canvas, points, 12)
-        if window.size:
-            fat = canvas.hu[window.slices] < -60
-            canvas.paint(window, field, hu["portal_vein" if number % 2 else "aorta"] - 15, None, fat)
+        fat = canvas.hu[window.slices] < -60
+        canvas.paint(window, field, hu["portal_vein" if number % 2 else "aorta"] - 15, None, fat)

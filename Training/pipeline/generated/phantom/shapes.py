@@ -23,16 +23,11 @@ def coverage(field: np.ndarray, softness: tuple[float, float, float]) -> np.ndar
             continue
         step = np.abs(np.diff(field, axis=axis))
         step *= np.float32(extent / 2)
-        ahead = [slice(None)] * 3
-        behind = [slice(None)] * 3
-        ahead[axis], behind[axis] = slice(1, None), slice(None, -1)
-        change[tuple(behind)] += step
-        change[tuple(ahead)] += step
-        # The outermost voxels have one neighbour only.
-        first, last = [slice(None)] * 3, [slice(None)] * 3
-        first[axis], last[axis] = slice(0, 1), slice(-1, None)
-        change[tuple(first)] += step[tuple(first)]
-        change[tuple(last)] += step[tuple(last)]
+        along, steps = np.moveaxis(change, axis, 0), np.moveaxis(step, axis, 0)  # views
+        along[:-1] += steps
+        along[1:] += steps
+        along[0] += steps[0]  # the outermost voxels have one neighbour only
+        along[-1] += steps[-1]
     share = np.divide(field, change, out=change)
     np.subtract(np.float32(0.5), share, out=share)
     return np.clip(share, 0, 1, out=share)

@@ -33,8 +33,6 @@ def paint_spine(canvas: Canvas, hu: dict[str, float]) -> None:
     """Vertebral bodies and discs, arches with their processes, and the canal."""
     spine = table("anatomy")["spine"]
     window = canvas.window((-62, -60, -400), (62, 85, 400))
-    if window.size == 0:
-        return
     x, y, z = np.abs(window.x), window.y, window.z
     half = Profile(spine["z"], spine["half"])(z)
     deep = Profile(spine["z"], spine["depth"])(z)
@@ -91,6 +89,7 @@ def paint_ribs(canvas: Canvas, torso: Torso, hu: dict[str, float]) -> None:
     space = canvas.whole
     depth = torso.muscle_depth
     shell = (depth > 0) & (depth < 28) & (space.z > -70)
+    # Share of the way around: 0 at the midline of the back, 1 at the one in front, both sides alike.
     way = (np.arctan2(torso.u[shell], torso.v[shell]) / np.float32(np.pi)).astype(np.float32)
     fall = RIB_FALL_MM * (way - 0.08) - 12 * np.exp(-((way / 0.05) ** 2))
     origin = space.z[shell] + fall - 8
@@ -113,19 +112,16 @@ def paint_ribs(canvas: Canvas, torso: Torso, hu: dict[str, float]) -> None:
         points = arch.copy()
         points[:, 0] *= side
         window, bar, _ = tube(canvas, points, 12)
-        bar = smooth_max(bar, np.abs(torso.view("muscle_depth", window) - 8.5) - 4.5, 3)
+        bar = smooth_max(bar, np.abs(torso.muscle_depth[window.slices] - 8.5) - 4.5, 3)
         canvas.paint(window, bar, hu["cartilage"])
     window = canvas.window((-24, -200, 80), (24, -130, 420))
-    if window.size:
-        plate = np.maximum(np.abs(window.x) - 17, np.abs(torso.view("muscle_depth", window) - 9) - 5)
-        paint_bone(canvas, window, smooth_max(plate, 92 - window.z, 6), hu, 1.8)
+    plate = np.maximum(np.abs(window.x) - 17, np.abs(torso.muscle_depth[window.slices] - 9) - 5)
+    paint_bone(canvas, window, smooth_max(plate, 92 - window.z, 6), hu, 1.8)
 
 
 def paint_pelvis(canvas: Canvas, hu: dict[str, float]) -> None:
     """Sacrum wings and iliac blades with the gluteal muscles behind them, for pictures that reach so low."""
     window = canvas.window((-165, -110, -420), (165, 80, -95))
-    if window.size == 0:
-        return
     x = np.abs(window.x)
     plan = Window(window.slices, x, window.y, np.zeros_like(x))
     blade, along = None, None

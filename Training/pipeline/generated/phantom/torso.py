@@ -8,7 +8,7 @@ from .appearance import table
 from .canvas import Canvas, Window
 from .options import SampleOptions
 from .shapes import coverage, ellipsoid, segment_distance, smooth_max, smooth_min, tube
-from .surfaces import HeightMap, Profile, diaphragm, lookup
+from .surfaces import Profile, diaphragm, lookup
 
 SKIN_MM = 2.0
 # Thickness of the wall in front, by distance from the midline: linea alba, rectus, semilunar line, obliques.
@@ -20,26 +20,19 @@ class Torso:
 
     muscle_depth: mm below the surface of the muscular wall (negative outside), shape (k, j, i).
     wall: thickness of that wall, mm.
-    around: angle from the midline of the back (0) to the midline in front (pi), both sides alike.
     """
 
     def __init__(self, canvas: Canvas, options: SampleOptions) -> None:
         """Measure depths for all voxels of the canvas."""
         body = table("anatomy")["body"]
         space = canvas.whole
-        height = {name: Profile(body["z"], body[name])(space.z) for name in ("half", "front", "back")}
-        half, front, back = height["half"], height["front"], height["back"]
+        half, front, back = (Profile(body["z"], body[key])(space.z) for key in ("half", "front", "back"))
         self.muscle_depth = outline_depth(space.x, space.y, half, front, back)
         self.skin_depth = self._skin(space, half, front, back, options.fat_mm)
         middle, reach = (front + back) / 2, (back - front) / 2
         self.u, self.v = np.abs(space.x) / half, (space.y - middle) / reach
         self.wall = self._wall(space)
         self.diaphragm = diaphragm()
-
-    @property
-    def around(self) -> np.ndarray:
-        """Angle from the back's midline (0) to the front's (pi)."""
-        return np.arctan2(self.u, self.v)
 
     @staticmethod
     def _skin(space: Window, half, front, back, fat_mm: float) -> np.ndarray:
@@ -64,10 +57,6 @@ class Torso:
         side = 18 + 2 * chest
         share = np.clip((-0.15 - self.v) / 0.3, 0, 1)
         return side + (front - side) * share
-
-    def view(self, name: str, window: Window) -> np.ndarray:
-        """One of the whole-picture arrays, cut to a window."""
-        return getattr(self, name)[window.slices]
 
     def inside(self, window: Window, margin_mm: float) -> np.ndarray:
         """Field of the room inside the wall, kept ``margin_mm`` away from it."""
@@ -128,17 +117,15 @@ def paint_muscles(canvas: Canvas, hu: dict[str, float]) -> None:
     streaks = np.clip(1 - np.abs(canvas.grain(34.0, canvas.whole) + 0.4) * 9, 0, 1)
     muscle = hu["muscle"] + texture - 35 * streaks
     window = canvas.window((-14, 0, -400), (14, 75, 400))
-    if window.size:
-        deep = np.maximum(np.abs(window.x) - 12, np.abs(window.y - 42) - 22)
-        canvas.paint(window, deep, muscle[window.slices])
+    deep = np.maximum(np.abs(window.x) - 12, np.abs(window.y - 42) - 22)
+    canvas.paint(window, deep, muscle[window.slices])
     for side in (-1, 1):
         window = canvas.window((-85 if side < 0 else 0, 10, -400), (0 if side < 0 else 85, 80, 400))
-        if window.size:
-            grow = np.clip((80 - window.z) / 110, 0, 1)  # thicker in the loins than behind the chest
-            u = (window.x - side * (22 + 15 * grow)) / (20 + 18 * grow)
-            v = (window.y - 49 + 4 * grow + 0.10 * (np.abs(window.x) - 30)) / (15 + 11 * grow)
-            field = ((u**2 * np.abs(u) ** 0.4 + v**2) ** np.float32(0.5) - 1) * (15 + 11 * grow)
-            canvas.paint(window, field, muscle[window.slices])
+        grow = np.clip((80 - window.z) / 110, 0, 1)  # thicker in the loins than behind the chest
+        u = (window.x - side * (22 + 15 * grow)) / (20 + 18 * grow)
+        v = (window.y - 49 + 4 * grow + 0.10 * (np.abs(window.x) - 30)) / (15 + 11 * grow)
+        field = ((u**2 * np.abs(u) ** 0.4 + v**2) ** np.float32(0.5) - 1) * (15 + 11 * grow)
+        canvas.paint(window, field, muscle[window.slices])
         for name, squash in (("left_psoas", (1, 1, 1)), ("left_quadratus", (1, 1.5, 1))):
             points = np.array(tubes[name], dtype=float)
             points[:, 0] *= side
@@ -154,10 +141,9 @@ def paint_chest(canvas: Canvas, torso: Torso, hu: dict[str, float], rng: np.rand
     window = canvas.window((-180, -190, 20), (180, 80, 420))
     if window.size == 0:
         return
-    dome: HeightMap = torso.diaphragm
     heart = table("anatomy")["heart"]
     centre, radii = heart["centre"], heart["radii"]
-    above = -dome.signed(window)
+    above = -torso.diaphragm.signed(window)
     lung = smooth_max(torso.inside(window, 3), above, 4)
     column = np.maximum(np.abs(window.x - 8) - 21, np.abs(window.y + 22) - 40)
     front = np.maximum(np.abs(window.x - 4) - 12, window.y + 120)
@@ -174,9 +160,7 @@ def paint_chest(canvas: Canvas, torso: Torso, hu: dict[str, float], rng: np.rand
         bend = (hilum + tip) / 2 + rng.normal(0, 9, 3)
         points = np.column_stack([[hilum, bend, tip], [4.2, 2.6, 1.2]])
         part, field, _ = tube(canvas, points, 16)
-        if part.size:
-            lung_here = canvas.hu[part.slices] < -600
-            canvas.paint(part, field, hu["lung_vessel"], only=lung_here)
+        canvas.paint(part, field, hu["lung_vessel"], only=canvas.hu[part.slices] < -600)
     paint_heart(canvas, hu, centre, radii)
 
 
@@ -185,8 +169,7 @@ def paint_heart(canvas: Canvas, hu: dict[str, float], centre, radii) -> None:
     x, y, z = centre
     window = canvas.window(np.subtract(centre, radii), np.add(centre, radii))
     canvas.paint(window, ellipsoid(window, centre, radii), hu["heart_muscle"])
-    wall = 9
-    body = ellipsoid(window, centre, np.array(radii) - wall)
+    body = ellipsoid(window, centre, np.array(radii) - 9)
     # The septum runs obliquely from the right at the back to the left in front.
     septum = (window.x - (x + 4)) * 0.78 + (window.y - (y + 4)) * 0.62
     septum += 0.006 * ((window.y - y) ** 2 + (window.z - z) ** 2) - 6
