@@ -1,7 +1,7 @@
 """Is this a volume that can be segmented? Quick checks for the command, the worker and Slicer's panel.
 
 Three severities: "refuse" cannot be segmented; "warning" needs a person's yes ("Segment anyway",
-``--accept-warnings``); "note" is only said. Free of torch: the panel calls this while the user chooses.
+``--accept-warnings``); "note" is only shown. Free of torch: the panel calls this while the user chooses.
 """
 
 from __future__ import annotations
@@ -43,9 +43,14 @@ class Finding:
 
 
 def check_volume(volume: Volume) -> list[Finding]:
-    """All findings, the gravest first; empty for a CT with nothing to say.
+    """All findings, the gravest first; empty for a CT without any.
 
     Where the voxels or the grid are unusable, what would build on them is not looked at.
+
+    >>> from iuinet.volume import Grid
+    >>> volume = Volume(np.zeros((60, 90, 90)), Grid((90, 90, 60), (4, 4, 5)))
+    >>> [(finding.severity, finding.code) for finding in check_volume(volume)]
+    [('refuse', 'constant')]
     """
     findings = list(_no_data(volume)) or [*_array(volume), *_grid(volume)]
     if not any(finding.severity == REFUSE for finding in findings):
@@ -55,7 +60,16 @@ def check_volume(volume: Volume) -> list[Finding]:
 
 
 def enforce(findings: Sequence[Finding], accept_warnings: bool) -> None:
-    """Raises InputRefused for the first "refuse", and for the first "warning" unless they are accepted."""
+    """Stop at what the checks found.
+
+    Raises: InputRefused for the first "refuse", and for the first "warning" unless they are accepted.
+
+    >>> finding = Finding("not-ct", WARNING, "This is an MR series.", "Choose a CT series.")
+    >>> enforce([finding], accept_warnings=True)
+    >>> enforce([finding], accept_warnings=False)
+    Traceback (most recent call last):
+    iuinet.errors.InputRefused: This is an MR series.
+    """
     for severity in (REFUSE,) if accept_warnings else (REFUSE, WARNING):
         for finding in findings:
             if finding.severity == severity:
@@ -65,18 +79,12 @@ def enforce(findings: Sequence[Finding], accept_warnings: bool) -> None:
                 raise InputRefused(finding.message, hint=hint, code=finding.code)
 
 
-def memory_bytes(volume: Volume) -> float:
-    """Estimate of the memory that segmenting needs, volume included."""
-    return FIXED_BYTES + BYTES_PER_VOXEL * volume.array.size
-
-
 def _no_data(volume: Volume) -> Iterator[Finding]:
     array = volume.array
     shape = " x ".join(map(str, array.shape[::-1]))
     if array.size == 0:
-        yield Finding(
-            "no-image-data", REFUSE, f"This volume has no image data ({shape} voxels).", OTHER_VOLUME
-        )
+        message = f"This volume has no image data ({shape} voxels)."
+        yield Finding("no-image-data", REFUSE, message, OTHER_VOLUME)
     elif array.ndim != 3 or array.shape != volume.grid.shape:
         size = " x ".join(map(str, volume.grid.size))
         message = f"The voxels ({shape}) do not fit the grid ({size}); three axes are needed."
@@ -91,7 +99,7 @@ def _array(volume: Volume) -> Iterator[Finding]:
     floating = array.dtype.kind == "f"
     bad = sum(int(np.count_nonzero(~np.isfinite(chunk))) for chunk in _chunks(array)) if floating else 0
     if bad:
-        message = f"{bad} of {array.size} voxels are no numbers (NaN or infinite)."
+        message = f"{bad} of {array.size} voxels are not numbers (NaN or infinite)."
         yield Finding("not-finite", REFUSE, message, "Replace them, e.g. by -1024, or export the CT again.")
     elif all(chunk.min() == chunk.max() == array.flat[0] for chunk in _chunks(array)):
         message = f"Every voxel has the same value ({array.flat[0]:g}): there is nothing to segment."
@@ -158,23 +166,21 @@ def _values(volume: Volume) -> Iterator[Finding]:
         hint = f"Export it again in Hounsfield units, or subtract the offset (probably {seen.lost_offset})."
         yield Finding("lost-offset", WARNING, message, hint)
         return
-    message = f"The values do not look like Hounsfield units ({span}); this may be no CT."
-    yield Finding(
-        "looks-not-ct", WARNING, message, "Choose the CT, in Hounsfield units: air is -1000, water 0."
-    )
+    message = f"The values do not look like Hounsfield units ({span}); this may not be a CT."
+    hint = "Choose the CT, in Hounsfield units: air is -1000, water 0."
+    yield Finding("looks-not-ct", WARNING, message, hint)
 
 
 def _memory(volume: Volume) -> Iterator[Finding]:
-    needed, free = memory_bytes(volume), free_memory()
+    needed, free = FIXED_BYTES + BYTES_PER_VOXEL * volume.array.size, free_memory()
     short = free is not None and needed >= WORTH_COMPARING and needed > free
     if needed < MUCH_MEMORY and not short:
         return
     message = f"Needs about {needed / 1e9:.0f} GB of memory ({' x '.join(map(str, volume.grid.size))} voxels)"
     message += f", {free / 1e9:.0f} GB are free." if free is not None else "."
     severity = WARNING if short or needed >= TOO_MUCH_MEMORY else NOTE
-    yield Finding(
-        "much-memory", severity, message, "Close other programs, or crop the volume to the abdomen."
-    )
+    hint = "Close other programs, or crop the volume to the abdomen."
+    yield Finding("much-memory", severity, message, hint)
 
 
 def _mm(spacing: Sequence[float]) -> str:
@@ -190,7 +196,6 @@ def _article(modality: str) -> str:
 # HU are fixed by physics: air -1000, fat about -100, water 0, soft tissue 20 to 80, contrast up to some
 # hundreds, bone above. Any CT of a body has much in the range of soft tissue and something well below 0.
 # What is not CT (MR, PET, labels, scaled pictures) starts at 0, or has little where soft tissue would be.
-
 
 SAMPLE_VOXELS = 400_000
 PADDING = -1100  # under this lies no tissue but padding outside the field of view: -2000, -3024, ...
@@ -220,8 +225,12 @@ class Judgement:
 
 
 def judge(array: np.ndarray) -> Judgement:
-    """array: any shape, finite numbers, at least one voxel."""
-    values = sample(array)
+    """array: any shape, finite numbers, at least one voxel.
+
+    >>> judge(np.array([-1000.0, -100.0, 40.0, 60.0])).looks_like_hu
+    True
+    """
+    values = _sample(array)
     low, high = (float(x) for x in np.percentile(values, (0.1, 99.9)))
     values = values[values > PADDING]
     if not len(values):
@@ -230,12 +239,12 @@ def judge(array: np.ndarray) -> Judgement:
     return Judgement(offset is None and _is_hu(values), low, high, offset)
 
 
-def sample(array: np.ndarray, voxels: int = SAMPLE_VOXELS) -> np.ndarray:
-    """About ``voxels`` values on a regular sub-grid, float64, flat.
+def _sample(array: np.ndarray) -> np.ndarray:
+    """About SAMPLE_VOXELS values on a regular sub-grid, float64, flat.
 
     Every step is odd, so that odd and even slices are met alike.
     """
-    while array.size > 3 * voxels:
+    while array.size > 3 * SAMPLE_VOXELS:
         longest = int(np.argmax(array.shape))
         array = array[tuple(slice(None, None, 3 if axis == longest else 1) for axis in range(array.ndim))]
     return array.astype(np.float64).ravel()
@@ -247,10 +256,8 @@ def _is_hu(values: np.ndarray) -> bool:
         return False
     low, bright, high = np.percentile(values, (0.1, 99, 99.9))
     soft = np.mean((body >= SOFT_TISSUE[0]) & (body <= SOFT_TISSUE[1]))
-    negative = np.mean(values < NEGATIVE)
-    return bool(
-        negative >= NEGATIVE_SHARE and soft >= SOFT_SHARE and high - low >= SPREAD and bright <= BRIGHT
-    )
+    enough = np.mean(values < NEGATIVE) >= NEGATIVE_SHARE and soft >= SOFT_SHARE
+    return bool(enough and high - low >= SPREAD and bright <= BRIGHT)
 
 
 def _lost_offset(values: np.ndarray) -> int | None:

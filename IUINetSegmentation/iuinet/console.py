@@ -1,8 +1,8 @@
-"""What every command shares: how it reads its options, what it says, how it is stopped, how it ends.
+"""What every command shares: how it reads its options, prints, is stopped and ends.
 
 Standard error gets two lines at most, ``error[<code>]: ...`` and ``hint: ...``. ITK, GDCM and others write
-their warnings straight to the descriptors 1 and 2, so these are led to nowhere while the command works, and
-the console speaks through copies of them. On a terminal a progress line stands there meanwhile.
+their warnings straight to the descriptors 1 and 2, so these lead to the null device while the command works,
+and the console writes to copies of them. On a terminal a progress line is shown there meanwhile.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Parser(argparse.ArgumentParser):
 class Console:
     """The command's own standard output and error.
 
-    silent: nothing is said or shown, as for work in a program without a terminal of its own.
+    silent: nothing is printed, as for work in a program without a terminal of its own.
     interrupted: whether the user (Ctrl-C) or the system (SIGTERM) asked to stop.
     """
 
@@ -53,7 +53,7 @@ class Console:
             self._out, self._err = _copy(1, sys.stdout), _copy(2, sys.stderr)
         self._holding = False
         self._line = ""
-        self._status_said = -math.inf
+        self._status_time = -math.inf
 
     def close(self) -> None:
         """Give the descriptors back."""
@@ -66,7 +66,7 @@ class Console:
         if not self.silent:
             self.clear()
             print(text, file=self._out, flush=True)
-            self._status_said = -math.inf
+            self._status_time = -math.inf
 
     def refuse(self, error: IUINetError) -> None:
         """The two lines that a refusal consists of."""
@@ -82,8 +82,8 @@ class Console:
     def status(self, line: str, every: float | None = None) -> None:
         """Put one line in the place of the last one, on a terminal.
 
-        every: without a terminal, say the line as others are said, once in so many seconds and the first time
-        after something else was said; None to show it on a terminal only.
+        every: without a terminal, print the line like others, at most once in so many seconds and the first
+        time after other output; None to show it on a terminal only.
         """
         if self.on_terminal:
             if line != self._line:
@@ -91,9 +91,9 @@ class Console:
                 # A line that wraps could not be taken back.
                 self._err.write(f"\r\x1b[K{line[: self._columns() - 1]}")
                 self._err.flush()
-        elif every is not None and time.monotonic() - self._status_said >= every:
+        elif every is not None and time.monotonic() - self._status_time >= every:
             self.say(line)
-            self._status_said = time.monotonic()
+            self._status_time = time.monotonic()
 
     @property
     def on_terminal(self) -> bool:
@@ -124,12 +124,10 @@ class Console:
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:
-        """Ctrl-C and SIGTERM raise KeyboardInterrupt, once: what cleans up after it is left in peace."""
-        wanted = [
-            number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) is not None
-        ]
+        """Ctrl-C and SIGTERM raise KeyboardInterrupt, once: a second one does not disturb the cleaning up."""
         # A shell that runs the command in the background has SIGINT ignored; that stays so.
-        wanted = [number for number in wanted if signal.getsignal(number) is not signal.SIG_IGN]
+        left = (None, signal.SIG_IGN)
+        wanted = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) not in left]
         before = {number: signal.signal(number, self._interrupt) for number in wanted}
         try:
             yield
@@ -156,7 +154,7 @@ class Console:
 
 
 def _copy(descriptor: int, like: TextIO | None) -> TextIO:
-    """A text stream of our own to where a descriptor leads; letters that it cannot show are spelled out."""
+    """A text stream of our own to where a descriptor leads; letters that it cannot show are escaped."""
     encoding = getattr(like, "encoding", None) or "utf-8"
     return open(duplicate(descriptor), "w", encoding=encoding, errors="backslashreplace", closefd=True)
 
@@ -169,7 +167,12 @@ def _one_line(text: str) -> str:
 def run_command(
     parse: Callable[[], argparse.Namespace], run: Callable[[argparse.Namespace, Console], None]
 ) -> int:
-    """Parse the options (they hold ``debug``) and run the command; returns the exit status."""
+    """Parse the options (they hold ``debug``) and run the command; returns the exit status.
+
+    >>> options = argparse.Namespace(debug=True)
+    >>> run_command(lambda: options, lambda options, console: None)
+    0
+    """
     console = Console()
     debug = False
     try:
@@ -181,7 +184,7 @@ def run_command(
         return 0
     except SystemExit as end:  # --help and --version
         return int(end.code or 0)
-    except BrokenPipeError:  # the reader of our output, such as "head", has seen enough
+    except BrokenPipeError:  # the reader of our output, such as "head", has ended
         return 0
     except BaseException as error:
         if debug:
@@ -198,7 +201,13 @@ def run_command(
 
 @contextmanager
 def stop_on_signal() -> Iterator[list[int]]:
-    """A list that Ctrl-C and SIGTERM put their number into; a second Ctrl-C interrupts at once."""
+    """A list that Ctrl-C and SIGTERM put their number into; a second Ctrl-C interrupts at once.
+
+    >>> with stop_on_signal() as asked:
+    ...     signal.raise_signal(signal.SIGTERM)
+    >>> asked == [signal.SIGTERM]
+    True
+    """
     asked: list[int] = []
 
     def ask(number: int, frame: FrameType | None) -> None:

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 def choose_device(name: str = "auto") -> torch.device:
     """Device for "auto", "cpu", "cuda", "cuda:N" or "mps" (Apple's GPU); auto takes the first GPU that works.
 
-    Raises DeviceError if the name is none of these, or the device is absent or does not compute.
+    Raises: DeviceError for another name, and for a device that is absent or does not compute.
+
+    >>> choose_device("cpu")
+    device(type='cpu')
     """
     import torch
 
@@ -28,7 +31,7 @@ def choose_device(name: str = "auto") -> torch.device:
     cuda = kind == "cuda" and (number.isdigit() or name == "cuda")
     if name not in ("auto", "mps") and not cuda:
         raise DeviceError(
-            f"{name!r} is no device", hint="Use auto, cpu, cuda, cuda:N or mps.", code="device-unknown"
+            f"{name!r} is not a device", hint="Use auto, cpu, cuda, cuda:N or mps.", code="device-unknown"
         )
     found = probe()
     if name == "auto":
@@ -57,7 +60,11 @@ def _here(gpus: list[dict]) -> str:
 
 
 def unusable_gpus() -> list[str]:
-    """A sentence for each GPU that is here and does not compute."""
+    """A sentence for each GPU that is here and does not compute.
+
+    >>> unusable_gpus()  # doctest: +SKIP
+    ['Tesla K40 cannot be used (a test calculation gave a wrong result): the CPU is used instead.']
+    """
     return [
         f"{gpu['name'] or gpu['device']} cannot be used ({gpu['reason']}): the CPU is used instead."
         for gpu in probe()["gpus"]
@@ -66,7 +73,12 @@ def unusable_gpus() -> list[str]:
 
 
 def device_name(device: torch.device) -> str:
-    """The device's name for people; it stays the same after the device has failed."""
+    """The device's name for people; it stays the same after the device has failed.
+
+    >>> import torch
+    >>> device_name(torch.device("cpu"))
+    'cpu'
+    """
     if device.type == "mps":
         return APPLE_NAME
     if device.type != "cuda":
@@ -92,9 +104,11 @@ _INSTALL = "Install PyTorch {}.{} or newer for this Python.".format(*OLDEST_TORC
 
 
 def require_torch() -> None:
-    """Import torch, or say in plain words why it cannot be used.
+    """Import torch, or refuse in plain words.
 
-    Errors: IUINetError torch-missing, torch-broken, torch-too-old.
+    Raises: IUINetError "torch-missing", "torch-broken", "torch-too-old".
+
+    >>> require_torch()
     """
     try:
         import torch
@@ -119,7 +133,11 @@ def _broken(error: Exception) -> IUINetError:
 
 
 def cpu_count() -> int:
-    """Cores that this process may use."""
+    """Cores that this process may use.
+
+    >>> cpu_count() >= 1
+    True
+    """
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -129,17 +147,22 @@ def probe() -> dict[str, Any]:
     """What there is, in JSON's types: torch's version, processor threads, and every GPU.
 
     A GPU counts as usable only after it has really done a small 3-D convolution: a driver that is too old,
-    or a build without code for this GPU, shows only then. Apple's, whose 3-D operations are young, must give
-    a whole network's numbers as the CPU gives them. Errors: those of require_torch.
+    or a build without code for this GPU, shows only then. Apple's, whose 3-D operations are young, must
+    return a whole network's numbers as the CPU does.
+    Raises: IUINetError as require_torch does.
+
+    >>> sorted(probe())
+    ['cpu', 'cuda', 'gpus', 'torch']
     """
     require_torch()
     import torch
 
+    # device_count lists also the GPUs that a driver too old for this torch cannot open.
     return {
         "torch": torch.__version__,
         "cuda": torch.version.cuda,
         "cpu": {"cores": cpu_count(), "threads": torch.get_num_threads()},
-        "gpus": [*(_probe_cuda(index) for index in range(_cuda_count())), *_probe_apple()],
+        "gpus": [*(_probe_cuda(index) for index in range(torch.cuda.device_count())), *_probe_apple()],
     }
 
 
@@ -147,16 +170,13 @@ def chosen_gpu(found: dict[str, Any], device: str) -> dict[str, Any] | None:
     """The GPU that a run on this device would take, None for the CPU.
 
     found: what ``probe`` returned. device: "auto" takes the first GPU that works.
+
+    >>> gpus = [{"device": "cuda:0", "usable": False}, {"device": "cuda:1", "usable": True}]
+    >>> chosen_gpu({"gpus": gpus}, "auto")["device"]
+    'cuda:1'
     """
     usable = [gpu for gpu in found.get("gpus", []) if gpu["usable"] and device in ("auto", gpu["device"])]
     return usable[0] if usable else None
-
-
-def _cuda_count() -> int:
-    """GPUs that the driver lists, also those that a driver too old for this torch cannot open."""
-    import torch
-
-    return torch.cuda.device_count()
 
 
 def _reason(error: Exception) -> str:
@@ -182,7 +202,7 @@ def _probe_cuda(index: int) -> dict[str, Any]:
         gpu["free"], gpu["total"] = torch.cuda.mem_get_info(index)
         with torch.no_grad():
             device = torch.device("cuda", index)
-            # Small whole numbers, so that any correct GPU gives exactly 27.
+            # Small whole numbers, so that any correct GPU returns exactly 27.
             found = torch.nn.functional.conv3d(
                 torch.ones(1, 1, 5, 5, 5, device=device), torch.ones(1, 1, 3, 3, 3, device=device)
             )
@@ -203,15 +223,15 @@ def _probe_apple() -> list[dict[str, Any]]:
     try:
         gpu["total"] = torch.mps.recommended_max_memory()
         gpu["free"] = gpu["total"] - torch.mps.driver_allocated_memory()
-        gpu["usable"] = agrees_with_cpu(torch.device("mps"))
+        gpu["usable"] = _agrees_with_cpu(torch.device("mps"))
         gpu["reason"] = "" if gpu["usable"] else _WRONG
     except Exception as error:  # as above
         gpu["reason"] = _reason(error)
     return [gpu]
 
 
-def agrees_with_cpu(device: torch.device) -> bool:
-    """Whether a small network gives the same logits on the device as on the CPU, to rounding."""
+def _agrees_with_cpu(device: torch.device) -> bool:
+    """Whether a small network returns the same logits on the device as on the CPU, to rounding."""
     import torch
 
     from .network import PRESETS, IUINet

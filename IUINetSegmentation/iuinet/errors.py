@@ -2,7 +2,7 @@
 
 Every error that a user can meet carries a short stable ``code``, the exit status of the ``iuinet``
 command, one sentence with the offending value, and one hint. The panel, the command line and the
-worker's protocol all show these same four things, so no layer writes its own message.
+worker's protocol all show these same four, so no layer writes its own message.
 """
 
 from __future__ import annotations
@@ -73,7 +73,6 @@ class Cancelled(IUINetError):
 class OutputError(IUINetError):
     """A result could not be written; no partial file is left."""
 
-    exit_status = 1
     default_code = "output"
 
 
@@ -84,6 +83,9 @@ def plain_error(error: BaseException, details: str) -> IUINetError:
     """The error itself if it is one of ours, memory in plain words, and "failed" for all else.
 
     details: sentence that says where the user finds the traceback.
+
+    >>> plain_error(KeyError("liver"), "See the log.").message
+    'an unexpected KeyError stopped the work'
     """
     if isinstance(error, IUINetError):
         return error
@@ -97,7 +99,11 @@ def plain_error(error: BaseException, details: str) -> IUINetError:
 
 
 def out_of_memory() -> DeviceError:
-    """The error for a computer whose memory does not suffice."""
+    """The error for a computer whose memory does not suffice.
+
+    >>> out_of_memory().code
+    'memory'
+    """
     return DeviceError(
         "the memory of the computer does not suffice for this volume",
         hint="Close other programs, or crop the volume to the abdomen.",

@@ -1,6 +1,6 @@
 """Output files are complete or absent: they are made beside their place, and then renamed.
 
-What the disk has against a file is reported in plain words, so that no caller translates errors itself;
+Why the disk refuses a file is reported in plain words, so that no caller translates errors itself;
 what will not fit is refused before the work.
 """
 
@@ -44,6 +44,13 @@ def atomic(path: str | os.PathLike, overwrite: bool = False) -> Iterator[Path]:
     On any failure the draft is removed, and an earlier file stays as it was.
     overwrite: whether an earlier file may be replaced. If not, one that appears meanwhile is kept too.
     Raises: UsageError "output-exists", and OutputError for every OSError about the draft or the path.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with atomic(Path(folder, "report.txt")) as draft:
+    ...         _ = draft.write_text("done")
+    ...     os.listdir(folder)
+    ['report.txt']
     """
     path = Path(path)
     if not overwrite and os.path.lexists(path):
@@ -59,7 +66,7 @@ def atomic(path: str | os.PathLike, overwrite: bool = False) -> Iterator[Path]:
     except OSError as error:
         ours = {None, str(path), str(draft)}
         if error.filename not in ours:
-            raise  # about something else that the block had to do with
+            raise  # about another file of the block
         raise output_error(path, error) from error
     finally:
         if draft is not None:
@@ -68,7 +75,11 @@ def atomic(path: str | os.PathLike, overwrite: bool = False) -> Iterator[Path]:
 
 
 def output_error(path: Path, error: OSError) -> OutputError:
-    """What a system error means for those who wanted the file."""
+    """What a system error means for those who wanted the file.
+
+    >>> output_error(Path("ct.nrrd"), OSError(errno.ENOSPC, "")).message
+    'ct.nrrd cannot be written: the disk is full'
+    """
     other = (error.strerror or "the drive reports an error", "Check the drive and the path.", "output")
     reason, hint, code = _REASONS.get(error.errno, other)
     return OutputError(f"{path} cannot be written: {reason}", hint=hint, code=code)
@@ -82,11 +93,13 @@ def require_space(
     spare: float = 0,
     refusal: type[IUINetError] = OutputError,
 ) -> None:
-    """Refuse before the first byte what the disk cannot take.
+    """Refuse before the first byte what the disk has no space for.
 
     folder: one that exists. needed: bytes. need: what needs them, with its verb: "the checkpoints need".
     spare: bytes that must stay free beside them.
     Raises: refusal "disk-full".
+
+    >>> require_space(Path(), 1, "the result needs", "Free some space.")
     """
     free = max(0, shutil.disk_usage(folder).free - spare)
     if free < needed:
@@ -95,7 +108,11 @@ def require_space(
 
 
 def size_text(count: float) -> str:
-    """Bytes for people: 3 kB, 12 MB, 1.5 GB."""
+    """Bytes for people: 3 kB, 12 MB, 1.5 GB.
+
+    >>> size_text(1.5e9)
+    '1.5 GB'
+    """
     for unit in ("B", "kB", "MB"):
         if count < 1000:
             return f"{count:.0f} {unit}"
@@ -124,7 +141,7 @@ def _flush(draft: Path) -> None:
 
 
 def _move(draft: Path, path: Path, overwrite: bool) -> None:
-    """Give the draft its name. Without overwrite, whoever was there first keeps it."""
+    """Give the draft its name. Without overwrite, a file that was there first keeps it."""
     if overwrite:
         os.replace(draft, path)
         return
@@ -136,7 +153,7 @@ def _move(draft: Path, path: Path, overwrite: bool) -> None:
     except FileExistsError as error:
         raise _exists(path) from error
     except OSError:
-        # A drive without hard links, such as a USB stick: a look at the last moment has to do.
+        # A drive without hard links, such as a USB stick: a check at the last moment must suffice.
         if os.path.lexists(path):
             raise _exists(path) from None
         os.replace(draft, path)
@@ -151,15 +168,19 @@ def _exists(path: Path) -> UsageError:
 
 
 def check_letters(path: Path) -> None:
-    """Raises UsageError "name-encoding" for a name that ITK would end the whole process over: its bytes
-    are no UTF-8."""
+    """Refuse a name that ITK would end the whole process over.
+
+    Raises: UsageError "name-encoding" for bytes that are not UTF-8.
+
+    >>> check_letters(Path("ct.nrrd"))
+    """
     try:
         same = os.fsencode(path) == str(path).encode("utf-8")
     except UnicodeEncodeError:
         same = False
     if not same:
         raise UsageError(
-            f"the name {os.fsencode(path)!r} cannot be used, because its bytes are no UTF-8",
+            f"the name {os.fsencode(path)!r} cannot be used, because its bytes are not UTF-8",
             hint="Rename the file or folder, or use a UTF-8 locale such as LC_ALL=C.UTF-8.",
             code="name-encoding",
         )
@@ -174,9 +195,15 @@ class Busy(Exception):
 
 @contextmanager
 def file_lock(path: Path) -> Iterator[None]:
-    """Hold the lock file for the block; raises Busy at once if another one does, OSError from the drive.
+    """Hold the lock file for the block, without waiting for another holder.
 
     The file stays: to remove it would let two processes lock two files of one name.
+    Raises: Busy if another process holds it, OSError from the drive.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder, file_lock(Path(folder, "lock")):
+    ...     os.listdir(folder)
+    ['lock']
     """
     with open(path, "a+b") as file:
         try:

@@ -32,6 +32,9 @@ def canonical_axes(direction: np.ndarray) -> Axes:
 
     The assignment of the image's axes to the patient's is the one with the largest sum of |cosines|, so two
     axes never claim the same patient axis; on an exact tie the first permutation in lexical order is taken.
+
+    >>> canonical_axes(np.diag([-1, -1, 1]))  # i to the right, j to the front
+    Axes(order=(0, 1, 2), flips=(False, True, True))
     """
     direction = np.asarray(direction, dtype=float)
     cosines = np.abs(direction)
@@ -46,19 +49,32 @@ def canonical_axes(direction: np.ndarray) -> Axes:
 
 
 def to_canonical(array: np.ndarray, axes: Axes) -> np.ndarray:
-    """View of array (k, j, i) in canonical order."""
+    """View of array (k, j, i) in canonical order.
+
+    >>> to_canonical(np.array([[[0, 1]]]), Axes((0, 1, 2), (False, False, True))).tolist()
+    [[[1, 0]]]
+    """
     view = array.transpose(axes.order)
     return view[tuple(slice(None, None, -1) if flip else slice(None) for flip in axes.flips)]
 
 
 def from_canonical(array: np.ndarray, axes: Axes) -> np.ndarray:
-    """Inverse of to_canonical, as a view."""
+    """Inverse of to_canonical, as a view.
+
+    >>> axes, array = canonical_axes(np.diag([-1, -1, 1])), np.arange(8).reshape(2, 2, 2)
+    >>> np.array_equal(from_canonical(to_canonical(array, axes), axes), array)
+    True
+    """
     view = array[tuple(slice(None, None, -1) if flip else slice(None) for flip in axes.flips)]
     return view.transpose(np.argsort(axes.order))
 
 
 def canonical_grid(grid: Grid) -> Grid:
-    """The grid of the same voxels in canonical order; an oblique grid stays oblique."""
+    """The grid of the same voxels in canonical order; an oblique grid stays oblique.
+
+    >>> canonical_grid(Grid((4, 4, 2), (1, 1, 5), direction=np.diag([-1, -1, 1]))).origin
+    (-3.0, -3.0, 0.0)
+    """
     axes = canonical_axes(grid.direction)
     order = [2 - axis for axis in reversed(axes.order)]  # as i, j, k
     flips = axes.flips[::-1]

@@ -28,6 +28,9 @@ def keep_largest_components(
     Returns the cleaned copy, and the number of pieces each of these labels had (0 where it is absent). Of two
     pieces of equal size the one whose first voxel comes first in memory order is kept; but for such ties the
     result does not depend on the order or direction of the axes.
+
+    >>> keep_largest_components(np.array([[[1, 1, 0, 1]]]), [1])
+    (array([[[1, 1, 0, 0]]]), {1: 2})
     """
     wanted = [int(label) for label in label_ids]
     cleaned = np.array(labels, order="C")

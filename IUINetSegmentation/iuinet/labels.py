@@ -18,7 +18,7 @@ from .errors import UsageError, WeightsError
 # Names of Slicer's own vocabularies, which hold all codes of the table.
 CONTEXT = "Segmentation category and type - DICOM master list"
 REGION_CONTEXT = "Anatomic codes - DICOM master list"
-NEUTRAL_COLOR = (170, 170, 170)  # for an organ that neither the model nor the table gives a colour
+NEUTRAL_COLOR = (170, 170, 170)  # for an organ whose colour neither the model nor the table holds
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Code:
         for text in (self.scheme, self.value, self.meaning):
             # The first four separate terms in Slicer's texts, where nothing can be escaped.
             if not isinstance(text, str) or not text or any(sign in text for sign in "~^|&\r\n"):
-                raise ValueError(f"{text!r} is no part of a term")
+                raise ValueError(f"{text!r} cannot be part of a term")
 
     def __str__(self) -> str:
         return f"{self.scheme}^{self.value}^{self.meaning}"
@@ -72,6 +72,9 @@ def terminology_entry(organ: Organ) -> str:
 
     Seven parts: vocabulary, category, type, its modifier, and the region's vocabulary, term and modifier,
     which stay empty because an organ says where it is.
+
+    >>> terminology_entry(organ_by_name("liver")).split("~")[2]
+    'SCT^10200004^Liver'
     """
     terms = organ.terminology
     if terms is None:
@@ -81,7 +84,11 @@ def terminology_entry(organ: Organ) -> str:
 
 
 def organ_by_name(name: str) -> Organ | None:
-    """The table's organ of this name, whatever its case; None for one that the table does not know."""
+    """The table's organ of this name, whatever its case; None for one that the table does not know.
+
+    >>> organ_by_name("Liver").label
+    6
+    """
     return _BY_NAME.get(plain_name(name))
 
 
@@ -90,7 +97,10 @@ def organs_of_model(document: Mapping[str, Any]) -> tuple[Organ, ...]:
 
     document: the model's JSON document; each entry of its "organs" has a name and a label, and may have a
     color [red, green, blue] and a terminology as in organs.json.
-    Raises WeightsError for a colour or terms that make no sense.
+    Raises: WeightsError for a colour or terms that make no sense.
+
+    >>> [organ.label for organ in organs_of_model({"organs": [{"name": "liver", "label": 1}]})]
+    [1]
     """
     try:
         return tuple(_organ(entry) for entry in document["organs"])
@@ -106,7 +116,10 @@ def organs_of_model(document: Mapping[str, Any]) -> tuple[Organ, ...]:
 def select(organs: Iterable[Organ], names: Sequence[str]) -> tuple[Organ, ...]:
     """The organs of these names, whatever their case, in the order of the organs.
 
-    Raises UsageError that names the unknown ones and lists those that can be chosen.
+    Raises: UsageError "unknown-organ", which lists those that can be chosen, or "no-organ".
+
+    >>> [organ.name for organ in select(ORGANS, ["Liver", "spleen"])]
+    ['spleen', 'liver']
     """
     organs = tuple(organs)
     known = {plain_name(organ.name) for organ in organs}
@@ -122,25 +135,29 @@ def select(organs: Iterable[Organ], names: Sequence[str]) -> tuple[Organ, ...]:
 
 
 def plain_name(name: str) -> str:
-    """An organ's name as names are compared: without regard to case and spacing."""
+    """An organ's name as names are compared: without regard to case and spacing.
+
+    >>> plain_name("Left  Kidney")
+    'left kidney'
+    """
     return " ".join(name.casefold().split())
 
 
 def _organ(entry: Mapping[str, Any]) -> Organ:
     """An organ from a model's list, completed from the table where the name is known."""
-    known = organ_by_name(entry["name"])
-    color = known.color if known else NEUTRAL_COLOR
-    terminology = known.terminology if known else None
-    if entry.get("color") is not None:
-        color = _color(entry["color"])
-    if entry.get("terminology") is not None:
-        terminology = _terminology(entry["terminology"])
-    return Organ(entry["name"], entry["label"], color, terminology)
+    known = organ_by_name(entry["name"]) or Organ(entry["name"], entry["label"])
+    color, terms = entry.get("color"), entry.get("terminology")
+    return Organ(
+        entry["name"],
+        entry["label"],
+        known.color if color is None else _color(color),
+        known.terminology if terms is None else _terminology(terms),
+    )
 
 
 def _color(value: Sequence[int]) -> tuple[int, int, int]:
     if len(value) != 3 or not all(type(part) is int and 0 <= part <= 255 for part in value):
-        raise ValueError(f"the color {value} is no red, green and blue from 0 to 255")
+        raise ValueError(f"the color {value} is not red, green and blue from 0 to 255")
     return tuple(value)
 
 

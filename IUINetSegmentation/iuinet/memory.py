@@ -1,10 +1,10 @@
 """The memory of a process and of the computer.
 
-How a process keeps and gives back its own: on Linux, what makes the network on the CPU thrice as fast.
+How a process keeps and returns its own: on Linux, what makes the network three times as fast on the CPU.
 
 A layer's output at full size is larger than what the C library takes from its own store, so that each is
-asked of the system anew, page by page, and given back after use: on the CPU this took most of the network's
-time. ``keep_memory`` keeps what was once asked for, and ``give_back_memory`` ends that between two runs.
+requested from the system again, page by page, and returned after use: on the CPU this took most of the
+network's time. ``keep_memory`` keeps what was requested, ``give_back_memory`` ends that between two runs.
 Other systems' C libraries have no such switch; there both do nothing.
 """
 
@@ -18,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 
 # Kept memory is cut into pieces that do not always fit, so the peak is higher: for the largest preset 4.3
-# instead of 2.6 GB. Computers that may not have it stay with the slower way.
+# instead of 2.6 GB. Computers that may not have it keep the slower way.
 _PLENTY = 12e9
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # glibc's malloc.h
 
@@ -29,7 +29,11 @@ def _glibc() -> ctypes.CDLL | None:
 
 
 def keep_memory() -> bool:
-    """Keep memory that was asked for until it is given back; gives whether that was possible."""
+    """Keep requested memory until ``give_back_memory``; returns whether that was possible.
+
+    >>> keep_memory()  # doctest: +SKIP
+    True
+    """
     library = _glibc()
     if library is None or os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") < _PLENTY:
         return False
@@ -37,7 +41,10 @@ def keep_memory() -> bool:
 
 
 def give_back_memory() -> None:
-    """Return to the system what is kept and not in use."""
+    """Return to the system what is kept and not in use.
+
+    >>> give_back_memory()
+    """
     library = _glibc()
     if library is not None:
         library.malloc_trim(0)
@@ -47,13 +54,16 @@ def give_back_memory() -> None:
 
 
 def free_memory() -> int | None:
-    """Bytes that are free or can be freed at once; None where the system does not tell."""
+    """Bytes that are free or can be freed at once; None where the system does not report it.
+
+    >>> free_memory()  # doctest: +SKIP
+    8123456789
+    """
     if os.name == "nt":
         return _windows()
     with suppress(OSError):
-        found = re.search(
-            r"^MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text("ascii"), re.MULTILINE
-        )
+        text = Path("/proc/meminfo").read_text("ascii")
+        found = re.search(r"^MemAvailable:\s+(\d+) kB", text, re.MULTILINE)
         return int(found[1]) * 1024 if found else None
     return None
 

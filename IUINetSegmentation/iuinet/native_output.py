@@ -24,7 +24,13 @@ class NativeOutput:
 
 @contextlib.contextmanager
 def captured_native_output() -> Iterator[NativeOutput]:
-    """Redirects file descriptor 2 into a temporary file while the block runs."""
+    """Redirects file descriptor 2 into a temporary file while the block runs.
+
+    >>> with captured_native_output() as caught:
+    ...     _ = os.write(2, b"a warning")
+    >>> caught.text
+    'a warning'
+    """
     caught = NativeOutput()
     with tempfile.TemporaryFile() as file:
         try:
@@ -37,7 +43,11 @@ def captured_native_output() -> Iterator[NativeOutput]:
 
 @contextlib.contextmanager
 def redirected(descriptors: Sequence[int], target: int) -> Iterator[None]:
-    """Leads what is written to these standard descriptors to the target while the block runs."""
+    """Leads what is written to these standard descriptors to the target while the block runs.
+
+    >>> with open(os.devnull, "wb") as null, redirected([2], null.fileno()):
+    ...     _ = os.write(2, b"not seen")
+    """
     saved = [duplicate(descriptor) for descriptor in descriptors]
     _flush_python()
     try:
@@ -52,7 +62,12 @@ def redirected(descriptors: Sequence[int], target: int) -> Iterator[None]:
 
 
 def duplicate(descriptor: int) -> int:
-    """A copy of a descriptor; of nowhere where there is none (a program without console on Windows)."""
+    """A copy of a descriptor; the null device where there is none (a program without console on Windows).
+
+    >>> copy = duplicate(1)
+    >>> copy > 2, os.close(copy)
+    (True, None)
+    """
     try:
         return os.dup(descriptor)
     except OSError:

@@ -34,7 +34,7 @@ class Options:
     accept_warnings: bool = False
 
     def __post_init__(self) -> None:
-        # Callers have paths, words and lists; object's own way is how a frozen dataclass completes itself.
+        # Callers have paths and lists; object's own method is how a frozen dataclass completes itself.
         if self.weights is not None and is_path(self.weights):
             object.__setattr__(self, "weights", str(Path(self.weights).expanduser().absolute()))
         if self.organs is not None:
@@ -42,7 +42,7 @@ class Options:
 
     @classmethod
     def of(cls, given: object) -> Options:
-        """Those that something has as attributes of the same names, such as a command line's arguments."""
+        """From the attributes of these names that an object has, such as a command line's arguments."""
         names = [field.name for field in fields(cls) if hasattr(given, field.name)]
         return cls(**{name: getattr(given, name) for name in names})
 

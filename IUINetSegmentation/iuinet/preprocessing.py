@@ -18,7 +18,11 @@ SLAB_VOXELS = 2**22
 
 
 def apply_window(hu: torch.Tensor, window: tuple[float, float]) -> torch.Tensor:
-    """Hounsfield units -> [0, 1]: window[0] and below is 0, window[1] and above is 1."""
+    """Hounsfield units -> [0, 1]: window[0] and below is 0, window[1] and above is 1.
+
+    >>> apply_window(torch.tensor([-200.0, 40.0, 300.0]), (-160, 240))
+    tensor([0.0000, 0.5000, 1.0000])
+    """
     low, high = window
     return ((hu - low) / (high - low)).clamp(0, 1)
 
@@ -28,6 +32,9 @@ def resize_weights(source: int, target: int) -> torch.Tensor:
 
     Linear interpolation at voxel centres when the axis grows; when it shrinks, the triangle is widened by
     the factor, so that every source voxel weighs in and nothing finer than the new grid aliases.
+
+    >>> resize_weights(2, 1)
+    tensor([[0.5000, 0.5000]])
     """
     scale = source / target
     centre = (torch.arange(target, dtype=torch.float64)[:, None] + 0.5) * scale - 0.5
@@ -42,6 +49,9 @@ def resize(
     """Resize a canonical HU array (k, j, i) of any real dtype to float32 (H, W, D), slab by slab.
 
     check is called between slabs, and may raise to stop.
+
+    >>> resize(np.array([[[0, 100]]]), (1, 1, 1))
+    tensor([[[50.]]])
     """
     along_k, along_j, along_i = (resize_weights(n, m) for n, m in zip(array.shape, size, strict=True))
     result = torch.zeros(size)
@@ -61,5 +71,9 @@ def prepare(
     window: tuple[float, float],
     check: Callable[[], None] = lambda: None,
 ) -> torch.Tensor:
-    """Canonical HU array (k, j, i) -> network input (1, 1, size, size, size) in [0, 1]."""
+    """Canonical HU array (k, j, i) -> network input (1, 1, size, size, size) in [0, 1].
+
+    >>> prepare(np.zeros((4, 4, 4)), 2, (-160, 240)).shape
+    torch.Size([1, 1, 2, 2, 2])
+    """
     return apply_window(resize(array, (size,) * 3, check), window)[None, None]

@@ -1,4 +1,4 @@
-"""What one segmentation says about itself, in numbers: a dictionary for JSON, and the table that is printed.
+"""One segmentation in numbers: a dictionary for JSON, and the table that is printed.
 
 A report names no patient, file or folder. Needs numpy only.
 """
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 # An organ is marked as uncertain where its softmax leads the runner-up by less than this on average: about
-# where the network gives it three chances in four against one other. A choice, not calibrated on patients.
+# where the network holds it for three times as likely as one other. A choice, not calibrated on patients.
 LOW_MARGIN = 0.5
 _CHUNK = 1 << 19  # voxels whose statistics are taken at once: few enough for the processor's cache
 
@@ -46,6 +46,10 @@ def measure(volume: Volume, labels: np.ndarray) -> Measurements:
     """Measure every label in one walk through the slices, so that the memory needed stays small.
 
     labels: uint8 (k, j, i), the volume's shape.
+
+    >>> volume = Volume(np.full((2, 2, 2), 40), Grid((2, 2, 2), (1, 1, 1)))
+    >>> float(measure(volume, np.ones((2, 2, 2), np.uint8)).mean_hu[1])
+    40.0
     """
     voxels, total, squares = np.zeros(256, np.int64), np.zeros(256), np.zeros(256)
     indices = np.zeros((256, 3))  # sums of i, j, k
@@ -70,7 +74,7 @@ def measure(volume: Volume, labels: np.ndarray) -> Measurements:
         std = np.sqrt(np.maximum(squares / voxels - mean * mean, 0.0))
         matrix = volume.grid.index_to_lps()
         centroid = indices / voxels[:, None] @ matrix[:3, :3].T + matrix[:3, 3]
-    return Measurements(voxels, mean, std, centroid, touched_edges(labels, volume.grid))
+    return Measurements(voxels, mean, std, centroid, _touched_edges(labels, volume.grid))
 
 
 def _not_zero(flat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -89,7 +93,7 @@ def _not_zero(flat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return place, np.concatenate([eight[taken], flat[whole:][rest]]).astype(np.intp)
 
 
-def touched_edges(labels: np.ndarray, grid: Grid) -> dict[int, tuple[str, ...]]:
+def _touched_edges(labels: np.ndarray, grid: Grid) -> dict[int, tuple[str, ...]]:
     """Per label, the sides of the scan whose outermost layer of voxels it touches.
 
     It is cut there, or at best just not cut; sides are those of the patient nearest to the scan's axes.
@@ -116,6 +120,10 @@ def build_report(
     """The report on a prediction of the volume: ready for JSON, with None for what is not known.
 
     findings: those of the checks, which were no reason to stop. weights: the model that was used.
+
+    >>> report = build_report(volume, prediction, check_volume(volume), weights)  # doctest: +SKIP
+    >>> report["organs"][0]["name"], report["organs"][0]["millilitres"]  # doctest: +SKIP
+    ('spleen', 214.3)
     """
     found = measure(volume, prediction.labels)
     grid = volume.grid
@@ -136,12 +144,12 @@ def build_report(
         "seconds": {stage: round(float(time), 3) for stage, time in prediction.seconds.items()},
         "fallbacks": list(prediction.fallbacks),
         "organs": [_organ(organ, found, prediction, grid) for organ in prediction.organs],
-        "plausibility": check_sides(prediction.organs, found),
+        "plausibility": _check_sides(prediction.organs, found),
     }
 
 
 def _organ(organ: Organ, found: Measurements, prediction: Prediction, grid: Grid) -> dict[str, Any]:
-    """What the report says about one organ that was asked for."""
+    """The report's part on one requested organ."""
     label, voxels = organ.label, int(found.voxels[organ.label])
     margin = prediction.margins.get(organ.name) if voxels else None
     edges = found.edges.get(label, ())
@@ -162,7 +170,7 @@ def _organ(organ: Organ, found: Measurements, prediction: Prediction, grid: Grid
     }
 
 
-def check_sides(organs: Sequence[Organ], found: Measurements) -> list[dict[str, str]]:
+def _check_sides(organs: Sequence[Organ], found: Measurements) -> list[dict[str, str]]:
     """Liver right of the spleen, right kidney right of the left one: else the scan may be mirrored.
 
     Goes by the organs' centroids along LPS x, which rises to the patient's left.
@@ -180,17 +188,20 @@ def check_sides(organs: Sequence[Organ], found: Measurements) -> list[dict[str, 
 
 
 def report_table(report: Mapping[str, Any]) -> str:
-    """The organs of a report as a table for people, with what they should know below."""
+    """The organs of a report as a table for people, with the warnings below.
+
+    >>> organ = {"name": "liver", "found": False}
+    >>> print(report_table({"organs": [organ], "checks": [], "plausibility": [], "fallbacks": []}))
+    organ  volume, ml  mean HU  remarks
+    -------------------------------------
+    liver           -        -  not found
+    """
     rows = [("organ", "volume, ml", "mean HU", "remarks")]
     for organ in report["organs"]:
+        row = ("-", "-", "not found")
         if organ["found"]:
-            row = (
-                millilitres_text(organ["millilitres"]),
-                str(round(organ["mean_hu"])),
-                "; ".join(_remarks(organ)),
-            )
-        else:
-            row = ("-", "-", "not found")
+            numbers = millilitres_text(organ["millilitres"]), str(round(organ["mean_hu"]))
+            row = (*numbers, "; ".join(_remarks(organ)))
         rows.append((organ["name"], *row))
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     lines = [
@@ -205,16 +216,16 @@ def report_table(report: Mapping[str, Any]) -> str:
 
 
 def _remarks(organ: Mapping[str, Any]) -> list[str]:
-    remarks = []
-    if organ["touches_edge"]:
-        remarks.append(f"cut by the scan's edge ({', '.join(organ['edges'])})")
-    if organ["low_confidence"]:
-        remarks.append("low confidence")
-    return remarks
+    edge = [f"cut by the scan's edge ({', '.join(organ['edges'])})"] if organ["touches_edge"] else []
+    return edge + (["low confidence"] if organ["low_confidence"] else [])
 
 
 def millilitres_text(value: float) -> str:
-    """A volume for people: a decimal where it says something, never 0 for an organ that was found."""
+    """A volume for people: a decimal where it is significant, never 0 for an organ that was found.
+
+    >>> millilitres_text(1234.5), millilitres_text(12.34), millilitres_text(0.01)
+    ('1234', '12.3', '< 0.1')
+    """
     if value < 0.05:
         return "< 0.1"
     return f"{value:.0f}" if value >= 100 else f"{value:.1f}"

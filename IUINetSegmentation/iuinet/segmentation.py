@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SegmentationResult:
-    """labels: uint8 (k, j, i) on the volume's grid. organs: those that were asked for."""
+    """labels: uint8 (k, j, i) on the volume's grid. organs: those requested."""
 
     labels: np.ndarray
     organs: tuple[Organ, ...]
@@ -42,7 +42,7 @@ class Segmentation:
 _kept: dict[tuple[str, str, str], Segmenter] = {}
 
 
-def loaded_segmenter(weights: Weights, device: str) -> Segmenter:
+def _loaded_segmenter(weights: Weights, device: str) -> Segmenter:
     """The model on the device; the last one used stays loaded, so that a second volume starts at once.
 
     Not so where a device had to be given up while the model was loaded: it may have recovered.
@@ -68,11 +68,16 @@ def segment_volume(
     progress(stage, fraction), cancelled(): called between steps, at most about a second apart.
     notice(sentence): called when a device failed and the work goes on in another way; the report's
     "fallbacks" hold the same sentences.
-    The model stays loaded between calls. Raises: subclasses of IUINetError only.
+    The model stays loaded between calls.
+    Raises: subclasses of IUINetError only.
+
+    >>> result = segment_volume(volume, options.find_model(), options)  # doctest: +SKIP
+    >>> result.report["organs"][0]["found"]  # doctest: +SKIP
+    True
     """
     findings = check_volume(volume)
     enforce(findings, options.accept_warnings)
-    segmenter = loaded_segmenter(weights, options.device)
+    segmenter = _loaded_segmenter(weights, options.device)
     prediction = segmenter(volume, options, progress, cancelled, notice)
     report = build_report(volume, prediction, findings, weights)
     return SegmentationResult(prediction.labels, prediction.organs, report, findings)
@@ -93,6 +98,9 @@ def segment(
     image: 3-D scalar image in Hounsfield units. weights, device, others: see ``Options``.
     progress, cancelled, notice: see ``segment_volume``.
     Raises: InputRefused, WeightsError, DeviceError, UsageError for unknown organs, Cancelled.
+
+    >>> result = segment(SimpleITK.ReadImage("ct.nrrd"), device="cpu")  # doctest: +SKIP
+    >>> SimpleITK.WriteImage(result.labels, "labels.nrrd")  # doctest: +SKIP
     """
     import SimpleITK as sitk
 

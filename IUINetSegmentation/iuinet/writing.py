@@ -32,7 +32,11 @@ _CHUNK = 1 << 20  # bytes
 
 
 def image_on_grid(array: np.ndarray, grid: Grid) -> sitk.Image:
-    """A SimpleITK image with a copy of the voxels, array (k, j, i), at the grid's place in the patient."""
+    """A SimpleITK image with a copy of the voxels, array (k, j, i), at the grid's place in the patient.
+
+    >>> image_on_grid(np.zeros((2, 3, 4), np.uint8), Grid((4, 3, 2), (1, 1, 5))).GetSpacing()
+    (1.0, 1.0, 5.0)
+    """
     image = sitk.GetImageFromArray(array)
     image.SetSpacing([float(step) for step in grid.spacing])
     image.SetOrigin([float(part) for part in grid.origin])
@@ -41,7 +45,16 @@ def image_on_grid(array: np.ndarray, grid: Grid) -> sitk.Image:
 
 
 def write_json(path: str | os.PathLike, document: Any, overwrite: bool = False) -> None:
-    """Write a document as JSON in UTF-8. Raises as ``atomic`` does; NaN is a ValueError."""
+    """Write a document as JSON in UTF-8.
+
+    Raises: as ``atomic`` does, and ValueError for NaN.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_json(Path(folder, "report.json"), {"organs": 13})
+    ...     json.loads(Path(folder, "report.json").read_text())
+    {'organs': 13}
+    """
     text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     with atomic(path, overwrite) as draft:
         draft.write_text(text, encoding="utf-8", newline="\n")
@@ -52,11 +65,17 @@ def write_labels(
 ) -> None:
     """Write a label map, compressed; ``.seg.nrrd`` as a segmentation that Slicer opens.
 
-    labels: 3-D, integer, 0 for background and the organs' label ids. What its metadata says (a series that
-    was read from DICOM brings the patient's name) is not written.
+    labels: 3-D, integer, 0 for background and the organs' label ids. Its metadata (a series that was read
+    from DICOM brings the patient's name) is not written.
     organs: what the ids mean. Organs without voxels make no segment.
-    Raises UsageError for an ending not in ENDINGS or an existing file, OutputError for what the disk
+    Raises: UsageError for an ending not in ENDINGS or an existing file, OutputError for what the disk
     refuses, IUINetError "labels" for ids that no organ has.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_labels(Path(folder, "ct.seg.nrrd"), sitk.Image(4, 4, 4, sitk.sitkUInt8), organs=[])
+    ...     os.listdir(folder)
+    ['ct.seg.nrrd']
     """
     path = Path(path)
     ending = next((ending for ending in ENDINGS if path.name.lower().endswith(ending)), None)
@@ -68,7 +87,7 @@ def write_labels(
         )
     image, found = _checked(labels, organs)
     if ending == SEGMENTATION:
-        for key, value in segmentation_fields(image, found).items():
+        for key, value in _segmentation_fields(image, found).items():
             image.SetMetaData(key, value)
     with atomic(path, overwrite) as draft:
         _write(image, draft, _WRITERS[ending], path)
@@ -95,15 +114,14 @@ def _checked(labels: sitk.Image, organs: Sequence[Organ]) -> tuple[sitk.Image, l
 
 
 def _write(image: sitk.Image, draft: Path, writer_name: str, path: Path) -> None:
-    """Write, and read it again: on a full disk ITK leaves half a NIfTI file and says nothing."""
+    """Write, and read it again: on a full disk ITK leaves half a NIfTI file without an error."""
+    failure: RuntimeError | None = None
     with captured_native_output() as native:
         try:
             sitk.WriteImage(image, str(draft), useCompression=True, imageIO=writer_name)
             again = sitk.ReadImage(str(draft), imageIO=writer_name)
         except RuntimeError as error:
-            failure: RuntimeError | None = error
-        else:
-            failure = None
+            failure = error
     if failure is None and np.array_equal(*(sitk.GetArrayViewFromImage(one) for one in (image, again))):
         return
     _raise_for_disk(draft, image.GetNumberOfPixels(), path)
@@ -118,7 +136,7 @@ def _write(image: sitk.Image, draft: Path, writer_name: str, path: Path) -> None
 
 
 def _raise_for_disk(draft: Path, size: int, path: Path) -> None:
-    """Ask the disk what it has against the file, as ITK does not tell: write as many bytes as it may need."""
+    """Find out why the disk refuses the file, as ITK does not report it: write the bytes it may need."""
     try:
         with open(draft, "ab") as file:
             for _ in range(size // _CHUNK + 1):
@@ -139,8 +157,8 @@ def _raise_for_disk(draft: Path, size: int, path: Path) -> None:
 REPRESENTATION = "Binary labelmap"
 
 
-def segmentation_fields(image: sitk.Image, organs: Sequence[Organ]) -> dict[str, str]:
-    """Key/value pairs for a label map that holds these organs; an organ without voxels is not to be given.
+def _segmentation_fields(image: sitk.Image, organs: Sequence[Organ]) -> dict[str, str]:
+    """Key/value pairs for a label map that holds these organs; leave out an organ without voxels.
 
     All segments share the one label map, so each has its whole extent, as in files that Slicer writes.
     """

@@ -1,4 +1,4 @@
-"""The command ``iuinet``: what it understands, and how every failure ends in two lines and a status.
+"""The command ``iuinet``: its options, and how every failure ends in two lines and a status.
 
 Statuses: 0 done, 2 wrong usage, 3 input refused, 4 weights missing or refused, 5 device or memory,
 6 cancelled, 1 anything else.
@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from importlib import import_module
 
-from .. import __version__
-from ..console import Console, Parser, run_command
+from iuinet import __version__
+from iuinet.console import Console, Parser, run_command
+
 from . import weights
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; gives the exit status."""
+    """Run the command; returns the exit status."""
     return run_command(
         lambda: _parser().parse_args(arguments), lambda options, console: options.run(options, console)
     )
@@ -33,7 +35,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_segment(commands)
     _add_weights(commands)
-    command = _add(commands, "info", _info, "show versions, devices, folders and models")
+    command = _add(commands, "info", _later("info"), "show versions, devices, folders and models")
     command.add_argument("--json", action="store_true", help="for programs")
     return parser
 
@@ -48,20 +50,13 @@ def _add(commands: argparse._SubParsersAction, name: str, run: object, text: str
     return command
 
 
-def _segment(options: argparse.Namespace, console: Console) -> None:
-    from . import segment  # only now: it brings SimpleITK along
-
-    segment.run(options, console)
-
-
-def _info(options: argparse.Namespace, console: Console) -> None:
-    from . import info
-
-    info.run(options, console)
+def _later(module: str) -> Callable[[argparse.Namespace, Console], None]:
+    """What runs a command of this package, imported only then: segment brings SimpleITK along."""
+    return lambda options, console: import_module(f".{module}", __name__).run(options, console)
 
 
 def _add_segment(commands: argparse._SubParsersAction) -> None:
-    command = _add(commands, "segment", _segment, "segment the organs in one CT")
+    command = _add(commands, "segment", _later("segment"), "segment the organs in one CT")
     add = command.add_argument
     add("ct", metavar="CT", help="NIfTI, NRRD or MetaImage file, or a DICOM folder")
     add("-o", "--output", metavar="OUT", help="by its ending .seg.nrrd (segments with names and colours), "
@@ -78,7 +73,7 @@ def _add_segment(commands: argparse._SubParsersAction) -> None:
 
 
 def _add_weights(commands: argparse._SubParsersAction) -> None:
-    text = "list, check, bring in and remove models"
+    text = "list, check, import, install and remove models"
     parser = commands.add_parser(
         "weights", help=text, description=f"{text[0].upper()}{text[1:]}.", allow_abbrev=False
     )

@@ -1,4 +1,4 @@
-"""``iuinet info``: all that somebody needs who has to find out why something does not work."""
+"""``iuinet info``: what one needs to find out why it does not work on a computer."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import platform
 from importlib import metadata
 from typing import Any
 
+from iuinet import __version__
+from iuinet.console import Console
 from iuinet.devices import cpu_count, probe
+from iuinet.errors import IUINetError, WeightsError
+from iuinet.weights import Entry, list_models, manifest_path, models_folder
 
-from .. import __version__
-from ..console import Console
-from ..errors import IUINetError, WeightsError
-from ..weights import Entry, list_models, manifest_path, models_folder
 from .weights import models_table
 
 _PACKAGES = ("torch", "numpy", "SimpleITK", "safetensors", "pydicom", "scipy", "matplotlib")
@@ -21,15 +21,15 @@ _PACKAGES = ("torch", "numpy", "SimpleITK", "safetensors", "pydicom", "scipy", "
 
 def run(options: argparse.Namespace, console: Console) -> None:
     """Print versions, devices, folders and models."""
-    models, document = gather()
+    models, document = _gather()
     if options.json:
         console.say(json.dumps(document, indent=2))
     else:
         console.say(_as_text(models, document))
 
 
-def gather() -> tuple[tuple[Entry, ...], dict[str, Any]]:
-    """Everything that is known; what cannot be found out stands there as its own explanation."""
+def _gather() -> tuple[tuple[Entry, ...], dict[str, Any]]:
+    """The models and the JSON document; what cannot be found out is replaced by the reason."""
     versions = {"iuinet": __version__, "python": platform.python_version(), "system": platform.platform()}
     versions |= {name: _version(name) for name in _PACKAGES}
     try:
@@ -55,14 +55,8 @@ def _version(name: str) -> str | None:
 
 
 def _describe(model: Entry) -> dict[str, Any]:
-    return {
-        "id": model.id,
-        "version": model.version,
-        "sha256": model.sha256,
-        "size": model.size,
-        "default": model.default,
-        "path": str(model.path) if model.path else None,
-    }
+    document = {name: getattr(model, name) for name in ("id", "version", "sha256", "size", "default")}
+    return {**document, "path": str(model.path) if model.path else None}
 
 
 def _as_text(models: tuple[Entry, ...], document: dict[str, Any]) -> str:

@@ -11,20 +11,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from iuinet.console import Console
 from iuinet.devices import require_torch
-from iuinet.files import check_letters
-
-from ..console import Console
-from ..errors import IUINetError, OutputError, UsageError
-from ..memory import keep_memory
-from ..options import Options
-from ..reading import read_volume
-from ..report import report_table
-from ..volume import Volume
-from ..writing import ENDINGS, atomic, image_on_grid, write_json, write_labels
+from iuinet.errors import OutputError, UsageError
+from iuinet.files import atomic, check_letters
+from iuinet.memory import keep_memory
+from iuinet.options import Options
+from iuinet.preview import draw_preview
+from iuinet.reading import read_volume
+from iuinet.report import report_table
+from iuinet.volume import Volume
+from iuinet.writing import ENDINGS, image_on_grid, write_json, write_labels
 
 if TYPE_CHECKING:
-    from ..segmentation import SegmentationResult
+    from iuinet.segmentation import SegmentationResult
 
 
 def run(given: argparse.Namespace, console: Console) -> None:
@@ -40,7 +40,7 @@ def run(given: argparse.Namespace, console: Console) -> None:
         outputs.check(Path(given.ct))
     require_torch()
     keep_memory()
-    from ..segmentation import segment_volume
+    from iuinet.segmentation import segment_volume
 
     result = segment_volume(
         volume, weights, options, progress=console.progress, cancelled=lambda: console.interrupted
@@ -67,7 +67,7 @@ class Outputs:
 
     @classmethod
     def of(cls, options: argparse.Namespace) -> Outputs:
-        """As the user asked for."""
+        """From the options."""
         paths = [Path(text) if text else None for text in (options.output, options.report, options.preview)]
         return cls(*paths, overwrite=options.overwrite)
 
@@ -77,7 +77,10 @@ class Outputs:
         return [(name, path) for name, path in all_of_them if path is not None]
 
     def check(self, ct: Path) -> None:
-        """Refuse what could not be written in the end. UsageError, or OutputError for a lack of rights."""
+        """Refuse what could not be written in the end.
+
+        Raises: UsageError, or OutputError for a lack of rights.
+        """
         _check_ending(self.labels, ENDINGS)
         _check_ending(self.report, (".json",))
         _check_ending(self.preview, (".png",))
@@ -103,9 +106,8 @@ class Outputs:
     def _check_place(self, path: Path) -> None:
         folder = path.absolute().parent
         if not folder.is_dir():
-            raise UsageError(
-                f"the folder {folder} does not exist", hint="Create it first.", code="no-output-folder"
-            )
+            message = f"the folder {folder} does not exist"
+            raise UsageError(message, hint="Create it first.", code="no-output-folder")
         if path.is_dir():
             raise UsageError(f"{path} is a folder", hint="Give a file name.", code="output-is-folder")
         if path.exists() and not self.overwrite:
@@ -133,14 +135,14 @@ class Outputs:
                     write_json(draft, result.report, overwrite=True)
             if self.preview is not None:
                 with _named(drafts, self.preview) as draft:
-                    _draw(draft, volume, result)
+                    draw_preview(draft, volume, result.labels, result.organs, volume.name)
             with console.uninterrupted():
                 stack.pop_all().close()
 
 
 @contextmanager
 def _named(drafts: Mapping[Path, Path], path: Path) -> Iterator[Path]:
-    """The draft of a file; what goes wrong with it is told by the name that the user gave."""
+    """The draft of a file; its errors name the file as the user did."""
     try:
         yield drafts[path]
     except OutputError as error:
@@ -148,19 +150,8 @@ def _named(drafts: Mapping[Path, Path], path: Path) -> Iterator[Path]:
         raise OutputError(text, hint=error.hint, code=error.code) from error
 
 
-def _draw(path: Path, volume: Volume, result: SegmentationResult) -> None:
-    """Draw the preview; matplotlib fails in many ways where it is badly installed."""
-    try:
-        from ..preview import draw_preview
-    except ImportError as error:
-        raise IUINetError(
-            f"the preview cannot be drawn: {error}", hint="Leave --preview out.", code="no-matplotlib"
-        ) from error
-    draw_preview(path, volume, result.labels, result.organs, volume.name)
-
-
 def _check_ending(path: Path | None, endings: tuple[str, ...]) -> None:
-    if path is not None and not path.name.lower().endswith(tuple(endings)):
+    if path is not None and not path.name.lower().endswith(endings):
         raise UsageError(
             f"the name {path.name} has none of the endings that can be written: {', '.join(endings)}",
             hint="The ending chooses the format.",

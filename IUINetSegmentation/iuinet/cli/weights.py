@@ -5,13 +5,20 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from iuinet.weights import download
-from iuinet.weights import user_folder as weights_folder
+from iuinet.console import Console
+from iuinet.errors import WeightsError
+from iuinet.weights import (
+    Entry,
+    check_entry,
+    download,
+    find_entry,
+    is_path,
+    list_models,
+    models_folder,
+    resolve,
+    user_folder,
+)
 from iuinet.weights.index import fetch_list, index_address
-
-from ..console import Console
-from ..errors import WeightsError
-from ..weights import Entry, check_entry, find_entry, is_path, list_models, models_folder, resolve
 
 
 def run_list(options: argparse.Namespace, console: Console) -> None:
@@ -35,7 +42,7 @@ def models_table(models: tuple[Entry, ...]) -> str:
 
 
 def run_verify(options: argparse.Namespace, console: Console) -> None:
-    """Check the given models, or all that are here; the first bad one ends it."""
+    """Check the given models, or all that are here; stops at the first bad one."""
     if options.weights:
         checked = [resolve(name) for name in options.weights]
     else:
@@ -46,25 +53,22 @@ def run_verify(options: argparse.Namespace, console: Console) -> None:
 
 def run_path(options: argparse.Namespace, console: Console) -> None:
     """Where a model lies, or where the user's models do."""
-    if options.weights is None:
-        console.say(str(models_folder()))
-    else:
-        console.say(str(resolve(options.weights).path))
+    console.say(str(models_folder() if options.weights is None else resolve(options.weights).path))
 
 
 def run_import(options: argparse.Namespace, console: Console) -> None:
     """Bring a model file into the user's folder."""
-    model = weights_folder.import_file(Path(options.file))
+    model = user_folder.import_file(Path(options.file))
     console.say(f"{model.id} {model.version} is in {model.path}")
 
 
 def run_remove(options: argparse.Namespace, console: Console) -> None:
     """Take a model out of the user's folder."""
-    console.say(f"Removed {weights_folder.remove(options.weights)}")
+    console.say(f"Removed {user_folder.remove(options.weights)}")
 
 
 def run_install(options: argparse.Namespace, console: Console) -> None:
-    """Download a listed model, or say that it is here already."""
+    """Download a listed model, or report that it is here already."""
     if is_path(options.weights):
         raise WeightsError(
             f"{options.weights} is a file, and install takes the id of a listed model",

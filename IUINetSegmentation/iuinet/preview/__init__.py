@@ -1,6 +1,6 @@
 """The picture of a result: an overview in three planes, and each organ's largest sections.
 
-True millimetres, window 40/400 HU, radiological sides (see ``preview_sections``). Needs matplotlib, which
+True millimetres, window 40/400 HU, radiological sides (see ``preview.sections``). Needs matplotlib, which
 is imported when a picture is drawn.
 """
 
@@ -44,6 +44,7 @@ WIDTH, EDGE, GAP = 1800, 28, 8
 HEADER, CAPTION, HEADING, BETWEEN, FOOTER = 72, 26, 32, 18, 44
 LEGEND, LEGEND_LINE = 300, 27
 OVERVIEW_HEIGHT = 560  # at most
+ROOM = WIDTH - 2 * EDGE - LEGEND - 4 * GAP  # for the overview's three planes
 FEW = 4  # up to so many organs two stand beside each other, else three
 GROUND, TEXT, FAINT = "#101216", "#e8eaed", "#8b929c"
 FOOTNOTE = (
@@ -58,7 +59,9 @@ def draw_preview(
     """Draw a result as a PNG file; one that is there is replaced.
 
     labels: uint8 (k, j, i), the volume's shape. organs: what the labels mean, in the order of the legend.
-    Raises OutputError if the file cannot be written, IUINetError "no-matplotlib".
+    Raises: OutputError if the file cannot be written, IUINetError "no-matplotlib".
+
+    >>> draw_preview("ct.preview.png", volume, labels, organs, title="ct")  # doctest: +SKIP
     """
     with quiet_matplotlib():
         figure = make_figure(volume, labels, organs, title)
@@ -68,7 +71,13 @@ def draw_preview(
 
 @contextmanager
 def quiet_matplotlib() -> Iterator[None]:
-    """matplotlib with its own settings instead of the user's, and without its remarks on fonts."""
+    """matplotlib with its own settings instead of the user's, and without its remarks on fonts.
+
+    >>> with quiet_matplotlib():
+    ...     import matplotlib
+    ...     matplotlib.rcParams["font.size"]
+    10.0
+    """
     logger = logging.getLogger("matplotlib")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -92,13 +101,19 @@ def quiet_matplotlib() -> Iterator[None]:
 
 
 def make_figure(volume: Volume, labels: np.ndarray, organs: Sequence[Organ], title: str = "") -> Figure:
-    """The figure of ``draw_preview``. Its axes are labelled "overview axial", "liver coronal", and so on."""
+    """The figure of ``draw_preview``. Its axes are labelled "overview axial", "liver coronal", and so on.
+
+    >>> volume = Volume(np.full((8, 8, 8), 40), Grid((8, 8, 8), (5, 5, 5)))
+    >>> labels, organs = np.ones((8, 8, 8), np.uint8), [Organ("liver", 1)]
+    >>> make_figure(volume, labels, organs).axes[0].get_label()
+    'overview axial'
+    """
     from matplotlib.figure import Figure
 
     scan = scan_of(volume, labels)
     found = found_organs(scan, organs)
     ranges = overview_ranges(scan, organs)
-    scale = overview_scale(ranges)
+    scale = _overview_scale(ranges)
     overview = CAPTION + max(scale * (high - low) for low, high in ranges[:2])
     overview = round(max(overview, LEGEND_LINE * len(organs)))
     columns = 2 if len(found) <= FEW else 3
@@ -107,13 +122,13 @@ def make_figure(volume: Volume, labels: np.ndarray, organs: Sequence[Organ], tit
     row_height = BETWEEN + HEADING + tile
     height = HEADER + overview + -(-len(found) // columns) * row_height + FOOTER
     sheet = Sheet(Figure(figsize=(WIDTH / DPI, height / DPI), dpi=DPI), WIDTH, height)
-    draw_header(sheet, volume.grid, title)
-    draw_overview(sheet, scan, organs, ranges, scale)
-    draw_legend(sheet, scan, organs)
+    _draw_header(sheet, volume.grid, title)
+    _draw_overview(sheet, scan, organs, ranges, scale)
+    _draw_legend(sheet, scan, organs)
     for number, organ in enumerate(found):
         row, column = divmod(number, columns)
         left = EDGE + column * (card + 2 * BETWEEN)
-        draw_organ(sheet, scan, organ, organs, left, HEADER + overview + BETWEEN + row * row_height, tile)
+        _draw_organ(sheet, scan, organ, organs, left, HEADER + overview + BETWEEN + row * row_height, tile)
     sheet.write(EDGE, height - FOOTER / 2, FOOTNOTE, size=9, color=FAINT)
     return sheet.figure
 
@@ -149,7 +164,7 @@ class Sheet:
         self.figure.add_artist(square)
 
 
-def draw_header(sheet: Sheet, grid: Grid, title: str) -> None:
+def _draw_header(sheet: Sheet, grid: Grid, title: str) -> None:
     """The title, and what was segmented."""
     size = " × ".join(str(count) for count in grid.size)
     spacing = " × ".join(f"{step:.3g}" for step in grid.spacing)
@@ -157,24 +172,20 @@ def draw_header(sheet: Sheet, grid: Grid, title: str) -> None:
     sheet.write(EDGE, 56, f"{size} voxels of {spacing} mm", size=10, color=FAINT)
 
 
-def overview_scale(ranges: Sequence[Range]) -> float:
+def _overview_scale(ranges: Sequence[Range]) -> float:
     """Pixels per mm at which the three planes fit beside each other and are not too high."""
     head, back, left = (high - low for low, high in ranges)
-    room = WIDTH - 2 * EDGE - LEGEND - 4 * GAP
-    return min(room / (2 * left + back), OVERVIEW_HEIGHT / max(head, back))
+    return min(ROOM / (2 * left + back), OVERVIEW_HEIGHT / max(head, back))
 
 
-def draw_overview(
+def _draw_overview(
     sheet: Sheet, scan: Scan, organs: Sequence[Organ], ranges: Sequence[Range], scale: float
 ) -> None:
     """The three planes through the liver or the largest organ, at one scale."""
     sections = focus_sections(scan, organs)
-    room = WIDTH - 2 * EDGE - LEGEND - 4 * GAP
-    sizes = [
-        [scale * (ranges[axis][1] - ranges[axis][0]) for axis in (plane.columns, plane.rows)]
-        for plane in PLANES
-    ]
-    spare = (room - sum(width for width, _ in sizes)) / 3
+    lengths = [scale * (high - low) for low, high in ranges]
+    sizes = [(lengths[plane.columns], lengths[plane.rows]) for plane in PLANES]
+    spare = (ROOM - sum(width for width, _ in sizes)) / 3
     left = EDGE
     for plane, (width, height) in zip(PLANES, sizes, strict=True):
         axes = sheet.axes(left, HEADER + CAPTION, width, height, f"overview {plane.name}")
@@ -187,8 +198,8 @@ def draw_overview(
         left += width + GAP + spare
 
 
-def draw_legend(sheet: Sheet, scan: Scan, organs: Sequence[Organ]) -> None:
-    """Every organ that was asked for, with its colour and volume."""
+def _draw_legend(sheet: Sheet, scan: Scan, organs: Sequence[Organ]) -> None:
+    """Every requested organ, with its colour and volume."""
     left, right = WIDTH - EDGE - LEGEND + 2 * GAP, WIDTH - EDGE
     for line, organ in enumerate(organs):
         middle = HEADER + CAPTION / 2 + LEGEND_LINE * line
@@ -201,14 +212,8 @@ def draw_legend(sheet: Sheet, scan: Scan, organs: Sequence[Organ]) -> None:
             sheet.write(right, middle, "not found", size=11, color=FAINT, ha="right")
 
 
-def draw_organ(
-    sheet: Sheet,
-    scan: Scan,
-    organ: Organ,
-    organs: Sequence[Organ],
-    left: float,
-    top: float,
-    tile: int,
+def _draw_organ(
+    sheet: Sheet, scan: Scan, organ: Organ, organs: Sequence[Organ], left: float, top: float, tile: int
 ) -> None:
     """One organ's name and its largest section in each plane."""
     middle = top + HEADING / 2

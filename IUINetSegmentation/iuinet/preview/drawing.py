@@ -45,6 +45,8 @@ def draw_section(
 
     ranges: what to show along the canonical axes; the axes must have the same proportions, so that a
     millimetre is as long across as down. focus: the organ that it is about, drawn stronger.
+
+    >>> draw_section(axes, scan, PLANES[0], 40, overview_ranges(scan, organs), organs)  # doctest: +SKIP
     """
     picture = cut(scan, plane, index, ranges)
     if picture is not None:
@@ -60,21 +62,21 @@ def draw_section(
             aspect="auto",
         )
         for organ in organs:
-            draw_outline(axes, picture, organ, focus)
-    set_limits(axes, plane, ranges)
+            _draw_outline(axes, picture, organ, focus)
+    _set_limits(axes, plane, ranges)
     size = LETTERS if focus is None and axes.get_window_extent().height > FLAT else SMALL_LETTERS
     for letter, (x, y, ha, va) in zip(plane.letters, LETTER_PLACES, strict=True):
         note(axes, x, y, letter, size=size, weight="bold", ha=ha, va=va)
 
 
-def set_limits(axes: Axes, plane: Plane, ranges: Sequence[Range]) -> None:
+def _set_limits(axes: Axes, plane: Plane, ranges: Sequence[Range]) -> None:
     """Show exactly the ranges; y runs down the picture, as in Picture."""
     low, high = ranges[plane.rows]
     axes.set_xlim(*ranges[plane.columns])
     axes.set_ylim(*((-low, -high) if plane.upwards else (high, low)))
 
 
-def draw_outline(axes: Axes, picture: Picture, organ: Organ, focus: Organ | None) -> None:
+def _draw_outline(axes: Axes, picture: Picture, organ: Organ, focus: Organ | None) -> None:
     """The edge of an organ's voxels, closed at the scan's border; the organ in focus is tinted too."""
     mask = picture.labels == organ.label
     if not mask.any():
@@ -98,7 +100,10 @@ def _extended(positions: np.ndarray, step: float) -> np.ndarray:
 
 
 def mark_sections(axes: Axes, plane: Plane, sections: Sequence[int], scan: Scan) -> None:
-    """Fine lines where the other two planes of the overview cut this one."""
+    """Fine lines where the other two planes of the overview cut this one.
+
+    >>> mark_sections(axes, PLANES[0], focus_sections(scan, organs), scan)  # doctest: +SKIP
+    """
     style = {"color": "white", "alpha": 0.35, "linewidth": 0.7, "linestyle": (0, (2, 4))}
     for other in PLANES:
         position = sections[other.axis] * scan.spacing[other.axis]
@@ -109,7 +114,14 @@ def mark_sections(axes: Axes, plane: Plane, sections: Sequence[int], scan: Scan)
 
 
 def draw_bar(axes: Axes, width_mm: float) -> None:
-    """A scale bar in the lower right corner, of a round length under a quarter of the width."""
+    """A scale bar in the lower right corner, of a round length under a quarter of the width.
+
+    >>> from matplotlib.figure import Figure
+    >>> axes = Figure().add_subplot()
+    >>> draw_bar(axes, width_mm=300)
+    >>> axes.texts[0].get_text()
+    '50 mm'
+    """
     length = next((mm for mm in BAR_LENGTHS_MM if mm <= width_mm / 4), None)
     if length is None or axes.get_window_extent().height < FLAT:
         return
@@ -120,7 +132,12 @@ def draw_bar(axes: Axes, width_mm: float) -> None:
 
 
 def note(axes: Axes, x: float, y: float, text: str, **style: object) -> Text:
-    """A text at a place in shares of the axes."""
+    """A text at a place in shares of the axes.
+
+    >>> from matplotlib.figure import Figure
+    >>> note(Figure().add_subplot(), 0.5, 0.5, "R").get_text()
+    'R'
+    """
     style = {"size": 9, "color": NOTE_COLOR, "path_effects": [_rim(2.2, 0.8)], **style}
     return axes.text(x, y, text, transform=axes.transAxes, parse_math=False, **style)
 
@@ -133,5 +150,9 @@ def _rim(width: float, alpha: float) -> AbstractPathEffect:
 
 
 def rgb(organ: Organ) -> tuple[float, ...]:
-    """An organ's colour as matplotlib takes it."""
+    """An organ's colour as matplotlib takes it.
+
+    >>> rgb(Organ("liver", 1, (255, 0, 51)))
+    (1.0, 0.0, 0.2)
+    """
     return tuple(part / 255 for part in organ.color)

@@ -84,7 +84,13 @@ class Scan:
 
 
 def scan_of(volume: Volume, labels: np.ndarray) -> Scan:
-    """Bring a volume and its labels, uint8 (k, j, i), into canonical order, and count."""
+    """Bring a volume and its labels, uint8 (k, j, i), into canonical order, and count.
+
+    >>> from iuinet.volume import Grid
+    >>> volume = Volume(np.full((4, 6, 8), 40), Grid((8, 6, 4), (10, 10, 50)))
+    >>> scan_of(volume, np.ones((4, 6, 8), np.uint8)).spacing
+    (50, 10, 10)
+    """
     axes, grid = canonical_axes(volume.grid.direction), canonical_grid(volume.grid)
     view = to_canonical(labels, axes)
     return Scan(
@@ -110,12 +116,26 @@ def _areas(labels: np.ndarray) -> tuple[np.ndarray, ...]:
 
 
 def found_organs(scan: Scan, organs: Sequence[Organ]) -> list[Organ]:
-    """Those with voxels."""
+    """Those with voxels.
+
+    >>> from iuinet.volume import Grid
+    >>> volume = Volume(np.full((4, 6, 8), 40), Grid((8, 6, 4), (10, 10, 50)))
+    >>> scan = scan_of(volume, np.ones((4, 6, 8), np.uint8))
+    >>> [organ.name for organ in found_organs(scan, [Organ("liver", 1), Organ("spleen", 2)])]
+    ['liver']
+    """
     return [organ for organ in organs if scan.voxels[organ.label]]
 
 
 def focus_sections(scan: Scan, organs: Sequence[Organ]) -> tuple[int, int, int]:
-    """Section per axis for the overview: through the liver, else the largest organ, else the middle."""
+    """Section per axis for the overview: through the liver, else the largest organ, else the middle.
+
+    >>> from iuinet.volume import Grid
+    >>> volume = Volume(np.full((4, 6, 8), 40), Grid((8, 6, 4), (10, 10, 50)))
+    >>> scan = scan_of(volume, np.ones((4, 6, 8), np.uint8))
+    >>> focus_sections(scan, [Organ("liver", 1)])
+    (1, 2, 3)
+    """
     found = found_organs(scan, organs)
     if not found:
         return tuple(length // 2 for length in scan.labels.shape)
@@ -125,10 +145,17 @@ def focus_sections(scan: Scan, organs: Sequence[Organ]) -> tuple[int, int, int]:
 
 
 def overview_ranges(scan: Scan, organs: Sequence[Organ]) -> tuple[Range, Range, Range]:
-    """What the overview shows along each axis: the body, and of a long scan the part with the organs."""
+    """What the overview shows along each axis: the body, and of a long scan the part with the organs.
+
+    >>> from iuinet.volume import Grid
+    >>> volume = Volume(np.full((4, 6, 8), 40), Grid((8, 6, 4), (10, 10, 50)))
+    >>> scan = scan_of(volume, np.ones((4, 6, 8), np.uint8))
+    >>> [float(mm) for mm in overview_ranges(scan, [Organ("liver", 1)])[2]]
+    [-5.0, 75.0]
+    """
     ranges = [scan.extent(axis) for axis in range(3)]
     labels = [organ.label for organ in found_organs(scan, organs)]
-    for axis, (low, high) in body_box(scan).items():
+    for axis, (low, high) in _body_box(scan).items():
         ranges[axis] = _within((low - MARGIN_MM, high + MARGIN_MM), ranges[axis])
     if labels:
         low, high = scan.labelled(labels, 0)
@@ -139,7 +166,7 @@ def overview_ranges(scan: Scan, organs: Sequence[Organ]) -> tuple[Range, Range, 
     return tuple(ranges)
 
 
-def body_box(scan: Scan) -> dict[int, Range]:
+def _body_box(scan: Scan) -> dict[int, Range]:
     """From edge to edge of the patient along axes 1 and 2, without the couch; empty if there is none."""
     from scipy.ndimage import binary_opening, find_objects, label
 
@@ -155,7 +182,14 @@ def body_box(scan: Scan) -> dict[int, Range]:
 
 
 def tile_ranges(scan: Scan, organ: Organ) -> tuple[Range, Range, Range]:
-    """A cube around an organ, so that its three pictures have one scale."""
+    """A cube around an organ, so that its three pictures have one scale.
+
+    >>> from iuinet.volume import Grid
+    >>> volume = Volume(np.full((4, 6, 8), 40), Grid((8, 6, 4), (10, 10, 50)))
+    >>> scan = scan_of(volume, np.ones((4, 6, 8), np.uint8))
+    >>> [float(mm) for mm in tile_ranges(scan, Organ("liver", 1))[0]]
+    [-55.0, 205.0]
+    """
     boxes = [scan.labelled([organ.label], axis) for axis in range(3)]
     half = max(SMALLEST_TILE_MM, *(TILE_MARGIN * (high - low) for low, high in boxes)) / 2
     return tuple(((low + high) / 2 - half, (low + high) / 2 + half) for low, high in boxes)
@@ -184,7 +218,14 @@ class Picture:
 
 
 def cut(scan: Scan, plane: Plane, index: int, ranges: Sequence[Range]) -> Picture | None:
-    """The part of a section that lies in the ranges of its two axes; None if that is empty."""
+    """The part of a section that lies in the ranges of its two axes; None if that is empty.
+
+    >>> from iuinet.volume import Grid
+    >>> volume = Volume(np.full((4, 6, 8), 40), Grid((8, 6, 4), (10, 10, 50)))
+    >>> scan = scan_of(volume, np.ones((4, 6, 8), np.uint8))
+    >>> cut(scan, AXIAL, 1, overview_ranges(scan, [Organ("liver", 1)])).ct.shape
+    (6, 8)
+    """
     parts = [slice(None)] * 3
     parts[plane.axis] = index
     positions = {}
@@ -201,18 +242,19 @@ def cut(scan: Scan, plane: Plane, index: int, ranges: Sequence[Range]) -> Pictur
     y = positions[plane.rows]
     if plane.upwards:
         ct, labels, y = ct[::-1], labels[::-1], -y[::-1]
-    return Picture(
-        np.asarray(ct, np.float32),
-        labels,
-        positions[plane.columns],
-        y,
-        scan.spacing[plane.columns],
-        scan.spacing[plane.rows],
-    )
+    steps = scan.spacing[plane.columns], scan.spacing[plane.rows]
+    return Picture(np.asarray(ct, np.float32), labels, positions[plane.columns], y, *steps)
 
 
 def place_of(scan: Scan, plane: Plane, index: int, ranges: Sequence[Range]) -> str:
-    """Where a section lies, as Slicer writes it, such as "S: 12.5 mm": at the middle of what is shown."""
+    """Where a section lies, as Slicer writes it, such as "S: 12.5 mm": at the middle of what is shown.
+
+    >>> from iuinet.volume import Grid
+    >>> volume = Volume(np.full((4, 6, 8), 40), Grid((8, 6, 4), (10, 10, 50)))
+    >>> scan = scan_of(volume, np.ones((4, 6, 8), np.uint8))
+    >>> place_of(scan, AXIAL, 1, overview_ranges(scan, [Organ("liver", 1)]))
+    'S: 50.0 mm'
+    """
     point = [(low + high) / 2 / step for (low, high), step in zip(ranges, scan.spacing, strict=True)]
     point[plane.axis] = index
     left, back, head, _ = scan.matrix @ [point[2], point[1], point[0], 1.0]

@@ -1,6 +1,6 @@
 """Reads a CT into memory: NIfTI, NRRD or MetaImage files, and DICOM folders.
 
-Everything that goes wrong becomes an InputRefused in plain words; what ITK says itself stays in the
+Everything that goes wrong becomes an InputRefused in plain words; ITK's own text stays in the
 exception's cause.
 """
 
@@ -39,8 +39,12 @@ def read_volume(path: str | Path, series: str | None = None) -> Volume:
 
     path: a NIfTI, NRRD or MetaImage file, a folder with a DICOM series, or one DICOM file of a series.
     series: which DICOM series, by its UID or the unique start or end of it.
-    Its name is the file's or folder's, never one from the header. Raises InputRefused, with a code of
-    its own for every case, and UsageError where ``series`` is given for a file without series.
+    Its name is the file's or folder's, never one from the header.
+    Raises: InputRefused, with a code of its own for every case; UsageError for a series of a single volume.
+
+    >>> sample = Path(__file__).parents[2] / "Resources/Sample/sample-ct.nrrd"
+    >>> read_volume(sample).name
+    'sample-ct'
     """
     path = Path(os.path.abspath(path))  # so that "." has a name too
     try:
@@ -54,11 +58,7 @@ def read_volume(path: str | Path, series: str | None = None) -> Volume:
             code="not-found" if isinstance(error, FileNotFoundError) else "file-unreadable",
         ) from error
     except MemoryError as error:
-        raise InputRefused(
-            f"There is not enough memory to read {path.name}.",
-            hint="Close other programs, or crop the volume first.",
-            code="too-large",
-        ) from error
+        raise _too_large(path) from error
 
 
 def volume_from_image(
@@ -67,20 +67,19 @@ def volume_from_image(
     """A Volume with a copy of the voxels of a SimpleITK image.
 
     modality: where it is None, what the image carries if SimpleITK read it from DICOM.
-    A fourth axis of length 1 is dropped. InputRefused: "two-dimensional", "four-dimensional",
-    "vector-pixels".
+    A fourth axis of length 1 is dropped.
+    Raises: InputRefused "two-dimensional", "four-dimensional", "vector-pixels".
+
+    >>> volume_from_image(sitk.Image(4, 3, 2, sitk.sitkInt16)).array.shape
+    (2, 3, 4)
     """
     _check_kind(image.GetSize(), image.GetNumberOfComponentsPerPixel(), image.GetPixelIDTypeAsString())
     if image.GetDimension() == 4:
         image = image[:, :, :, 0]
     if modality is None and image.HasMetaDataKey(MODALITY_KEY):
         modality = image.GetMetaData(MODALITY_KEY).strip() or None
-    grid = Grid(
-        size=image.GetSize(),
-        spacing=image.GetSpacing(),
-        origin=image.GetOrigin(),
-        direction=np.array(image.GetDirection()).reshape(3, 3),
-    )
+    direction = np.array(image.GetDirection()).reshape(3, 3)
+    grid = Grid(image.GetSize(), image.GetSpacing(), image.GetOrigin(), direction)
     return Volume(sitk.GetArrayFromImage(image), grid, name, modality, tuple(notes))
 
 
@@ -96,7 +95,7 @@ def _read(path: Path, series: str | None) -> Volume:
         return read_dicom(path, _name(path.parent.name), series)
     if not ending:
         raise InputRefused(
-            f"{path.name} is no image of a kind that can be read.",
+            f"{path.name} is not an image of a kind that can be read.",
             hint=f"Give {FORMATS}; unpack archives first.",
             code="unknown-format",
         )
@@ -115,19 +114,15 @@ def _read_file(path: Path, ending: str) -> Volume:
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     reader.SetImageIO(READERS[ending])
+    failure: RuntimeError | None = None
     with captured_native_output() as native:
         try:
             reader.ReadImageInformation()
-            _check_kind(
-                reader.GetSize(),
-                reader.GetNumberOfComponents(),
-                sitk.GetPixelIDValueAsString(reader.GetPixelID()),
-            )
+            pixel_type = sitk.GetPixelIDValueAsString(reader.GetPixelID())
+            _check_kind(reader.GetSize(), reader.GetNumberOfComponents(), pixel_type)
             image = reader.Execute()
         except RuntimeError as error:
             failure = error
-        else:
-            failure = None
     if failure is not None:
         failure.add_note(native.text)
         raise _translated(path, failure)
@@ -157,7 +152,7 @@ def _check_kind(size: Sequence[int], components: int, pixel_type: str) -> None:
 
 
 def _translated(path: Path, failure: RuntimeError) -> InputRefused:
-    """ITK's exceptions in plain words; their own text names source files, which helps nobody."""
+    """ITK's exceptions in plain words; their own text names source files, which helps no user."""
     text = str(failure).lower()
     if "orthonormal" in text or "determinant" in text:
         refused = InputRefused(
@@ -172,11 +167,7 @@ def _translated(path: Path, failure: RuntimeError) -> InputRefused:
             code="bad-spacing",
         )
     elif "allocate memory" in text or "bad_alloc" in text:
-        refused = InputRefused(
-            f"There is not enough memory to read {path.name}.",
-            hint="Close other programs, or crop the volume first.",
-            code="too-large",
-        )
+        refused = _too_large(path)
     else:
         refused = InputRefused(
             f"{path.name} cannot be read: it is damaged or cut off, or a file that belongs to it is missing.",
@@ -185,6 +176,11 @@ def _translated(path: Path, failure: RuntimeError) -> InputRefused:
         )
     refused.__cause__ = failure
     return refused
+
+
+def _too_large(path: Path) -> InputRefused:
+    message = f"There is not enough memory to read {path.name}."
+    return InputRefused(message, hint="Close other programs, or crop the volume first.", code="too-large")
 
 
 def _name(stem: str) -> str:

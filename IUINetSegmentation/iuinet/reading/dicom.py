@@ -11,7 +11,7 @@ from iuinet.volume import Volume
 
 from .dicom_grid import order_slices
 from .dicom_header import Slice, is_dicom, quiet_pydicom, read_slices
-from .dicom_pixels import check_frames, check_layout, decode
+from .dicom_pixels import check_layout, decode
 from .dicom_series import choose_stack
 
 HEAD_BYTES = 132  # preamble and magic word
@@ -29,34 +29,47 @@ FOREIGN_ENDINGS = frozenset(
 def read_dicom(path: Path, name: str, series: str | None = None) -> Volume:
     """A folder (with its subfolders), or one file: then its series, from the files beside it.
 
-    series: UID of the series to read, or its start or end. The notes of the volume say what was chosen.
-    Raises InputRefused; see dicom_headers, dicom_series, dicom_geometry and dicom_codecs for the codes.
+    series: UID of the series to read, or its start or end. The notes of the volume name what was chosen.
+    Raises: InputRefused; its codes stand in the modules dicom_header, dicom_series, dicom_grid, dicom_pixels.
+
+    >>> from pydicom.data import get_testdata_file
+    >>> import shutil, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = shutil.copy(get_testdata_file("CT_small.dcm"), folder)
+    ...     read_dicom(Path(folder), "ct").array.shape
+    (1, 128, 128)
     """
     with quiet_pydicom():
-        slices = scan_folder(path) if path.is_dir() else _slices_beside(path)
+        slices = _scan_folder(path) if path.is_dir() else _slices_beside(path)
         chosen, notes = choose_stack(slices, series)
         check_layout(chosen.slices)
-        check_frames(chosen.slices)
         ordered, grid, more = order_slices(chosen.slices)
         return Volume(decode(ordered), grid, name, chosen.first.modality, (*notes, *more))
 
 
 def file_is_dicom(path: Path) -> bool:
-    """True if the file's first bytes are DICOM's. Raises OSError where it cannot be opened."""
+    """True if the file's first bytes are DICOM's.
+
+    Raises: OSError where it cannot be opened.
+
+    >>> from pydicom.data import get_testdata_file
+    >>> file_is_dicom(Path(get_testdata_file("CT_small.dcm")))
+    True
+    """
     with open(path, "rb") as file:
         return is_dicom(file.read(HEAD_BYTES))
 
 
-def scan_folder(folder: Path) -> list[Slice]:
+def _scan_folder(folder: Path) -> list[Slice]:
     """The image planes of all DICOM files in a folder and its subfolders, by file name.
 
-    Foreign files are passed over. InputRefused: "no-dicom", "no-permission", "file-empty",
-    "file-damaged", "file-cut", "too-many-files".
+    Foreign files are passed over.
+    Raises: InputRefused "no-dicom", "no-permission", "file-empty", "file-damaged", "file-cut",
+    "too-many-files".
     """
     slices: list[Slice] = []
     count = 0
-    for path in _files(folder):
-        count += 1
+    for count, path in enumerate(_files(folder), start=1):
         if count > MAX_FILES:
             raise InputRefused(
                 f"The folder holds more than {MAX_FILES} files.",
@@ -65,10 +78,9 @@ def scan_folder(folder: Path) -> list[Slice]:
             )
         slices += _slices_in(path)
     if not slices:
+        what = f"holds no DICOM images ({count} other files)" if count else "is empty"
         raise InputRefused(
-            f"The folder {folder.name} holds no DICOM images ({count} other files)."
-            if count
-            else f"The folder {folder.name} is empty.",
+            f"The folder {folder.name} {what}.",
             hint="Give the folder of a CT series, or a NIfTI, NRRD or MetaImage file.",
             code="no-dicom",
         )
@@ -110,7 +122,7 @@ def _slices_in(path: Path) -> list[Slice]:
         )
     if ending in MARKED_ENDINGS or (ending == "" and len(head) < HEAD_BYTES and not head.strip(b"\0")):
         raise InputRefused(
-            f"The file {path.name} is cut off or damaged: it is named like a DICOM file but is none.",
+            f"The file {path.name} is cut off or damaged: it is named like a DICOM file but is not one.",
             hint="Copy the series again from its source.",
             code="file-damaged",
         )
@@ -118,7 +130,11 @@ def _slices_in(path: Path) -> list[Slice]:
 
 
 def no_permission(path: Path) -> InputRefused:
-    """The refusal for a file or folder that this user may not read."""
+    """The refusal for a file or folder that this user may not read.
+
+    >>> no_permission(Path("ct.dcm")).message
+    'There is no permission to read ct.dcm.'
+    """
     return InputRefused(
         f"There is no permission to read {path.name}.",
         hint="Ask for read access, or copy the data to a folder of your own.",

@@ -28,8 +28,13 @@ ONE_SLICE_STEP_MM = 1.0  # a single slice whose header names no thickness; refus
 def order_slices(slices: Sequence[Slice]) -> tuple[list[Slice], Grid, list[str]]:
     """Sorts along the normal of the image plane; (slices, grid, notes). Pixel sizes must be alike already.
 
-    InputRefused: "no-position", "bad-spacing", "bad-orientation", "slices-doubled", "gantry-tilt",
+    Raises: InputRefused "no-position", "bad-spacing", "bad-orientation", "slices-doubled", "gantry-tilt",
     "slices-shifted", "slices-missing", "slices-uneven".
+
+    >>> from pydicom.data import get_testdata_file
+    >>> from iuinet.reading.dicom_header import Path, read_slices
+    >>> order_slices(read_slices(Path(get_testdata_file("CT_small.dcm"))))[1].size
+    (128, 128, 1)
     """
     axes = _axes(slices)
     positions = np.array([piece.position for piece in slices], dtype=float)
@@ -54,7 +59,11 @@ def order_slices(slices: Sequence[Slice]) -> tuple[list[Slice], Grid, list[str]]
 
 
 def normal_of(orientation: Sequence[float]) -> np.ndarray:
-    """Unit normal of the image plane in LPS; zero where the two axes span no plane."""
+    """Unit normal of the image plane in LPS; zero where the two axes span no plane.
+
+    >>> normal_of((1, 0, 0, 0, 1, 0)).tolist()
+    [0.0, 0.0, 1.0]
+    """
     normal = np.cross(orientation[:3], orientation[3:])
     length = np.linalg.norm(normal)
     return normal / length if length > 0 else normal
@@ -135,7 +144,7 @@ def _check_sideways(slices: Sequence[Slice], positions: np.ndarray, normal: np.n
 
 
 def _rounding(slices: Sequence[Slice], normal: np.ndarray) -> float:
-    """mm of the last digit that the headers give along the normal."""
+    """mm of the last digit that the headers hold along the normal."""
     digits = np.max([piece.position_digits for piece in slices], axis=0)
     return float(np.abs(normal) @ 10.0**-digits)
 

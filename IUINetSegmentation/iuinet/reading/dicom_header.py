@@ -34,7 +34,7 @@ TAGS = [
 
 @dataclass(frozen=True)
 class PixelLayout:
-    """How the pixels of one file are stored. Bits as in the header; ``extent`` says where the bytes lie."""
+    """How the pixels of one file are stored. Bits as in the header; ``extent``: where the bytes lie."""
 
     transfer_syntax: str
     rows: int
@@ -85,6 +85,9 @@ def quiet_pydicom() -> Iterator[None]:
     """pydicom warns of harmless slips in real headers; what matters here is checked and refused by name.
 
     Python's warning filters are global: not safe with threads.
+
+    >>> with quiet_pydicom():
+    ...     warnings.warn("not shown")
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -96,6 +99,9 @@ def is_dicom(head: bytes) -> bool:
 
     Without preamble the file starts with a small element of group 0008 (or 0002), little endian: its
     type in two capital letters, or a length that needs no more than two bytes.
+
+    >>> is_dicom(bytes(128) + b"DICM")
+    True
     """
     if head[128:132] == b"DICM":
         return True
@@ -106,7 +112,11 @@ def is_dicom(head: bytes) -> bool:
 def read_slices(path: Path) -> list[Slice]:
     """The image planes in a DICOM file; none where it holds no image (report, plan, DICOMDIR).
 
-    InputRefused: "file-damaged" for a header that cannot be read, "file-cut" where pixels are missing.
+    Raises: InputRefused "file-damaged" for a header that cannot be read, "file-cut" where pixels are missing.
+
+    >>> from pydicom.data import get_testdata_file
+    >>> read_slices(Path(get_testdata_file("CT_small.dcm")))[0].modality
+    'CT'
     """
     try:
         with open(path, "rb") as file:
@@ -129,7 +139,7 @@ def _is_image(ds: pydicom.Dataset) -> bool:
     sop_class = pydicom.uid.UID(str(ds.get("SOPClassUID") or media))
     if sop_class == MEDIA_DIRECTORY:
         return False
-    # Without a class it is an image if it says its size, or if a true DICOM header ends before its class.
+    # Without a class it is an image if it has a size, or if a true DICOM header ends before its class.
     return "Image" in sop_class.name or "Rows" in ds or (not sop_class and ds.preamble is not None)
 
 
@@ -150,7 +160,7 @@ def _slices_of(path: Path, ds: pydicom.Dataset, file: BinaryIO) -> list[Slice]:
         samples=int(ds.get("SamplesPerPixel") or 1),
         photometric=str(ds.get("PhotometricInterpretation") or ""),
         has_modality_table="ModalityLUTSequence" in ds,
-        extent=find_pixels(file, path, syntax),
+        extent=_find_pixels(file, path, syntax),
     )
     shared = _first(ds, "SharedFunctionalGroupsSequence")
     per_frame = ds.get("PerFrameFunctionalGroupsSequence") or []
@@ -173,9 +183,8 @@ def _slice(path: Path, n: int, layout: PixelLayout, ds: Any, frame: Any, shared:
         position = None  # one position in the header cannot place several frames
     orientation = value("PlaneOrientationSequence", "ImageOrientationPatient")
     pixel_spacing = value("PixelMeasuresSequence", "PixelSpacing")
-    thickness = value("PixelMeasuresSequence", "SpacingBetweenSlices")
-    if thickness is None:
-        thickness = value("PixelMeasuresSequence", "SliceThickness")
+    steps = (value("PixelMeasuresSequence", word) for word in ("SpacingBetweenSlices", "SliceThickness"))
+    thickness = next((step for step in steps if step is not None), None)
     slope = value("PixelValueTransformationSequence", "RescaleSlope")
     intercept = value("PixelValueTransformationSequence", "RescaleIntercept")
     series_uid = str(ds.get("SeriesInstanceUID") or "")
@@ -233,8 +242,8 @@ def _decimals(value: Any) -> int:
 
 # Where the pixel bytes lie, and whether all of them are there -----------------------------------------
 #
-# GDCM is asked only after every file has been looked at, so a cut file is found and named before any pixel is
-# decoded. Encoding: DICOM PS3.5, section 7.1 (elements) and annex A.4 (encapsulated pixels).
+# GDCM is called only after every file has been looked at, so a cut file is found and named before any pixel
+# is decoded. Encoding: DICOM PS3.5, section 7.1 (elements) and annex A.4 (encapsulated pixels).
 
 
 EXPLICIT_BIG_ENDIAN = "1.2.840.10008.1.2.2"
@@ -257,10 +266,10 @@ class PixelExtent:
     floating: bool = False
 
 
-def find_pixels(file: BinaryIO, path: Path, transfer_syntax: str) -> PixelExtent:
+def _find_pixels(file: BinaryIO, path: Path, transfer_syntax: str) -> PixelExtent:
     """Looks at the element at which the header reader stopped.
 
-    InputRefused "file-cut" where the file ends before its pixels do.
+    Raises: InputRefused "file-cut" where the file ends before its pixels do.
     """
     if transfer_syntax == DEFLATED:  # the header reader has already inflated the whole file
         return PixelExtent(None, None)
@@ -270,7 +279,7 @@ def find_pixels(file: BinaryIO, path: Path, transfer_syntax: str) -> PixelExtent
     if tag in FLOAT_PIXEL_DATA:
         return PixelExtent(None, None, floating=True)
     if tag != PIXEL_DATA:
-        raise _cut(path, "it ends before the pixels")
+        raise cut_off(path, "it ends before the pixels")
     explicit = head[4:6].isalpha() and head[4:6].isupper()
     if not explicit:
         file.seek(-4, os.SEEK_CUR)
@@ -280,7 +289,7 @@ def find_pixels(file: BinaryIO, path: Path, transfer_syntax: str) -> PixelExtent
         return PixelExtent(None, None)
     offset, size = file.tell(), os.fstat(file.fileno()).st_size
     if size - offset < length:
-        raise _cut(path, f"{max(0, size - offset)} of {length} bytes of pixels are there")
+        raise cut_off(path, f"{max(0, size - offset)} of {length} bytes of pixels are there")
     return PixelExtent(offset, length)
 
 
@@ -289,16 +298,21 @@ def _walk_fragments(file: BinaryIO, path: Path) -> None:
     while True:
         head = file.read(8)
         if len(head) < 8:
-            raise _cut(path, "its compressed pixels have no end")
+            raise cut_off(path, "its compressed pixels have no end")
         group, element, length = struct.unpack("<2HI", head)
         if (group, element) == SEQUENCE_END:
             return
         if (group, element) != ITEM or file.tell() + length > size:
-            raise _cut(path, "its compressed pixels have no end")
+            raise cut_off(path, "its compressed pixels have no end")
         file.seek(length, os.SEEK_CUR)
 
 
-def _cut(path: Path, how: str) -> InputRefused:
+def cut_off(path: Path, how: str) -> InputRefused:
+    """The refusal for a file that is not whole. how: what shows it.
+
+    >>> cut_off(Path("ct.dcm"), "it ends before the pixels").message
+    'The DICOM file ct.dcm is cut off or damaged: it ends before the pixels.'
+    """
     return InputRefused(
         f"The DICOM file {path.name} is cut off or damaged: {how}.",
         hint="Copy the series again from its source.",

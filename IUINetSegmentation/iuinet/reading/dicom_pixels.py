@@ -3,7 +3,7 @@
 Plain pixels are unpacked here, compressed ones by GDCM (inside SimpleITK), one file at a time. Reading
 a whole series through ITK instead would be wrong in two measured ways: it forces every slice into the
 pixel type of the first (a rescale slope of 0.5 on another slice is cut to whole numbers), and 32 bits
-allocated with 20 stored give wrong values without any message.
+allocated with 20 stored become wrong values without any message.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from iuinet.errors import InputRefused
 from iuinet.files import check_letters
 from iuinet.native_output import captured_native_output
 
-from .dicom_header import DEFLATED, EXPLICIT_BIG_ENDIAN, PixelLayout, Slice
+from .dicom_header import DEFLATED, EXPLICIT_BIG_ENDIAN, PixelLayout, Slice, cut_off
 
 RLE = "1.2.840.10008.1.2.5"
 PLAIN = frozenset({"", "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", EXPLICIT_BIG_ENDIAN})
@@ -32,7 +32,7 @@ COMPRESSED = frozenset(
 GREY = ("MONOCHROME1", "MONOCHROME2")
 
 
-def codec_name(transfer_syntax: str) -> str:
+def _codec_name(transfer_syntax: str) -> str:
     """The standard's name of the encoding, or its number where it is unknown."""
     return pydicom.uid.UID(transfer_syntax).name or "none"
 
@@ -40,13 +40,17 @@ def codec_name(transfer_syntax: str) -> str:
 def check_layout(slices: Sequence[Slice]) -> None:
     """Refuses what cannot be decoded, from the headers alone.
 
-    InputRefused: "codec-missing", "vector-pixels", "pixel-layout", "bad-rescale".
+    Raises: InputRefused "codec-missing", "vector-pixels", "pixel-layout", "bad-rescale", "enhanced-rescale".
+
+    >>> from pydicom.data import get_testdata_file
+    >>> from iuinet.reading.dicom_header import read_slices
+    >>> check_layout(read_slices(Path(get_testdata_file("CT_small.dcm"))))
     """
     for piece in slices:
         layout = piece.layout
         if layout.transfer_syntax not in PLAIN | COMPRESSED:
             raise InputRefused(
-                f"{piece.path.name} is encoded as {codec_name(layout.transfer_syntax)}, "
+                f"{piece.path.name} is encoded as {_codec_name(layout.transfer_syntax)}, "
                 "which this program cannot decode.",
                 hint="Export the series uncompressed, or decompress it first, e.g. with gdcmconv --raw.",
                 code="codec-missing",
@@ -68,6 +72,7 @@ def check_layout(slices: Sequence[Slice]) -> None:
                 hint="Export the original CT images from the scanner or the archive.",
                 code="bad-rescale",
             )
+    _check_frames(slices)
 
 
 def _check_bits(piece: Slice) -> None:
@@ -83,18 +88,19 @@ def _check_bits(piece: Slice) -> None:
         )
     needed = layout.rows * layout.columns * layout.frames * layout.allocated // 8
     if layout.extent.length is not None and layout.extent.length < needed:
-        raise InputRefused(
-            f"The DICOM file {piece.path.name} is cut off or damaged: {layout.extent.length} of {needed} "
-            "bytes of pixels are there.",
-            hint="Copy the series again from its source.",
-            code="file-cut",
-        )
+        raise cut_off(piece.path, f"{layout.extent.length} of {needed} bytes of pixels are there")
 
 
 def decode(slices: Sequence[Slice]) -> np.ndarray:
     """(slices, rows, columns) in HU, in the given order; int16 where the values fit, else wider.
 
-    Slices may differ in rescale, encoding and bits. Raises InputRefused "codec-failed" by name.
+    Slices may differ in rescale, encoding and bits.
+    Raises: InputRefused "codec-failed", which names the file.
+
+    >>> from pydicom.data import get_testdata_file
+    >>> from iuinet.reading.dicom_header import read_slices
+    >>> decode(read_slices(Path(get_testdata_file("CT_small.dcm")))).shape
+    (1, 128, 128)
     """
     array: np.ndarray | None = None
     cache: dict[Path, np.ndarray] = {}
@@ -126,7 +132,7 @@ def _decode_slice(piece: Slice, cache: dict[Path, np.ndarray]) -> np.ndarray:
 
 
 def _decode_file(piece: Slice) -> np.ndarray:
-    """All frames of a compressed file in HU; every frame has the first one's rescale (see check_frames)."""
+    """All frames of a compressed file in HU; every frame has the first one's rescale (see _check_frames)."""
     layout = piece.layout
     shape = (layout.frames, layout.rows, layout.columns)
     if layout.transfer_syntax == DEFLATED:
@@ -142,7 +148,7 @@ def _decode_file(piece: Slice) -> np.ndarray:
         return _rescale(_unpack(_stored_by_pydicom(piece), layout), piece).reshape(shape)
     failure.add_note(native.text)
     raise InputRefused(
-        f"The pixels of {piece.path.name} could not be decoded ({codec_name(layout.transfer_syntax)}, "
+        f"The pixels of {piece.path.name} could not be decoded ({_codec_name(layout.transfer_syntax)}, "
         f"{layout.stored} bits): the file is damaged or its encoding is unusual.",
         hint="Export the series uncompressed, or decompress it first, e.g. with gdcmconv --raw.",
         code="codec-failed",
@@ -162,7 +168,7 @@ def _stored_by_pydicom(piece: Slice) -> np.ndarray:
             return ds.pixel_array.astype(_stored_dtype(layout)).ravel()
     except Exception as error:  # pydicom answers broken bytes with nearly every type of exception
         raise InputRefused(
-            f"The pixels of {piece.path.name} could not be decoded ({codec_name(layout.transfer_syntax)}): "
+            f"The pixels of {piece.path.name} could not be decoded ({_codec_name(layout.transfer_syntax)}): "
             "the file is damaged or cut off.",
             hint="Copy the series again from its source.",
             code="codec-failed",
@@ -175,7 +181,7 @@ def _stored_dtype(layout: PixelLayout) -> np.dtype:
 
 
 def _unpack(stored: np.ndarray, layout: PixelLayout) -> np.ndarray:
-    """int64 values of the stored bits: whatever lies above or below them (old overlays) is dropped."""
+    """int64 values of the stored bits: what lies above or below them (old overlays) is dropped."""
     values = stored.astype(np.int64).reshape(-1, layout.rows, layout.columns)
     values = (values >> (layout.high + 1 - layout.stored)) & ((1 << layout.stored) - 1)
     if layout.signed:
@@ -201,8 +207,8 @@ def _compact(values: np.ndarray) -> np.ndarray:
     return values
 
 
-def check_frames(slices: Sequence[Slice]) -> None:
-    """GDCM gives all frames of a compressed file the first one's rescale: refuse where they differ."""
+def _check_frames(slices: Sequence[Slice]) -> None:
+    """GDCM applies the first frame's rescale to all frames of a compressed file: refuse where they differ."""
     first: dict[Path, Slice] = {}
     for piece in slices:
         other = first.setdefault(piece.path, piece)

@@ -46,7 +46,7 @@ class Stack:
 
     @property
     def places(self) -> np.ndarray:
-        """Distinct positions along the normal, mm, sorted; empty where the headers give none."""
+        """Distinct positions along the normal, mm, sorted; empty where the headers hold none."""
         known = [piece.position for piece in self.slices if piece.position is not None]
         return np.unique(np.round(np.array(known) @ self.normal, 2)) if known else np.empty(0)
 
@@ -66,10 +66,16 @@ class Stack:
 def choose_stack(slices: Sequence[Slice], series: str | None) -> tuple[Stack, list[str]]:
     """The one stack to segment, and notes on what was left out.
 
-    series: a series UID, or the start or the end of one. InputRefused: "series-unknown",
-    "series-ambiguous", "several-series", "slices-mixed".
+    series: a series UID, or the start or the end of one.
+    Raises: InputRefused "series-unknown", "series-ambiguous", "several-series", "slices-mixed".
+
+    >>> from pydicom.data import get_testdata_file
+    >>> from iuinet.reading.dicom_header import Path, read_slices
+    >>> stack, notes = choose_stack(read_slices(Path(get_testdata_file("CT_small.dcm"))), None)
+    >>> stack.describe()
+    'series 1 (CT, 1 slice of 128 x 128)'
     """
-    stacks = group(slices)
+    stacks = _group(slices)
     wanted = _named(stacks, series) if series else stacks
     best = min(_rank(stack) for stack in wanted)
     rivals = [stack for stack in wanted if _rank(stack) == best]
@@ -88,7 +94,7 @@ def choose_stack(slices: Sequence[Slice], series: str | None) -> tuple[Stack, li
     return chosen, _notes(chosen, left)
 
 
-def group(slices: Sequence[Slice]) -> list[Stack]:
+def _group(slices: Sequence[Slice]) -> list[Stack]:
     """Stacks in the order of their first file."""
     stacks: list[list[Slice]] = []
     for piece in slices:
@@ -107,16 +113,13 @@ def _belongs(piece: Slice, other: Slice) -> bool:
 
     if kind(piece) != kind(other):
         return False
-    alike = True
-    if piece.orientation is not None:
-        alike &= np.allclose(piece.orientation, other.orientation, rtol=0, atol=SAME_DIRECTION)
-    if piece.pixel_spacing is not None:
-        alike &= np.allclose(piece.pixel_spacing, other.pixel_spacing, rtol=SAME_PIXEL, atol=0)
-    return bool(alike)
+    axes = piece.orientation or (), other.orientation or ()
+    pixels = piece.pixel_spacing or (), other.pixel_spacing or ()
+    return np.allclose(*axes, rtol=0, atol=SAME_DIRECTION) and np.allclose(*pixels, rtol=SAME_PIXEL, atol=0)
 
 
 def _rank(stack: Stack) -> int:
-    """0 for an axial CT scan, then CT reformats, other CT images, scans that are no CT, the rest."""
+    """0 for an axial CT scan, then CT reformats, other CT images, scans that are not CT, the rest."""
     scan = len(stack.places) >= FEW_SLICES and stack.length >= SHORT_MM and not stack.is_localizer
     if stack.first.modality == "CT":
         if scan:

@@ -1,6 +1,6 @@
 """What NIfTI, NRRD and MetaImage files declare themselves, read before ITK reads them.
 
-ITK is too kind: it reads a cut NIfTI file as if the rest were zero, and turns a zero, negative or
+ITK is too lenient: it reads a cut NIfTI file as if the rest were zero, and turns a zero, negative or
 non-finite spacing into 1 mm with a warning or without one. So spacing and length are looked at here.
 Formats: nifti1.h of the NIfTI DFWG, Teem's NRRD format page, MetaIO's documentation.
 """
@@ -28,8 +28,12 @@ COPY_AGAIN = "Copy or export the file again from its source."
 def inspect_file(path: Path, ending: str) -> list[str]:
     """Checks the header; notes for the user. ``ending``: lower case, one of reading.READERS.
 
-    InputRefused: "file-cut", "file-damaged", "bad-spacing", "no-image-data",
-    "unknown-format". A header that is not understood passes: ITK then refuses the file.
+    A header that is not understood passes: ITK then refuses the file.
+    Raises: InputRefused "file-cut", "file-damaged", "bad-spacing", "no-image-data", "unknown-format".
+
+    >>> sample = Path(__file__).parents[2] / "Resources/Sample/sample-ct.nrrd"
+    >>> inspect_file(sample, ".nrrd")
+    []
     """
     if ending in (".nii", ".nii.gz"):
         return _inspect_nifti(path)
@@ -66,7 +70,7 @@ def _inspect_nifti(path: Path) -> list[str]:
 
 
 def _nifti_byte_order(path: Path, head: bytes) -> str | None:
-    """For struct; None where this is no NIfTI header. The first field is the header's own length."""
+    """For struct; None where this is not a NIfTI header. The first field is the header's own length."""
     if len(head) < NIFTI1_BYTES:
         return None
     for order in "<>":
