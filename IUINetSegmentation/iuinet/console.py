@@ -125,15 +125,8 @@ class Console:
     @contextmanager
     def interruptible(self) -> Iterator[None]:
         """Ctrl-C and SIGTERM raise KeyboardInterrupt, once: a second one does not disturb the cleaning up."""
-        # A shell that runs the command in the background has SIGINT ignored; that stays so.
-        left = (None, signal.SIG_IGN)
-        wanted = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) not in left]
-        before = {number: signal.signal(number, self._interrupt) for number in wanted}
-        try:
+        with _handled(self._interrupt):
             yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
     @contextmanager
     def uninterrupted(self) -> Iterator[None]:
@@ -215,10 +208,19 @@ def stop_on_signal() -> Iterator[list[int]]:
             raise KeyboardInterrupt
         asked.append(number)
 
-    numbers = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) is not signal.SIG_IGN]
-    before = {number: signal.signal(number, ask) for number in numbers}
-    try:
+    with _handled(ask):
         yield asked
+
+
+@contextmanager
+def _handled(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """The handler gets Ctrl-C and SIGTERM while the block runs."""
+    # A shell that runs the command in the background has SIGINT ignored; that stays so.
+    left = (None, signal.SIG_IGN)
+    numbers = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) not in left]
+    before = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, earlier in before.items():
+            signal.signal(number, earlier)

@@ -1,6 +1,6 @@
 """Which device the network runs on: a GPU that has proved that it works, or the CPU; and what else is here.
 
-torch is imported inside the functions, so that the rest of the library can ask for them without it.
+torch is imported inside the functions, so that the rest of the library can import this file without it.
 """
 
 from __future__ import annotations

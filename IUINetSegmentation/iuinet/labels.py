@@ -1,7 +1,7 @@
 """The organs: label ids, names, colours and SNOMED CT codes, for every layer that shows or writes them.
 
 ``organs.json`` is the one table. A model brings a list of its own organs, in the order of its channels;
-what it does not say about an organ that the table knows is taken from the table, and nothing is invented
+what it leaves out about an organ that the table knows is taken from the table, and nothing is invented
 for one that the table does not know. Needs no torch.
 """
 
@@ -71,7 +71,7 @@ def terminology_entry(organ: Organ) -> str:
     """Slicer's text for the organ's codes, "" for an organ without codes.
 
     Seven parts: vocabulary, category, type, its modifier, and the region's vocabulary, term and modifier,
-    which stay empty because an organ says where it is.
+    which stay empty because an organ implies its region.
 
     >>> terminology_entry(organ_by_name("liver")).split("~")[2]
     'SCT^10200004^Liver'

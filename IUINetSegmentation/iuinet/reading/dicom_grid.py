@@ -108,15 +108,12 @@ def _check_doubled(slices: Sequence[Slice], along: np.ndarray) -> None:
     if not len(doubled):
         return
     one, other = slices[doubled[0]], slices[doubled[0] + 1]
-    copy = bool(one.uid) and one.uid == other.uid
-    raise InputRefused(
-        f"{len(doubled)} of {len(slices)} slices lie where another one lies: {one.label} and {other.label} "
-        + ("are the same image." if copy else f"are both at {along[doubled[0]]:.2f} mm."),
-        hint="Remove the copies of the files."
-        if copy
-        else "The series holds several phases or reconstructions: export only one of them.",
-        code="slices-doubled",
-    )
+    what = f"are both at {along[doubled[0]]:.2f} mm"
+    hint = "The series holds several phases or reconstructions: export only one of them."
+    if one.uid and one.uid == other.uid:
+        what, hint = "are the same image", "Remove the copies of the files."
+    where = f"{len(doubled)} of {len(slices)} slices lie where another one lies"
+    raise InputRefused(f"{where}: {one.label} and {other.label} {what}.", hint=hint, code="slices-doubled")
 
 
 def _check_sideways(slices: Sequence[Slice], positions: np.ndarray, normal: np.ndarray) -> None:
