@@ -131,8 +131,7 @@ class IUINetSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
     def onSceneEndClose(self, caller, event):
         """There is a new, empty scene."""
         if self.parent.isVisible():
-            self.initializeParameterNode()
-            self.panel.enter()
+            self.enter()
 
     def initializeParameterNode(self):
         """Take the scene's parameter node, or make one."""
@@ -181,8 +180,8 @@ class IUINetSegmentationLogic(ScriptedLoadableModuleLogic):
 
         Returns (segmentationNode, report): the report is a dictionary with the checks, the weights, the
         device and each organ's volume and plausibility. An organ that was not found has no segment.
-        Raises iuinet.errors.IUINetError: InputRefused, WeightsError, DeviceError, Cancelled and so on, each
-        with message, hint and code. After an error the scene is as before.
+        Raises: IUINetError (iuinet.errors): InputRefused, WeightsError, DeviceError, Cancelled and so on,
+        each with message, hint and code. After an error the scene is as before.
         """
         return segment_volume_node(
             volumeNode,

@@ -46,8 +46,8 @@ _DETAILS = "The log says more."
 class Controller:
     """Owns the worker process and at most one run.
 
-    state, progress: where it stands. error: why it failed. report, node: what the last run gave; reports: one
-    for each frame, where a sequence was segmented, report being that of the frame that is shown.
+    state, progress: where it stands. error: why it failed. report, node: what the last run returned; reports:
+    one for each frame, where a sequence was segmented, report being that of the frame that is shown.
     replacement: what that run took the place of, to be undone, or None. seconds: how long it took, however
     it ended, and import_seconds the part of it that the application spent on taking the result in.
     changed: called after every change of these. set_up: brings missing packages, called once at the start of
@@ -81,7 +81,10 @@ class Controller:
         output: slicer.vtkMRMLSegmentationNode | None,
         settings: Settings,
     ) -> None:
-        """Begin a run. Errors: IUINetError "busy" while another one is under way."""
+        """Begin a run.
+
+        Raises: IUINetError "busy" for a second one.
+        """
         if self.state.busy:
             raise _busy()
         self.error = self.report = self.node = self.replacement = None
@@ -91,7 +94,10 @@ class Controller:
         self._run, self._afterwards = self._flow(volume, output, settings), State.DONE
 
     def start_download(self, weights: str) -> None:
-        """Begin to download a listed model and nothing else. Errors: as start."""
+        """Begin to download a listed model and nothing else.
+
+        Raises: as start.
+        """
         if self.state.busy:
             raise _busy()
         self.error, self._cancelled, self._began = None, False, time.monotonic()
@@ -99,7 +105,7 @@ class Controller:
         self._run, self._afterwards = self._bring_weights(weights), State.IDLE
 
     def poll(self) -> bool:
-        """Take the run one step further; gives whether it goes on."""
+        """Take the run one step further; returns whether it goes on."""
         if self._run is None:
             return False
         if self._stepping:  # a step that lets the application work, as installing packages does
@@ -125,7 +131,7 @@ class Controller:
         return self._run is not None
 
     def cancel(self) -> None:
-        """Ask for the end of the run; poll brings it about within two seconds."""
+        """Request the end of the run; poll brings it about within two seconds."""
         self._cancelled = self.state.busy
 
     def forget_error(self) -> None:
@@ -157,8 +163,13 @@ class Controller:
         output: slicer.vtkMRMLSegmentationNode | None,
         settings: Settings,
     ) -> Iterator[None]:
-        job = self._check(volume, output, settings)
+        # What can be refused at once is refused before a process starts.
+        job = Job(volume_from_node(volume), Source.of(volume))
         source = job.source
+        if settings.replace and output is not None:
+            check_replacement(output, source)
+        else:
+            check_output(output)
         box = box_of(settings.region, volume) if settings.region is not None else None
         yield
         self._enter(State.SETTING_UP)
@@ -200,20 +211,6 @@ class Controller:
             results.append(Result(make_segments(labels, table, job.source), report, table))
         return results
 
-    def _check(
-        self,
-        volume: slicer.vtkMRMLScalarVolumeNode,
-        output: slicer.vtkMRMLSegmentationNode | None,
-        settings: Settings,
-    ) -> Job:
-        """What can be refused at once is refused before a process starts."""
-        job = Job(volume_from_node(volume), Source.of(volume))
-        if settings.replace and output is not None:
-            check_replacement(output, job.source)
-        else:
-            check_output(output)
-        return job
-
     def _bring_weights(self, weights: str | None) -> Iterator[None]:
         """Download the chosen model if it is listed and not here."""
         if weights is not None and is_path(weights):
@@ -221,7 +218,7 @@ class Controller:
         default = next((entry for entry in list_models() if entry.default), None)
         entry = find_entry(weights) if weights is not None else default
         if entry is None or entry.path is not None or not entry.urls:
-            return  # resolve says what is wrong, if anything is
+            return  # resolve reports what is wrong, if anything is
         self._enter(State.DOWNLOADING)
         download = Download(entry)
         download.start()
@@ -229,7 +226,7 @@ class Controller:
             while not download.poll():
                 if download.progress is not None:
                     step = download.progress
-                    self._tell(Progress("downloading", step.received / step.total, step.note))
+                    self._report(Progress("downloading", step.received / step.total, step.note))
                 yield
         finally:
             download.cancel()
@@ -254,7 +251,7 @@ class Controller:
                     if stage != "reading" and self.state is State.EXPORTING:
                         self._enter(State.RUNNING)
                     note = run.fallbacks[-1] if run.fallbacks else ""
-                    self._tell(Progress(stage, fraction, note, self._frame, self._frames))
+                    self._report(Progress(stage, fraction, note, self._frame, self._frames))
                 try:
                     yield
                 except Cancelled:
@@ -263,13 +260,13 @@ class Controller:
             run.abandon()  # does nothing to a run that has ended
         return run.result()
 
-    # Telling ----------------------------------------------------------------------------------------
+    # Reporting --------------------------------------------------------------------------------------
 
     def _enter(self, state: State) -> None:
         self.state, self.progress = state, Progress(frame=self._frame, frames=self._frames)
         self._changed()
 
-    def _tell(self, progress: Progress) -> None:
+    def _report(self, progress: Progress) -> None:
         if progress != self.progress:
             self.progress = progress
             self._changed()
@@ -282,6 +279,5 @@ class Controller:
 
 
 def _busy() -> IUINetError:
-    return IUINetError(
-        "a segmentation is under way", code="busy", hint="Wait until it is finished, or cancel it."
-    )
+    hint = "Wait until it is finished, or cancel it."
+    return IUINetError("a segmentation is under way", code="busy", hint=hint)

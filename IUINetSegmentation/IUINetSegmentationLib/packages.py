@@ -109,7 +109,7 @@ def make_plan() -> Plan:
     """What is missing now. Starts nothing and uses no network."""
     from slicer.packaging import load_requirements, pip_check
 
-    # Slicer gives its own objects for requirements, no texts.
+    # Slicer returns its own objects for requirements, not text.
     wanted = map(str, load_requirements(str(REQUIREMENTS)))
     packages = tuple(name for name in wanted if not pip_check(name))
     torch = not _torch_is_new_enough()
@@ -127,7 +127,7 @@ def make_plan() -> Plan:
 def check_plan(plan: Plan) -> None:
     """Refuse before anything is downloaded what could only fail.
 
-    Raises: IUINetError disk-full, no-permission, set-up-busy.
+    Raises: IUINetError "disk-full", "no-permission" or "set-up-busy" for what stands in the way.
     """
     if installing_elsewhere():
         raise IUINetError(
@@ -149,13 +149,13 @@ def check_plan(plan: Plan) -> None:
 def set_up(plan: Plan) -> None:
     """Install what the plan names; Slicer shows the progress. Only in the main thread.
 
-    Errors: Cancelled if the user declines; IUINetError with the cause that pip's last words tell.
+    Raises: Cancelled for a user who declines; IUINetError for the cause that pip's last words name.
     """
     check_plan(plan)
-    told = Tee(sys.stdout)
+    printed = Tee(sys.stdout)
     try:
         # pip's words reach the error only by way of the console, where Slicer prints them.
-        with redirect_stdout(told):
+        with redirect_stdout(printed):
             if plan.torch:
                 _install_torch()
             if plan.packages:
@@ -166,8 +166,8 @@ def set_up(plan: Plan) -> None:
                     list(plan.packages), requester="IUINet", prompt_install=False, skip_in_testing=False
                 )
     except subprocess.CalledProcessError as error:
-        raise _failed(error, told.text) from error
-    except RuntimeError as error:  # slicer.packaging's way to say that the user declined
+        raise _failed(error, printed.text) from error
+    except RuntimeError as error:  # slicer.packaging's way to report that the user declined
         raise declined() from error
     if make_plan().needed:
         raise IUINetError(
@@ -220,7 +220,7 @@ def installing_elsewhere() -> bool:
 
 
 def declined() -> Cancelled:
-    """The user said no to the set-up."""
+    """The user declined the set-up."""
     return Cancelled("the set-up was declined", hint="Nothing was installed.", code="declined")
 
 

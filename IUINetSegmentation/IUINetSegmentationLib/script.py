@@ -43,7 +43,7 @@ def segment_volume_node(
 
 
 def _report(steps: list[Progress], progress: Callable[[str, float], None] | None) -> None:
-    """Tell the caller of every step since the last time."""
+    """Report every step since the last time to the caller."""
     for step in steps:
         if progress is not None and step.stage:
             progress(step.stage, step.fraction)

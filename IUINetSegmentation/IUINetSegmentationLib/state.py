@@ -1,4 +1,4 @@
-"""The states of a run, and what a run is asked to do."""
+"""The states of a run, and what it is to do."""
 
 from __future__ import annotations
 

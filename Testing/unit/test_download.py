@@ -293,5 +293,5 @@ def test_the_list_itself_may_lie_on_a_server(listed, model, tmp_path, monkeypatc
             fetch_list()
     with serve(b"<html>Please log in</html>") as portal:
         monkeypatch.setenv("IUINET_WEIGHTS_INDEX", portal.address("good", "index.json"))
-        with pytest.raises(IUINetError, match="no list of models"):
+        with pytest.raises(IUINetError, match="not a list of models"):
             fetch_list()

@@ -169,7 +169,7 @@ def test_numbers_that_are_none_lead_to_the_cpu(small_model, scan, expected, monk
     with FakeGpu():
         labels, fallbacks, device = told(Segmenter(resolve(small_model)), scan)
     assert np.array_equal(labels, expected)
-    assert device == "cpu" and len(fallbacks) == 1 and "no numbers" in fallbacks[0]
+    assert device == "cpu" and len(fallbacks) == 1 and "not numbers" in fallbacks[0]
 
 
 def test_a_cancel_on_the_way_down_is_a_cancel(small_model, scan, peaks):

@@ -158,7 +158,7 @@ def test_every_platform_has_its_place_for_the_models(
     monkeypatch.delenv("IUINET_HOME", raising=False)
     monkeypatch.setattr(sys, "platform", platform)
     monkeypatch.setenv(variable, str(tmp_path))
-    assert weights.user_folder() == tmp_path / ending
+    assert weights.places.user_folder() == tmp_path / ending
 
 
 # The per-user folder ------------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ class ModelSection:
         self.show_devices({})
         self.refresh()
         ui.modelComboBox.connect("currentIndexChanged(int)", self._on_model)
-        ui.deviceComboBox.connect("currentIndexChanged(int)", self._on_device)
+        ui.deviceComboBox.connect("currentIndexChanged(int)", lambda: changed())
         ui.installFileButton.connect("clicked(bool)", self.choose_file)
         ui.deleteModelButton.connect("clicked(bool)", self._on_delete)
         ui.openFolderButton.connect("clicked(bool)", self._on_open_folder)
@@ -68,7 +68,7 @@ class ModelSection:
         try:
             return 2 if read_document(self.entry.path)["preprocessing"].get("second_pass") else 1
         except IUINetError:
-            return 1  # the model's card says what is wrong with it
+            return 1  # the model's card shows what is wrong with it
 
     # Lists ------------------------------------------------------------------------------------------
 
@@ -122,20 +122,17 @@ class ModelSection:
         self._show_model()
         self._changed()
 
-    def _on_device(self) -> None:
-        self._changed()
-
     def choose_file(self) -> bool:
-        """Let the user choose a model file, and install it; gives whether a model came in."""
+        """Let the user choose a model file, and install it; returns whether a model came in."""
         path = qt.QFileDialog.getOpenFileName(
             slicer.util.mainWindow(), _("Install a model from a file"), "", _("Models (*.safetensors)")
         )
-        # PythonQt gives the name, other bindings the name and the filter.
+        # PythonQt returns the name, other bindings the name and the filter.
         path = path[0] if isinstance(path, tuple) else path
         return bool(path) and self.install(Path(path))
 
     def install(self, path: Path) -> bool:
-        """Check a model file and keep it; what is wrong with it is shown. Gives whether it was taken."""
+        """Check a model file and keep it; what is wrong with it is shown. Returns whether it was taken."""
         try:
             entry = import_file(path)
         except IUINetError as error:
@@ -179,8 +176,8 @@ def card(entry: Entry) -> str:
         document = resolve(entry.path).document
     except IUINetError as error:
         return "\n".join([*lines, f"⚠ {error.message}"])
-    said = training_data(document.get("training", {}))
-    lines += [said] if said else []
+    trained_on = training_data(document.get("training", {}))
+    lines += [trained_on] if trained_on else []
     lines += [_("Licence: {name}.").format(name=document["license"])] if document.get("license") else []
     lines += [str(document["intended_use"])] if document.get("intended_use") else []
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""The panel: ties the widgets of the .ui file to a controller. All that it knows, those two tell it."""
+"""The panel: ties the widgets of the .ui file to a controller. All that it knows comes from those two."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ class Panel:
         self.result.hide()
         output = self.ui.outputSelector.currentNode()
         if is_filled(output) and not self.ui.replaceCheckBox.checked:
-            output = None  # someone's work: the result gets a node of its own
+            output = None  # a user's work: the result gets a node of its own
         self._begin(self.segment)
         self.controller.start(self._volume, output, self.settings())
         self._timer.start()
@@ -242,7 +242,7 @@ class Panel:
         self.run.show(self.controller, reason, self.trouble.current)
         busy = self.controller.state.busy
         self.ui.sampleButton.enabled = not busy
-        # What the strip says of this computer has its remedies, too.
+        # What the strip reports of this computer has its remedies, too.
         trouble = self.trouble.current or self.status.error
         unusable = any(not gpu["usable"] for gpu in self.status.devices.get("gpus", []))
         self.trouble_section.show(

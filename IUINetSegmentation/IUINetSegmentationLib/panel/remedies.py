@@ -29,11 +29,11 @@ class Remedies:
         self._ui, self._models, self._log, self._trouble = ui, models, log, trouble
 
     def actions(self) -> dict[str, Callable[[], None]]:
-        """All of them, by the names in panel_trouble and panel_input."""
+        """All of them, by the names in trouble.py and volume.py."""
         return {
             "install-extension": lambda: self._trouble.attempt(install_extension),
             "by-hand": lambda: self._show_log(how_to_install()),
-            "pytorch-utils": open_pytorch_utils,
+            "pytorch-utils": lambda: slicer.util.selectModule("PyTorchUtils"),
             "restart": restart,
             "later": self._trouble.dismiss,
             "region": self._use_region,
@@ -79,7 +79,7 @@ class Remedies:
 def install_extension() -> None:
     """Get Slicer's PyTorch extension; Slicer would restart by itself, which the user is to decide.
 
-    Raises: IUINetError extension-missing if that failed, restart-needed if it went well.
+    Raises: IUINetError "extension-missing" for a failure, "restart-needed" for success.
     """
     manager = slicer.app.extensionsManagerModel()
     # The second argument keeps Slicer from restarting at once.
@@ -92,11 +92,6 @@ def install_extension() -> None:
     raise IUINetError(
         "the PyTorch extension is installed", code="restart-needed", hint="Restart Slicer to finish."
     )
-
-
-def open_pytorch_utils() -> None:
-    """Go to the module in which PyTorch can be installed again."""
-    slicer.util.selectModule("PyTorchUtils")
 
 
 def restart() -> None:

@@ -24,14 +24,14 @@ from iuinet.weights.places import user_folder
 from IUINetSegmentationLib.controller import Controller
 from IUINetSegmentationLib.packages import Plan, make_plan
 
-WORTH_HALVING_S = 60.0  # expected seconds from which on the strip says what Fast would take
+WORTH_HALVING_S = 60.0  # expected seconds from which on the strip shows what Fast would take
 KEPT_RUNS = 5
 # Seconds per million voxels for the rest of the work, before any run was timed: measured on two slow cores.
 FIRST_RATE = 0.02
 
 
 class StatusStrip:
-    """Asks the worker what there is and how long a run takes, and says it in one line; never a dialog.
+    """Shows what the worker finds and how long a run takes, in one line; never a dialog.
 
     found: called with what there is. chosen: returns the options of the run to be timed, None while the model
     is not here; each choice is timed once per session.
@@ -94,7 +94,7 @@ class StatusStrip:
             self._probe = None
 
     def show(self, device: str, weights: str, voxels: int, passes: int) -> None:
-        """Say how things stand.
+        """Show the present state.
 
         weights: SHA-256 of the chosen model. voxels: of the chosen volume, or 0. passes: of the network.
         """
@@ -189,7 +189,7 @@ def remember_run(report: Mapping[str, Any], total_seconds: float) -> None:
 
 
 def in_words(seconds: float) -> str:
-    """About how long, as people say it."""
+    """About how long, in everyday words."""
     if seconds < 5:
         return _("a few seconds")
     if seconds < 90:

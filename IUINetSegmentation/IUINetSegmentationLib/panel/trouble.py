@@ -1,7 +1,7 @@
 """An error in the panel: which one it is, its sentence, and the buttons that help against just this one.
 
 What an error needs depends on its code alone, so it stands in one table. What the buttons do is in
-``panel_remedies``.
+``remedies.py``.
 """
 
 from __future__ import annotations
@@ -41,9 +41,6 @@ REMEDIES: Mapping[str, tuple[str, ...]] = {
     "nothing-found": ("log",),
 }  # fmt: skip
 
-# The same code means another folder for models than for packages.
-WEIGHTS_REMEDIES: Mapping[str, tuple[str, ...]] = {"disk-full": ("folder",)}
-
 
 def titles() -> dict[str, str]:
     """The words on the buttons; a function, since the language is known only when Slicer runs."""
@@ -63,8 +60,8 @@ def titles() -> dict[str, str]:
 
 def remedies_for(error: IUINetError) -> tuple[str, ...]:
     """Names of the buttons that help against an error, at most two."""
-    if isinstance(error, WeightsError) and error.code in WEIGHTS_REMEDIES:
-        return WEIGHTS_REMEDIES[error.code]
+    if isinstance(error, WeightsError) and error.code == "disk-full":
+        return ("folder",)  # for models; the same code is used for the folder of packages
     return REMEDIES.get(error.code, ())
 
 
@@ -105,7 +102,7 @@ class Trouble:
         self.changed()
 
     def attempt(self, action: Callable[[], None]) -> None:
-        """Do something that is not a run; what goes wrong is shown, and nothing is if the user said no."""
+        """Do something that is not a run; what goes wrong is shown, but not that the user declined."""
         try:
             action()
         except Cancelled:
@@ -120,8 +117,8 @@ class TroubleSection:
     def __init__(self, ui: Any, actions: Mapping[str, Callable[[], None]]) -> None:
         self._ui, self._actions = ui, actions
         self._offered: tuple[str, ...] = ()
-        ui.firstRemedyButton.connect("clicked(bool)", self._on_first)
-        ui.secondRemedyButton.connect("clicked(bool)", self._on_second)
+        ui.firstRemedyButton.connect("clicked(bool)", lambda: self._actions[self._offered[0]]())
+        ui.secondRemedyButton.connect("clicked(bool)", lambda: self._actions[self._offered[1]]())
 
     def show(self, error: IUINetError | None, blocked: bool, details: bool) -> None:
         """Bring the buttons into agreement.
@@ -142,12 +139,6 @@ class TroubleSection:
         ui.useCpuButton.visible = real and not blocked and error.code in CPU_HELPS
         ui.detailsButton.visible = real or details
 
-    def _on_first(self) -> None:
-        self._actions[self._offered[0]]()
-
-    def _on_second(self) -> None:
-        self._actions[self._offered[1]]()
-
 
 def nothing_found() -> IUINetError:
     """A run that ended well and found nothing: not a success, so it is shown as an error is."""
@@ -166,7 +157,7 @@ def retry_words(error: IUINetError | None) -> str:
 
 
 def sentence(error: IUINetError) -> str:
-    """An error as the panel says it; nothing for what the user wanted."""
+    """An error as the panel shows it; nothing for what the user wanted."""
     if isinstance(error, Cancelled):
         return ""
     sign = "ℹ" if error.code in ("restart-needed", "nothing-found") else "✕"

@@ -81,7 +81,10 @@ class InputLine:
 
 
 def choose_sample(ui: Any) -> None:
-    """Load the generated CT, show and choose it. Raises: InputRefused for a damaged installation."""
+    """Load the generated CT, show and choose it.
+
+    Raises: InputRefused for a damaged installation.
+    """
     node = add_sample_node(_("Sample CT (generated)"))
     slicer.util.setSliceViewerLayers(background=node)
     ui.inputSelector.setCurrentNode(node)
@@ -97,6 +100,6 @@ def describe(volume: Volume) -> str:
 
 
 def words(findings: list[Finding]) -> list[str]:
-    """The findings as lines; a sign before each says how grave it is, without color."""
+    """The findings as lines; a sign before each shows how grave it is, without color."""
     signs = {REFUSE: "✕", WARNING: "⚠", NOTE: "ℹ"}
     return [f"{signs[finding.severity]} {finding.message} {finding.hint}" for finding in findings]

@@ -53,11 +53,8 @@ class Source:
 # The subject hierarchy: what DICOM left there, and where a result belongs -----------------------------
 
 
-MODALITY_TAG = "0008,0060"
-
-
 def modality_of(node: slicer.vtkMRMLNode) -> str | None:
-    """The DICOM modality of a loaded series, such as "CT", or None where DICOM says nothing.
+    """The DICOM modality of a loaded series, such as "CT", or None where DICOM names none.
 
     Slicer's DICOM import writes it to the series' item in the subject hierarchy; nodes that were
     loaded otherwise may still name the DICOM files that the database knows.
@@ -70,7 +67,7 @@ def modality_of(node: slicer.vtkMRMLNode) -> str | None:
 
 
 def put_beside(node: slicer.vtkMRMLNode, neighbor: slicer.vtkMRMLNode) -> None:
-    """Give the node the parent of its neighbor in the hierarchy: the same study, or the same folder."""
+    """Put the node under its neighbor's parent in the hierarchy: the same study, or the same folder."""
     hierarchy, neighbor_item = _hierarchy_and_item(neighbor)
     if not neighbor_item:
         return
@@ -102,7 +99,7 @@ def _modality_in_database(node: slicer.vtkMRMLNode) -> str:
     database = getattr(slicer, "dicomDatabase", None)
     if not instances or database is None or not database.isOpen:
         return ""
-    return database.instanceValue(instances[0], MODALITY_TAG) or ""
+    return database.instanceValue(instances[0], "0008,0060") or ""
 
 
 # What the panel offers or spares by itself ------------------------------------------------------------

@@ -28,9 +28,9 @@ OURS = "IUINet.Organ"  # tag of the segments that this module made
 
 
 def check_output(node: slicer.vtkMRMLSegmentationNode | None) -> None:
-    """Refuse an output in which somebody's segments could be lost. None means that a node will be made.
+    """Check an output; None means that a node will be made.
 
-    Errors: UsageError.
+    Raises: UsageError for one in which a user's segments could be lost.
     """
     if node is None:
         return
@@ -54,7 +54,7 @@ def make_segments(
 
     labels: uint8 (k, j, i) with the shape of the volume's voxels, 0 for background.
     volume: the node, or its place as it was taken when the run began.
-    Errors: IUINetError for labels that no organ has, or that do not fit the volume.
+    Raises: IUINetError "labels" for labels that no organ has, or that do not fit the volume.
     """
     source = Source.of(volume)
     if labels.shape != source.shape:
@@ -159,7 +159,7 @@ def _segment(organ: Organ, labelmap: slicer.vtkOrientedImageData) -> slicer.vtkS
     return segment
 
 
-# A segmentation that already holds work: nothing is lost unasked, and it can be undone ----------------
+# A segmentation that already holds work: nothing is lost without consent, and all can be undone -------
 
 
 def replaceable(node: slicer.vtkMRMLSegmentationNode, organs: Iterable[str]) -> list[str]:
@@ -170,7 +170,10 @@ def replaceable(node: slicer.vtkMRMLSegmentationNode, organs: Iterable[str]) -> 
 
 
 def check_replacement(node: slicer.vtkMRMLSegmentationNode, source: Source) -> None:
-    """Refuse to add to a segmentation that lies elsewhere. Errors: UsageError."""
+    """Check a place.
+
+    Raises: UsageError "output-transform" for a segmentation that lies elsewhere.
+    """
     if node.GetTransformNodeID() != source.transform_id:
         raise UsageError(
             f"the segmentation {node.GetName()!r} is under another transform than the volume",
@@ -198,15 +201,12 @@ class Replacement:
 
 
 def _organ_of(segment: slicer.vtkSegment) -> str | None:
-    """The organ that this module made the segment for, None for somebody else's."""
+    """The organ that this module made the segment for, None for any other."""
     value = vtk.reference("")
     return str(value) if segment.GetTag(OURS, value) else None
 
 
 # With what a result was made, so that it can be read from the scene years later -----------------------
-
-
-PREFIX = "IUINet."
 
 
 def write_provenance(node: slicer.vtkMRMLNode, report: Mapping[str, Any]) -> None:
@@ -230,7 +230,7 @@ def write_provenance(node: slicer.vtkMRMLNode, report: Mapping[str, Any]) -> Non
         "Fallbacks": " ".join(report["fallbacks"]),
     }
     for name, value in facts.items():
-        node.SetAttribute(PREFIX + name, str(value))
+        node.SetAttribute(f"IUINet.{name}", str(value))
 
 
 # The result of one volume: a new node, a chosen one, or in place of older segments --------------------
@@ -238,7 +238,7 @@ def write_provenance(node: slicer.vtkMRMLNode, report: Mapping[str, Any]) -> Non
 
 @dataclass(frozen=True)
 class Result:
-    """What the worker gave for one volume. segments: of the organs that were found; table: of all organs."""
+    """What the worker returned for a volume. segments: of the organs found; table: of all organs."""
 
     segments: list[slicer.vtkSegment]
     report: dict[str, Any]
@@ -248,7 +248,7 @@ class Result:
 def take_in(
     result: Result, source: Source, output: slicer.vtkMRMLSegmentationNode | None
 ) -> tuple[slicer.vtkMRMLSegmentationNode | None, Replacement | None]:
-    """Put a result into the scene; gives its node, and what it took the place of.
+    """Put a result into the scene; returns its node, and what it took the place of.
 
     Without any organ nothing is made. output: the node that was chosen; if it was deleted meanwhile, or none
     was, the result gets a node of its own.

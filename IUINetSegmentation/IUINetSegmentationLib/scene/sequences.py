@@ -79,7 +79,7 @@ class Frames:
         return jobs
 
     def add_results(self, source: Source, results: Sequence[Result]) -> slicer.vtkMRMLSegmentationNode | None:
-        """Add a sequence of segmentations to the browser; gives the node that shows the chosen frame.
+        """Add a sequence of segmentations to the browser; returns the node that shows the chosen frame.
 
         Nothing is made where no frame holds any organ. If the browser was deleted meanwhile, the sequence has
         a browser of its own.
@@ -116,7 +116,7 @@ class Frames:
 
 
 def name_frame(error: IUINetError, number: int, count: int) -> None:
-    """Let an error say which of several frames it is about."""
+    """Put into an error's message which of several frames it is about."""
     error.message = _("frame {number} of {count}: {message}").format(
         number=number + 1, count=count, message=error.message
     )

@@ -1,6 +1,6 @@
 """Carries volumes between MRML and the library, voxel for voxel.
 
-MRML gives a volume's place as one matrix from voxel index (i, j, k) to RAS millimeters; the library wants
+MRML has a volume's place as one matrix from voxel index (i, j, k) to RAS millimeters; the library wants
 spacing, origin and direction in LPS. RAS and LPS differ by the sign of the first two axes. A parent
 transform of the node is not applied to the voxels: a result belongs under the same transform.
 """
@@ -27,10 +27,10 @@ RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 def volume_from_node(node: slicer.vtkMRMLScalarVolumeNode) -> Volume:
     """The node's voxels and their place, without its parent transform.
 
-    The array is a view of the node's own memory, in the order (k, j, i); nobody may write to it. The
+    The array is a view of the node's own memory, in the order (k, j, i); it is not to be written to. The
     name is neutral, since a node is often named after the patient.
 
-    Errors: UsageError for something that is no volume node; InputRefused for a node that holds no scalar
+    Raises: UsageError for what is not a volume node; InputRefused for a node that holds no scalar
     image, has an impossible geometry, or lies under a non-linear transform.
     """
     image = _checked_image(node)
@@ -149,7 +149,6 @@ def _grid_of(node: slicer.vtkMRMLScalarVolumeNode, image: vtk.vtkImageData) -> G
 
 # Only inside a box: the voxels that a markups ROI covers, and back into the whole ---------------------
 
-
 Box = tuple[slice, slice, slice]
 ROUNDING = 1e-6  # voxels: a centre on the very edge of the box is inside
 
@@ -157,8 +156,8 @@ ROUNDING = 1e-6  # voxels: a centre on the very edge of the box is inside
 def box_of(region: slicer.vtkMRMLMarkupsROINode, volume_node: slicer.vtkMRMLScalarVolumeNode) -> Box:
     """The voxels (k, j, i) of the smallest box along the volume's axes that holds the ROI.
 
-    Both nodes may lie under linear transforms. Errors: InputRefused for a ROI that is not placed, or that
-    misses the volume.
+    Both nodes may lie under linear transforms.
+    Raises: InputRefused for a ROI that is not placed, or that misses the volume.
     """
     size = np.array(region.GetSize())
     if not (size > 0).all() or region.GetNumberOfDefinedControlPoints() == 0:

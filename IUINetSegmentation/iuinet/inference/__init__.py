@@ -34,10 +34,10 @@ _SMALLEST_EDGE = 32  # voxels, of the smallest cube that a network takes
 
 @dataclass
 class Prediction:
-    """Labels of one volume, and what the report says about how they came about.
+    """Labels of one volume, and what the report holds on how they came about.
 
     labels: uint8 (k, j, i) on the volume's own grid, holding the organs' label ids.
-    organs: the organs that were asked for.
+    organs: the requested organs.
     margins: per organ, the mean lead of its softmax over the runner-up, on the last pass's grid.
     components: per organ, connected pieces before only the largest was kept.
     seconds: per stage. device: where the network ran in the end. fallbacks: what had to be changed for it.
@@ -56,7 +56,7 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Logits:
-    """What the network gave: over the whole volume, and of a second pass over a box of it."""
+    """What the network returned: over the whole volume, and of a second pass over a box of it."""
 
     whole: torch.Tensor
     box: Box | None = None
@@ -76,7 +76,7 @@ class Logits:
 class Stages:
     """Names the stage that is under way, times it, reports its progress, and is the place to cancel.
 
-    notice: called with a sentence when the work has to be done in another way than was asked for.
+    notice: called with a sentence when the work has to be done in another way than requested.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class Stages:
         cancelled: Callable[[], bool] | None,
         notice: Callable[[str], None] | None = None,
     ) -> None:
-        self._notice, self._said = notice, set()
+        self._notice, self._noticed = notice, set()
         self.progress = progress or (lambda stage, fraction: None)
         self.cancelled = cancelled or (lambda: False)
         self.seconds: dict[str, float] = {}
@@ -112,18 +112,18 @@ class Stages:
         self.seconds[self.name] = self.seconds.get(self.name, 0.0) - seconds
 
     def notice(self, text: str) -> None:
-        """Say a sentence, once: both passes may meet the same trouble."""
-        if self._notice and text not in self._said:
-            self._said.add(text)
+        """Report a sentence, once: both passes may meet the same trouble."""
+        if self._notice and text not in self._noticed:
+            self._noticed.add(text)
             self._notice(text)
 
     def check(self) -> None:
-        """Raise Cancelled if the user asked to stop."""
+        """Raises: Cancelled for a user who wants to stop."""
         if self.cancelled():
             raise Cancelled()
 
     def advance(self, fraction: float) -> None:
-        """Report progress within the stage, or the span of it, unless the user asked to stop."""
+        """Report progress within the stage, or the span of it; ``check`` first."""
         self.check()
         low, high = self.span
         self.progress(self.name, low + (high - low) * fraction)
@@ -134,7 +134,7 @@ class Segmenter:
 
     weights: a model that ``weights.resolve`` found. device: see ``devices.choose_device``.
     net, document: the model, where a run begins. used: the device on which the last run ended.
-    Raises: WeightsError, DeviceError.
+    Raises: WeightsError for the file, DeviceError for the device.
     """
 
     used: torch.device | None = None
@@ -173,7 +173,7 @@ class Segmenter:
 
         options: of these organs, islands and fast; None for the defaults. notice: called at once with a
         sentence on what had to be changed.
-        Raises: Cancelled; DeviceError if memory does not suffice; UsageError for unknown organs.
+        Raises: Cancelled; DeviceError for too little memory; UsageError for unknown organs.
         """
         options = options or Options()
         stages = Stages(progress, cancelled, notice)
@@ -283,7 +283,7 @@ class Segmenter:
                 handle.remove()
 
     def clean(self, channels: np.ndarray, islands: bool) -> tuple[np.ndarray, dict[str, int]]:
-        """Keep each organ's largest piece if asked to; pieces per organ are counted only then."""
+        """Keep each organ's largest piece if requested; pieces per organ are counted only then."""
         if not islands:
             return channels, {}
         channels, components = keep_largest_components(channels, range(1, len(self.organs) + 1))
@@ -302,10 +302,14 @@ def softmax_margins(logits: torch.Tensor, organs: tuple[Organ, ...]) -> dict[str
     """Mean lead of the winner's softmax over the runner-up, over the voxels that each organ wins.
 
     logits: (classes, H, W, D). Organs that win no voxel are left out.
+
+    >>> logits = torch.tensor([0.0, 2.0]).reshape(2, 1, 1, 1)
+    >>> round(softmax_margins(logits, (Organ("liver", 6, (0, 0, 0)),))["liver"], 2)
+    0.76
     """
     if logits.shape[0] < 2:
         return {}
-    # Most voxels are background, whose lead nobody asks for: they are found by the cheapest means.
+    # Most voxels are background, whose lead is not needed: they are found by the cheapest means.
     organ_wins = (logits[1:].amax(0) > logits[0]).flatten().nonzero()[:, 0]
     best, winner = torch.softmax(logits.flatten(1)[:, organ_wins], 0).topk(2, dim=0)
     winner, lead = winner[0], (best[0] - best[1]).double()

@@ -1,8 +1,8 @@
 """What is tried next when a device cannot do the work: step by step to the CPU, and the user sees each one.
 
 A GPU's memory is shared with other programs, and Slicer's own pictures live there too, so it can be short
-although it sufficed yesterday. Each step needs less of it than the one before. What is no lack of memory (a
-driver that fails, values that are no numbers) leads to the CPU at once.
+although it sufficed yesterday. Each step needs less of it than the one before. What is not a lack of memory
+(a driver that fails, values that are not numbers) leads to the CPU at once.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ CPU = torch.device("cpu")
 
 _SHORT = "The memory of {device} was short: "
 _REASON_LENGTH = 200
-# How PyTorch, CUDA's libraries and Apple's backend say it where they have no error class of its own for it.
+# How PyTorch, CUDA's libraries and Apple's backend put it where they have no error class of its own for it.
 _OUT_OF_MEMORY = ("out of memory", "ALLOC_FAILED", "not enough memory", "DefaultCPUAllocator")
 
 
@@ -30,7 +30,7 @@ _OUT_OF_MEMORY = ("out of memory", "ALLOC_FAILED", "not enough memory", "Default
 class Step:
     """One way to run the network.
 
-    text: what the user is told when it is taken, with {device}. half: most of the work in float16.
+    text: what the user reads when it is taken, with {device}. half: most of the work in float16.
     parked: the encoder's features wait in main memory until the decoder reads them. cpu: not on the device.
     """
 
@@ -50,7 +50,7 @@ STEPS = (
     ON_CPU,
 )
 BROKEN = Step("{device} failed ({reason}): the CPU is used instead, which takes longer.", cpu=True)
-NOT_FINITE = Step("{device} gave values that are no numbers: the CPU is used instead.", cpu=True)
+NOT_FINITE = Step("{device} returned values that are not numbers: the CPU is used instead.", cpu=True)
 
 Attempt = Callable[[torch.device, Step], torch.Tensor]
 
@@ -69,7 +69,7 @@ class Fallback:
     def leave_device(self, error: RuntimeError) -> None:
         """The model could not be loaded on the device: every run begins on the CPU.
 
-        Raises: the error itself where the device is the CPU already.
+        Raises: the error itself for the CPU.
         """
         if self.device == CPU:
             raise error
@@ -81,8 +81,8 @@ class Fallback:
     def run(self, attempt: Attempt, notice: Callable[[str], None]) -> tuple[torch.Tensor, list[str]]:
         """The logits that ``attempt(device, step)`` returns on the CPU, and what had to be changed for them.
 
-        notice: called at once with each change. Raises: DeviceError "memory" if the CPU's does not suffice
-        either.
+        notice: called at once with each change.
+        Raises: DeviceError "memory" for too little on the CPU as well.
         """
         self.used, texts = self.device, []
         step, error = AS_IS, None
@@ -119,19 +119,30 @@ class Fallback:
 
 
 def next_step(step: Step, error: RuntimeError | None) -> Step:
-    """What to try after a step failed on a device. error: None where the values were no numbers."""
+    """What to try after a step failed on a device. error: None where the values were not numbers.
+
+    >>> next_step(AS_IS, RuntimeError("CUDA out of memory")).half, next_step(AS_IS, None).cpu
+    (False, True)
+    """
     if error is None:
         return NOT_FINITE
     return STEPS[STEPS.index(step) + 1] if is_out_of_memory(error) else BROKEN
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error of PyTorch means that memory was short, on a device or in the computer."""
+    """Whether an error of PyTorch means that memory was short, on a device or in the computer.
+
+    >>> is_out_of_memory(RuntimeError("CUDA out of memory")), is_out_of_memory(ValueError("size"))
+    (True, False)
+    """
     return isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in _OUT_OF_MEMORY)
 
 
 def free_cache(device: torch.device) -> None:
-    """Give the memory that PyTorch keeps on the device, and does not use, back to it."""
+    """Free the memory that PyTorch keeps on the device and does not use.
+
+    >>> free_cache(CPU)  # nothing is kept there
+    """
     gc.collect()
     cache = {"cuda": torch.cuda, "mps": torch.mps}.get(device.type)
     if cache is not None:
@@ -143,7 +154,14 @@ def free_cache(device: torch.device) -> None:
 
 @contextmanager
 def conditions(step: Step, net: IUINet, device: torch.device) -> Iterator[None]:
-    """Run the network inside of this, as the step says."""
+    """Run the network inside of this, in the way of the step.
+
+    >>> from iuinet.network import IUINetConfig
+    >>> net = IUINet(IUINetConfig(width=4, size=32)).eval()
+    >>> with torch.inference_mode(), conditions(AS_IS, net, CPU):
+    ...     net(torch.zeros(1, 1, 32, 32, 32))[0].shape
+    torch.Size([1, 4, 32, 32, 32])
+    """
     half: AbstractContextManager = nullcontext()
     if step.half:
         half = torch.autocast(device.type, dtype=torch.float16)
@@ -153,7 +171,14 @@ def conditions(step: Step, net: IUINet, device: torch.device) -> Iterator[None]:
 
 @contextmanager
 def parked_features(net: IUINet) -> Iterator[None]:
-    """Each stage's features go to main memory until the decoder asks for them. The result is the same."""
+    """Each stage's features go to main memory until the decoder needs them. The result is the same.
+
+    >>> from iuinet.network import IUINetConfig
+    >>> net = IUINet(IUINetConfig(width=4, size=32)).eval()
+    >>> with torch.inference_mode(), parked_features(net):
+    ...     net(torch.zeros(1, 1, 32, 32, 32))[0].shape
+    torch.Size([1, 4, 32, 32, 32])
+    """
 
     def park(module: torch.nn.Module, inputs: tuple, output: torch.Tensor) -> torch.Tensor:
         return output.cpu()

@@ -1,7 +1,7 @@
 """The second, closer look: the network runs again on the box of the organs that its first pass found.
 
 There its cube has smaller voxels than over the whole scan, and the two passes are averaged where both saw.
-A model says in its document whether it was trained for this (``preprocessing.second_pass``).
+A model's document states whether it was trained for this (``preprocessing.second_pass``).
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ class SecondPass:
 
     @classmethod
     def of_model(cls, document: Mapping[str, Any]) -> SecondPass | None:
-        """What a model's document says, None for a model of one pass."""
-        said = document["preprocessing"].get("second_pass")
-        if said is None:
+        """What a model's document states, None for a model of one pass."""
+        stated = document["preprocessing"].get("second_pass")
+        if stated is None:
             return None
         names = [organ["name"] for organ in document["organs"]]
-        return cls(tuple(1 + names.index(name) for name in said["organs"]), float(said["margin_mm"]))
+        return cls(tuple(1 + names.index(name) for name in stated["organs"]), float(stated["margin_mm"]))
 
     def box(self, logits: torch.Tensor, shape: Sequence[int], spacing: Sequence[float]) -> Box | None:
         """The voxels to look at again; None where no organ was found, or the box is the whole volume.
@@ -57,6 +57,10 @@ def fuse(whole: torch.Tensor, part: torch.Tensor, box: Box, shape: Sequence[int]
     """Both passes in one: the mean of their logarithms of probability, on the grid of the second.
 
     whole, part: logits (classes, H, W, D) over the volume of this shape (k, j, i), and over its box.
+
+    >>> whole, part, box = torch.zeros(2, 4, 4, 4), torch.ones(2, 4, 4, 4), (slice(0, 4),) * 3
+    >>> fuse(whole, part, box, (8, 8, 8)).softmax(0)[:, 0, 0, 0]
+    tensor([0.5000, 0.5000])
     """
     axes = []
     for edges, count, size in zip(box, shape, part.shape[1:], strict=True):

@@ -33,12 +33,15 @@ def upsample_labels(
 
     logits: (C, H, W, D), 1 to 256 classes, any float dtype and device (brought to the CPU in float32).
     size: (h, w, d), voxels of the result, at least 1 each; smaller than (H, W, D) is allowed.
-    progress: called with the fraction done, 0 to 1. cancelled: asked several times a second.
+    progress: called with the fraction done, 0 to 1. cancelled: called several times a second.
 
     Returns uint8 (h, w, d), equal in every voxel and on every processor to
     ``upsampling_reference.plain_labels``.
+    Raises: UsageError for other shapes, IUINetError "not-finite" for NaN or infinite logits, Cancelled.
 
-    Raises UsageError for other shapes, IUINetError for NaN or infinite logits, Cancelled.
+    >>> logits = torch.tensor([[0.0, 1.0], [1.0, 0.0]]).reshape(2, 1, 1, 2)
+    >>> upsample_labels(logits, (1, 1, 6))
+    array([[[1, 1, 1, 0, 0, 0]]], dtype=uint8)
     """
     _check(logits, size)
     report = _Reporter(progress, cancelled)
@@ -92,7 +95,7 @@ def _certain_cells(logits: torch.Tensor, runs: tuple[Runs, ...]) -> tuple[torch.
     leader, lead, magnitude = _leaders(logits)
     if not torch.isfinite(magnitude).all():
         raise IUINetError(
-            "the network gave values that are no numbers",
+            "the network returned values that are not numbers",
             hint="Try again with the device cpu; if that fails too, use another model file.",
             code="not-finite",
         )
@@ -118,21 +121,21 @@ def _leaders(logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Te
 
 
 def _over_corners(grid: torch.Tensor, runs: tuple[Runs, ...], reduce: Callable) -> torch.Tensor:
-    """Reduces the values at each cell's eight corners: network grid (H, W, D) -> cells (R0, R1, R2)."""
+    """Reduce the values at each cell's eight corners: network grid (H, W, D) -> cells (R0, R1, R2)."""
     for axis, run in enumerate(runs):
         grid = reduce(grid.index_select(axis, run.lower), grid.index_select(axis, run.upper))
     return grid
 
 
 def _fill(out: torch.Tensor, winners: torch.Tensor, runs: tuple[Runs, ...]) -> None:
-    """Writes each cell's winner into all its voxels."""
+    """Write each cell's winner into all its voxels."""
     rows, columns = (torch.repeat_interleave(run.count) for run in runs[1:])
     for plane, first, count in zip(winners, runs[0].first.tolist(), runs[0].count.tolist(), strict=True):
         out[first : first + count] = plane.index_select(1, columns).index_select(0, rows)
 
 
 def _settle(cells: OpenCells, out: torch.Tensor, report: _Reporter) -> None:
-    """Decides the open cells chunk by chunk and writes their labels into the flat array ``out``."""
+    """Decide the open cells chunk by chunk and write their labels into the flat array ``out``."""
     for start in range(0, cells.count, _CELLS_AT_ONCE):
         cells.find_alive(slice(start, start + _CELLS_AT_ONCE))
         report(0.2 + 0.3 * start / cells.count)

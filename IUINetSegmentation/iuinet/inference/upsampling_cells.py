@@ -1,7 +1,7 @@
 """The cells of an upsampling: their voxels, and the labels inside those without a clear winner.
 
 A cell is the box between eight neighbouring voxels of the network's grid, its corners; the output voxels
-in it are interpolated from these alone. ``inference.upsampling`` says why most cells need no interpolation.
+in it are interpolated from these alone. ``upsampling`` explains why most cells need no interpolation.
 
 Arrays over cells have the cells along their last axis, so that torch works on long contiguous stretches.
 """
@@ -39,7 +39,11 @@ class Runs:
 
 
 def find_runs(n_in: int, n_out: int) -> Runs:
-    """The runs of an axis of n_in voxels upsampled to n_out."""
+    """The runs of an axis of n_in voxels upsampled to n_out.
+
+    >>> find_runs(2, 6).count  # the first voxel lies before both centres, and belongs to the first run
+    tensor([4, 2])
+    """
     weights = axis_weights(n_in, n_out)
     index = torch.arange(n_out)
     since = index - torch.searchsorted(weights.lower, weights.lower)  # 0 where a new source index begins
@@ -55,6 +59,9 @@ def rounding_bound(magnitude: torch.Tensor) -> torch.Tensor:
     an interpolated logit by at most 6 * 2^-24 * m. Two logits, the subtraction, and weights whose sum is not
     quite one make less than 10 * 2^-23 * m; taken are 16. The second term covers products that underflow.
     Near the end of float32's range values can overflow: nothing is certain.
+
+    >>> rounding_bound(torch.tensor([1.0, 1e38])) > 1e-5
+    tensor([False,  True])
     """
     bound = magnitude * (16 * 2.0**-23) + 32 * torch.finfo(torch.float32).tiny
     return torch.where(magnitude < 1e38, bound, torch.inf)
@@ -87,7 +94,7 @@ class OpenCells:
         self.alive = torch.empty((len(logits), self.count), dtype=torch.bool)
 
     def find_alive(self, part: slice) -> None:
-        """Finds which classes can win in the cells ``part``: those that the strongest one does not beat."""
+        """Find which classes can win in the cells ``part``: those that the strongest one does not beat."""
         every = torch.arange(len(self.logits))[:, None]
         corners = self._corners(self.cells[:, part], every).flatten(1, 3)  # (C, 8, m)
         strongest = corners.sum(1).argmax(0)
@@ -111,7 +118,7 @@ class OpenCells:
                 yield Group(some, tuple(shape), number)
 
     def decide(self, group: Group, out: torch.Tensor) -> None:
-        """Writes the labels of all voxels of the group's cells into the flat label array ``out``."""
+        """Write the labels of all voxels of the group's cells into the flat label array ``out``."""
         cells = self.cells[:, group.members]
         # The living classes of each cell in ascending order: (K, m).
         classes = self.alive[:, group.members].t().nonzero()[:, 1].view(-1, group.living).t().contiguous()
@@ -148,7 +155,7 @@ class OpenCells:
 
 
 def _along(axis: int, values: torch.Tensor) -> torch.Tensor:
-    """Lays values (n, m) along one of the three axes of cells: (n, 1, 1, m), (1, n, 1, m) or (1, 1, n, m)."""
+    """Lay values (n, m) along one of the three axes of cells: (n, 1, 1, m), (1, n, 1, m) or (1, 1, n, m)."""
     shape = [1, 1, 1, values.shape[1]]
     shape[axis] = values.shape[0]
     return values.view(shape)

@@ -63,7 +63,7 @@ class IUINetConfig:
         return tuple(self.width * 2**stage for stage in range(self.stages))
 
     def check_size(self, size: tuple[int, ...]) -> None:
-        """Raise UsageError unless every edge halves down to at least two voxels at the coarsest stage."""
+        """Raises: UsageError for an edge that does not halve down to two voxels at the coarsest stage."""
         step = 2 ** (self.stages - 1)
         if any(edge % step or edge < 2 * step for edge in size):
             raise UsageError(
@@ -77,7 +77,10 @@ class IUINetConfig:
 
     @classmethod
     def from_dict(cls, values: dict) -> IUINetConfig:
-        """Inverse of to_dict; an unknown field is refused, since it would change the network in silence."""
+        """Inverse of to_dict.
+
+        Raises: UsageError for an unknown field, which would change the network unseen.
+        """
         unknown = set(values) - {field.name for field in dataclasses.fields(cls)}
         if unknown:
             raise UsageError(

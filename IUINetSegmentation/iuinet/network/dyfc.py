@@ -41,7 +41,12 @@ class NormActivation(nn.Sequential):
 
 
 def full_precision(x: torch.Tensor) -> AbstractContextManager:
-    """No autocast on x's device; meta tensors, which only have a shape, know no autocast at all."""
+    """No autocast on x's device; meta tensors, which only have a shape, know no autocast at all.
+
+    >>> with torch.autocast("cpu", torch.bfloat16), full_precision(torch.ones(2, 2)):
+    ...     (torch.ones(2, 2) @ torch.ones(2, 2)).dtype
+    torch.float32
+    """
     return nullcontext() if x.is_meta else torch.autocast(x.device.type, enabled=False)
 
 
@@ -49,6 +54,10 @@ def interval_statistics(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean and deviation over the voxels of x (B, C, ...), both (B, C), in at least float32.
 
     sqrt(var + eps): a plain deviation has a NaN gradient on a constant volume.
+
+    >>> mean, deviation = interval_statistics(torch.tensor([[[1.0, 3.0]]]))
+    >>> mean, deviation
+    (tensor([[2.]]), tensor([[1.0000]]))
     """
     x = x.flatten(2)
     x = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
@@ -85,9 +94,7 @@ class DyFC(nn.Module):
         )
         hidden = max(total // 2, 1)
         self.attention = nn.Sequential(
-            nn.Linear(2 * total, hidden, bias=False),
-            nn.LeakyReLU(NEGATIVE_SLOPE),
-            nn.Linear(hidden, basis),
+            nn.Linear(2 * total, hidden, bias=False), nn.LeakyReLU(NEGATIVE_SLOPE), nn.Linear(hidden, basis)
         )
         bound = total**-0.5
         self.weights = nn.Parameter(torch.empty(basis, total, out_channels).uniform_(-bound, bound))

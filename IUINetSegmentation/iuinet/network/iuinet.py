@@ -44,7 +44,8 @@ class DecoderStage(nn.Module):
 class IUINet(nn.Module):
     """The network; ``net(x)`` maps (B, 1, H, W, D) to five logits, finest first.
 
-    H is the slice axis. Every edge must be a multiple of 16 and at least 32 (UsageError otherwise).
+    H is the slice axis.
+    Raises: UsageError for an edge that is not a multiple of 16, or below 32.
     """
 
     def __init__(self, config: IUINetConfig) -> None:

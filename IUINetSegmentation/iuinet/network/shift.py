@@ -19,19 +19,30 @@ from .shift_fast import can_shift_fast, shift_fast
 def hat_kernel(offset: torch.Tensor, radius: int) -> torch.Tensor:
     """Weights (C, 2 radius + 1) of the taps -radius ... radius for offsets (C,), in voxels.
 
-    Written with ``clamp``: at an integer offset its gradient gives x[+1] - x[-1], RubiksNet's rule.
+    Written with ``clamp``: at an integer offset its gradient is x[+1] - x[-1], RubiksNet's rule.
+
+    >>> hat_kernel(torch.tensor([0.25]), radius=1)
+    tensor([[0.0000, 0.7500, 0.2500]])
     """
     taps = torch.arange(-radius, radius + 1, device=offset.device, dtype=offset.dtype)
     return (1 - (taps - offset[:, None]).abs()).clamp(min=0)
 
 
 def reach(offset: torch.Tensor) -> int:
-    """Voxels that a kernel for these offsets must reach to either side; meta tensors hold no numbers."""
+    """Voxels that a kernel for these offsets must reach to either side; meta tensors hold no numbers.
+
+    >>> reach(torch.tensor([-1.5, 0.5]))
+    3
+    """
     return 2 if offset.is_meta else int(offset.detach().abs().max().ceil()) + 1
 
 
 def shift_reference(x: torch.Tensor, offsets: torch.Tensor) -> torch.Tensor:
-    """Shift x (B, C, H, W, D) by offsets (C, 3), voxels along H, W, D; zero outside."""
+    """Shift x (B, C, H, W, D) by offsets (C, 3), voxels along H, W, D; zero outside.
+
+    >>> shift_reference(torch.arange(4.0).reshape(1, 1, 1, 1, 4), torch.tensor([[0, 0, 0.5]])).flatten()
+    tensor([0.5000, 1.5000, 2.5000, 1.5000])
+    """
     channels = x.shape[1]
     for axis in range(3):
         # Farther than one voxel outside, everything is zero: the clamp only bounds the kernel's length.

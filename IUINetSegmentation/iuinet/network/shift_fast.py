@@ -14,13 +14,21 @@ AXES = (2, 3, 4)
 
 
 def can_shift_fast(x: torch.Tensor, offsets: torch.Tensor) -> bool:
-    """True where the fast path gives the reference's numbers: on the CPU, in floating point, and away from
-    whole-voxel offsets, where the reference's gradient looks at both neighbours."""
+    """True where the fast path has the reference's numbers: on the CPU, in floating point, and away from
+    whole-voxel offsets, where the reference's gradient looks at both neighbours.
+
+    >>> can_shift_fast(torch.zeros(1, 1, 4, 4, 4), torch.tensor([[0.5, 0.5, 1.0]]))
+    False
+    """
     return x.device.type == "cpu" and x.is_floating_point() and not bool((offsets == offsets.round()).any())
 
 
 def shift_fast(x: torch.Tensor, offsets: torch.Tensor) -> torch.Tensor:
-    """Shift x (B, C, H, W, D) by offsets (C, 3), voxels along H, W, D; zero outside."""
+    """Shift x (B, C, H, W, D) by offsets (C, 3), voxels along H, W, D; zero outside.
+
+    >>> shift_fast(torch.arange(4.0).reshape(1, 1, 1, 1, 4), torch.tensor([[0, 0, 0.5]])).flatten()
+    tensor([0.5000, 1.5000, 2.5000, 1.5000])
+    """
     return _Shift.apply(x, offsets)
 
 
@@ -92,9 +100,6 @@ def _offset_gradient(x: torch.Tensor, offsets: torch.Tensor, gradient: torch.Ten
         _difference(_interpolate(only_d, along_h, h), w),
         _difference(_interpolate(_interpolate(window, along_h, h), along_w, w), d),
     )
-    sums = [(term * gradient).sum((0, 2, 3, 4), dtype=_sum_dtype(x)) for term in terms]
+    dtype = torch.promote_types(x.dtype, torch.float32)
+    sums = [(term * gradient).sum((0, 2, 3, 4), dtype=dtype) for term in terms]
     return torch.stack(sums, 1).to(offsets.dtype)
-
-
-def _sum_dtype(x: torch.Tensor) -> torch.dtype:
-    return torch.promote_types(x.dtype, torch.float32)

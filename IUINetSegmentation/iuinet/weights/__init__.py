@@ -8,7 +8,7 @@ Models come from three places:
   the form of a manifest entry;
 * any file whose path is given.
 
-Needs no torch and never uses the network: download.py does, when it is asked to.
+Needs no torch and never uses the network: that is download.py's work.
 """
 
 from __future__ import annotations
@@ -24,11 +24,10 @@ from typing import Any
 from iuinet.errors import WeightsError
 
 from .index import index_address, kept_copy
-from .model_file import METADATA_KEY, PICKLE_SUFFIXES, SUFFIX, Weights, check_file, read_document
-from .places import models_folder, user_folder
+from .model_file import PICKLE_SUFFIXES, SUFFIX, Weights, check_file
+from .places import models_folder
 
 __all__ = [
-    "METADATA_KEY",
     "Entry",
     "Weights",
     "check_entry",
@@ -36,9 +35,7 @@ __all__ = [
     "find_entry",
     "list_models",
     "models_folder",
-    "read_document",
     "resolve",
-    "user_folder",
 ]
 
 MANIFEST_FORMAT = 1
@@ -70,7 +67,11 @@ class Entry:
 
 
 def manifest_path() -> Path:
-    """The manifest in use: ``IUINET_WEIGHTS_INDEX``, else the one that ships with the module."""
+    """The manifest in use: ``IUINET_WEIGHTS_INDEX``, else the one that ships with the module.
+
+    >>> manifest_path().name
+    'manifest.json'
+    """
     named = os.environ.get("IUINET_WEIGHTS_INDEX")
     if not named:
         return Path(__file__).resolve().parents[2] / "Resources" / "Weights" / "manifest.json"
@@ -93,7 +94,10 @@ def manifest_path() -> Path:
 def resolve(weights: str | Path | None = None) -> Weights:
     """Find and check a model: the default (None), an id, or a file.
 
-    Raises: WeightsError if there is none, or it is damaged or not readable by this version.
+    Raises: WeightsError for a model that is absent, damaged, or not readable by this version.
+
+    >>> resolve().id
+    'starter-tiny'
     """
     if weights is None:
         return check_entry(_default_entry())
@@ -103,7 +107,11 @@ def resolve(weights: str | Path | None = None) -> Weights:
 
 
 def is_path(weights: str | Path) -> bool:
-    """Whether a user's word names a file rather than an id."""
+    """Whether a user's word names a file rather than an id.
+
+    >>> is_path("abdomen13"), is_path("./model.safetensors")
+    (False, True)
+    """
     path = Path(weights)
     if isinstance(weights, Path) or len(path.parts) > 1 or path.is_absolute():
         return True
@@ -124,7 +132,10 @@ def _default_entry() -> Entry:
 def find_entry(identifier: str) -> Entry:
     """The first model with this id, the manifest before the per-user folder.
 
-    Raises: WeightsError if there is none.
+    Raises: WeightsError "weights-unknown" for an id that no list names.
+
+    >>> find_entry("starter-tiny").organs[:2]
+    ('spleen', 'right kidney')
     """
     models = list_models()
     for entry in models:
@@ -139,7 +150,13 @@ def find_entry(identifier: str) -> Entry:
 
 
 def check_entry(entry: Entry) -> Weights:
-    """Check the file of a listed model: it is here, whole, ours, and the one that the list means."""
+    """Check the file of a listed model: it is here, whole, ours, and the one that the list means.
+
+    Raises: WeightsError "weights-missing" or "weights-id" for another one, and those of ``check_file``.
+
+    >>> len(check_entry(find_entry("starter-tiny")).sha256)
+    64
+    """
     if entry.path is None:
         raise WeightsError(
             f"the model {entry.id} {entry.version} is not on this computer",
@@ -162,6 +179,9 @@ def list_models() -> tuple[Entry, ...]:
 
     Among the user's own, the latest import goes first. A record that cannot be read is left out: its model
     counts as not imported.
+
+    >>> [entry.id for entry in list_models() if entry.default]
+    ['starter-tiny']
     """
     path = manifest_path()
     manifest = read_manifest(path)
@@ -182,7 +202,13 @@ def list_models() -> tuple[Entry, ...]:
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
-    """Read and check a list of models. WeightsError names the file and what is wrong with it."""
+    """Read and check a list of models.
+
+    Raises: WeightsError "weights-list" for one that cannot be used.
+
+    >>> read_manifest(manifest_path())["format"]
+    1
+    """
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
         if manifest["format"] > MANIFEST_FORMAT:
@@ -201,15 +227,20 @@ def read_manifest(path: Path) -> dict[str, Any]:
 
 
 def check_model(model: Mapping[str, Any]) -> None:
-    """Raise ValueError, TypeError or KeyError for an entry that could not be used safely."""
+    """Check one entry.
+
+    Raises: ValueError, TypeError or KeyError for one that could not be used safely.
+
+    >>> check_model({"id": "a", "version": "1", "file": "a.safetensors", "sha256": "0" * 64, "size": 5})
+    """
     for key in ("id", "version", "file"):
         # A file name with a folder in it could reach out of the models' folder.
         if not isinstance(model[key], str) or not PLAIN_NAME.fullmatch(model[key]):
-            raise ValueError(f"{key} {model[key]!r} is no plain name")
+            raise ValueError(f"{key} {model[key]!r} is not a plain name")
     if not re.fullmatch(r"[0-9a-fA-F]{64}", str(model["sha256"])):
-        raise ValueError(f"sha256 {model['sha256']!r} is no SHA-256")
+        raise ValueError(f"sha256 {model['sha256']!r} is not a SHA-256")
     if type(model["size"]) is not int or model["size"] <= 0:
-        raise ValueError(f"size {model['size']!r} is no number of bytes")
+        raise ValueError(f"size {model['size']!r} is not a number of bytes")
 
 
 def _entry(model: Mapping[str, Any], folder: Path, source: str, default: bool = False) -> Entry:

@@ -1,6 +1,6 @@
-"""Installs a listed model from the web: resumed, checked, by one rename, and never without being asked.
+"""Installs a listed model from the web: resumed, checked, by one rename, and never without the user's word.
 
-    entry = install("abdomen13", progress=show, cancelled=stop_asked)      # waits
+    entry = install("abdomen13", progress=show, cancelled=stop)      # waits
     download = Download("abdomen13"); download.start()                     # or from an event loop:
     while not download.poll(): ...                                         # poll never waits
 
@@ -38,9 +38,12 @@ def install(
 ) -> Entry:
     """Download a listed model and wait for it; returns its entry, now with a path.
 
-    model: the entry or its id. progress: called in this thread. cancelled: asked twenty times a second.
-    Raises: WeightsError download-offline, -cut, -status, -size, -certificate, -busy, no-address, disk-full,
-    weights-hash, weights-folder or one of check_file's; Cancelled. What has come stays for the next time.
+    model: the entry or its id. progress: called in this thread. cancelled: called twenty times a second.
+    Raises: WeightsError "download-offline", "-cut", "-status", "-size", "-certificate", "-busy",
+    "no-address", "disk-full", "weights-hash", "weights-folder" or one of check_file's; Cancelled, which keeps
+    what has come.
+
+    >>> install("abdomen13").path  # doctest: +SKIP
     """
     download = Download(model)
     download.start()
@@ -58,7 +61,11 @@ def install(
 
 
 def part_file(entry: Entry) -> Path:
-    """Where the bytes of this very file collect; another version has another part file."""
+    """Where the bytes of this very file collect; another version has another part file.
+
+    >>> part_file(find_entry("starter-tiny")).suffix
+    '.part'
+    """
     return models_folder() / f"{entry.file}.{entry.sha256[:8]}.part"
 
 
@@ -90,7 +97,10 @@ class Download:
             self._thread.join(timeout=1.0)
 
     def result(self) -> Entry:
-        """The installed model; raises what went wrong."""
+        """The installed model.
+
+        Raises: IUINetError for what went wrong.
+        """
         if isinstance(self._outcome, Entry):
             return self._outcome
         if self._cancelled or self._outcome is None:
@@ -113,9 +123,7 @@ def _install(entry: Entry, transfer: Transfer) -> Entry:
     """Fetch, check, install. The lock keeps two programs from writing into one part file."""
     if not entry.urls:
         raise WeightsError(
-            f"no address is listed for the model {entry.id} {entry.version}",
-            code="no-address",
-            hint=BY_HAND,
+            f"no address is listed for the model {entry.id} {entry.version}", code="no-address", hint=BY_HAND
         )
     part, folder = part_file(entry), models_folder()
     try:
@@ -140,11 +148,11 @@ def _install(entry: Entry, transfer: Transfer) -> Entry:
             hint="Wait for it, or close it.",
         ) from error
     except OSError as error:
-        told = output_error(folder, error)
+        refusal = output_error(folder, error)
         raise WeightsError(
-            f"the model {entry.id} cannot be stored: {told.message}",
-            code="disk-full" if told.code == "disk-full" else "weights-folder",
-            hint=f"{told.hint} IUINET_HOME names another folder for models.",
+            f"the model {entry.id} cannot be stored: {refusal.message}",
+            code="disk-full" if refusal.code == "disk-full" else "weights-folder",
+            hint=f"{refusal.hint} IUINET_HOME names another folder for models.",
         ) from error
     return find_entry(entry.id)
 

@@ -1,7 +1,7 @@
 """A list of models that lies on a web server: a hospital's mirror, a researcher's own.
 
-``IUINET_WEIGHTS_INDEX`` may hold its address. It is fetched only when a user asks for a model to be
-installed; whatever else reads the list reads the copy that was kept then. Needs no torch.
+``IUINET_WEIGHTS_INDEX`` may hold its address. It is fetched only when a user has a model installed;
+whatever else reads the list reads the copy that was kept then. Needs no torch.
 """
 
 from __future__ import annotations
@@ -23,13 +23,21 @@ LARGEST_LIST = 2**20  # bytes
 
 
 def index_address() -> str | None:
-    """The web address that IUINET_WEIGHTS_INDEX holds, None where it holds a path or nothing."""
+    """The web address that IUINET_WEIGHTS_INDEX holds, None where it holds a path or nothing.
+
+    >>> index_address() is None  # unless IUINET_WEIGHTS_INDEX holds an address
+    True
+    """
     named = os.environ.get("IUINET_WEIGHTS_INDEX", "")
     return named if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", named) else None
 
 
 def kept_copy(address: str) -> Path:
-    """Where the last fetched copy of a list lies."""
+    """Where the last fetched copy of a list lies.
+
+    >>> kept_copy("https://example.org/models.json").name
+    'd18c9eed25aa5a85.json'
+    """
     return user_folder() / "lists" / f"{hashlib.sha256(address.encode()).hexdigest()[:16]}.json"
 
 
@@ -37,7 +45,9 @@ def fetch_list() -> Path:
     """Fetch the list of index_address() and keep it; returns the copy.
 
     A model's addresses may be relative to the list's own; one without any lies beside the list.
-    Raises: WeightsError; an earlier copy then stays.
+    Raises: WeightsError for a list that cannot be fetched or read; an earlier copy then stays.
+
+    >>> fetch_list()  # doctest: +SKIP
     """
     address = index_address() or ""
     try:
@@ -73,7 +83,7 @@ def _parse(text: bytes, base: str, address: str) -> dict:
             model["urls"] = [urljoin(base, other) for other in addresses]
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise WeightsError(
-            f"what {host_of(address)} gave is no list of models",
+            f"what {host_of(address)} sent is not a list of models",
             code="weights-list",
             hint="Check the address in IUINET_WEIGHTS_INDEX: a login page may have come instead.",
         ) from error

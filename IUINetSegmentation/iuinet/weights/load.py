@@ -1,6 +1,6 @@
 """A model file: safetensors whose metadata holds one JSON document (layout in ``model_file.py``).
 
-The document says all that inference needs: network, organs in channel order, preprocessing; and where the
+The document holds all that inference needs: network, organs in channel order, preprocessing; and where the
 weights come from. Nothing is ever unpickled.
 """
 
@@ -24,7 +24,16 @@ from .model_file import METADATA_KEY, read_document
 def save_model(path: str | os.PathLike, net: IUINet, document: dict) -> None:
     """Write the network's weights and its document; the network part of the document is filled in here.
 
-    A file that is there is replaced, completely or not at all. Raises OutputError.
+    A file that is there is replaced, completely or not at all.
+    Raises: OutputError for a disk that refuses.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> net = IUINet(IUINetConfig(width=4, size=32))
+    >>> document = {"format": 1, "id": "a", "version": "1", "preprocessing": {}}
+    >>> with TemporaryDirectory() as folder:
+    ...     save_model(f"{folder}/a.safetensors", net, document | {"organs": [{"name": "liver", "label": 6}]})
+    ...     load_model(f"{folder}/a.safetensors")[0].config == net.config
+    True
     """
     document = {**document, "network": net.config.to_dict()}
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in net.state_dict().items()}
@@ -35,7 +44,12 @@ def save_model(path: str | os.PathLike, net: IUINet, document: dict) -> None:
 def load_model(path: str | os.PathLike, device: str | torch.device = "cpu") -> tuple[IUINet, dict]:
     """Network in evaluation mode on the device, and the document.
 
-    Raises WeightsError if the file is not a model, or its tensors do not fit its own configuration.
+    Raises: WeightsError for a file that is not a model, or whose tensors do not fit its configuration.
+
+    >>> from iuinet.weights import resolve
+    >>> net, document = load_model(resolve().path)
+    >>> net.config.classes == 1 + len(document["organs"])
+    True
     """
     document = read_document(path)
     name = Path(path).name
@@ -62,7 +76,5 @@ def load_model(path: str | os.PathLike, device: str | torch.device = "cpu") -> t
 
 def _damaged(name: str, why: str) -> WeightsError:
     return WeightsError(
-        f"the model file {name} is damaged: {why}",
-        hint="Install the model again.",
-        code="weights-damaged",
+        f"the model file {name} is damaged: {why}", hint="Install the model again.", code="weights-damaged"
     )

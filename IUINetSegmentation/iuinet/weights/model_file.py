@@ -43,7 +43,7 @@ class Weights:
     document: dict[str, Any]
 
     def summary(self) -> dict[str, str]:
-        """What a report says about the model: no path."""
+        """The model in a report: no path."""
         return {"id": self.id, "version": self.version, "sha256": self.sha256}
 
 
@@ -52,6 +52,10 @@ def check_file(path: str | os.PathLike, sha256: str | None = None) -> Weights:
 
     sha256: what the list of models promises; None for a file that stands on no list.
     Raises: those of read_document; WeightsError "weights-hash" for another file than the promised one.
+
+    >>> from iuinet.weights import find_entry
+    >>> check_file(find_entry("starter-tiny").path).id
+    'starter-tiny'
     """
     path = Path(path)
     document = read_document(path)
@@ -72,8 +76,11 @@ def check_file(path: str | os.PathLike, sha256: str | None = None) -> Weights:
 def read_document(path: str | os.PathLike) -> dict[str, Any]:
     """The JSON document in a model file.
 
-    Raises: WeightsError, its code one of weights-missing, weights-unreadable, weights-pickle,
-    weights-damaged, weights-metadata, weights-newer.
+    Raises: WeightsError "weights-missing", "-unreadable", "-pickle", "-damaged", "-metadata" or "-newer".
+
+    >>> from iuinet.weights import find_entry
+    >>> read_document(find_entry("starter-tiny").path)["preprocessing"]["size"]
+    96
     """
     path = Path(path)
     if not path.is_file():
@@ -131,7 +138,7 @@ def _read_header(path: Path) -> dict[str, Any]:
             )
         length = int.from_bytes(start, "little")
         if len(start) < 8 or not 2 <= length <= min(_LONGEST_HEADER, size - 8):
-            raise _damaged(path, "it is no safetensors file, or only the beginning of one")
+            raise _damaged(path, "it is not a safetensors file, or only the beginning of one")
         text = first + file.read(length - 1)
     try:
         header = json.loads(text.decode("utf-8"))
@@ -158,13 +165,13 @@ def _unreadable(path: Path, error: OSError) -> WeightsError:
 
 
 def _check_document(document: dict[str, Any]) -> None:
-    """Raise ValueError, TypeError or KeyError for a document that the other layers could not use."""
+    """Raises: ValueError, TypeError or KeyError for a document that the other layers could not use."""
     for key in ("id", "version"):
         if not isinstance(document[key], str) or not document[key]:
-            raise ValueError(f"{key} {document[key]!r} is no text")
+            raise ValueError(f"{key} {document[key]!r} is not text")
     for key in ("network", "preprocessing"):
         if not isinstance(document[key], dict):
-            raise ValueError(f"{key} is no object")
+            raise ValueError(f"{key} is not an object")
     _check_organs(document["organs"])
     second = document["preprocessing"].get("second_pass")
     if second is not None:
@@ -174,9 +181,9 @@ def _check_document(document: dict[str, Any]) -> None:
 
 
 def _check_organs(organs: Any) -> None:
-    """Raise ValueError, TypeError or KeyError for anything but a list of organs with names and labels."""
+    """Raises: ValueError, TypeError or KeyError for anything but a list of organs with names and labels."""
     if not isinstance(organs, list) or not organs:
-        raise ValueError("organs is no list of organs")
+        raise ValueError("organs is not a list of organs")
     names, labels = [organ["name"] for organ in organs], [organ["label"] for organ in organs]
     if not all(isinstance(name, str) and name for name in names) or len(set(names)) != len(names):
         raise ValueError(f"the organs' names {names} are not distinct words")
@@ -191,7 +198,13 @@ _SETTLED_S = 3.0  # file systems count time in steps of up to two seconds: befor
 
 
 def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal; remembered in this process while its size and time stay the same."""
+    """SHA-256 of a file, hexadecimal; remembered in this process while its size and time stay the same.
+
+    >>> from iuinet.weights import find_entry
+    >>> entry = find_entry("starter-tiny")
+    >>> file_sha256(entry.path) == entry.sha256
+    True
+    """
     status = os.stat(path)
     key = (str(path), status.st_size, status.st_mtime_ns)
     if key in _hashes:

@@ -10,18 +10,33 @@ _chosen: str | None = None
 
 
 def use_folder(folder: str | None) -> None:
-    """Use this folder in this process, before all others; None forgets it."""
+    """Use this folder in this process, before all others; None forgets it.
+
+    >>> use_folder("/data/iuinet"); models_folder().parent.name
+    'iuinet'
+    >>> use_folder(None)
+    """
     global _chosen
     _chosen = folder
 
 
 def is_set() -> bool:
-    """Whether somebody said which folder to use."""
+    """Whether the user chose a folder.
+
+    >>> use_folder("/data/iuinet"); is_set()
+    True
+    >>> use_folder(None)
+    """
     return bool(_chosen or os.environ.get("IUINET_HOME"))
 
 
 def user_folder() -> Path:
-    """The folder for models: one chosen in this process, ``IUINET_HOME``, or the platform's place."""
+    """The folder for models: one chosen in this process, ``IUINET_HOME``, or the platform's place.
+
+    >>> use_folder("/data/iuinet"); user_folder().parts[-2:]
+    ('data', 'iuinet')
+    >>> use_folder(None)
+    """
     named = _chosen or os.environ.get("IUINET_HOME")
     if named:
         return Path(named).expanduser().absolute()
@@ -34,5 +49,9 @@ def user_folder() -> Path:
 
 
 def models_folder() -> Path:
-    """Where the models of this user lie."""
+    """Where the models of this user lie.
+
+    >>> models_folder() == user_folder() / "models"
+    True
+    """
     return user_folder() / "models"

@@ -5,7 +5,7 @@ The next transfer goes on at its end. Nothing here looks at the content; the cal
 
 Proxies and certificates are those of the environment: HTTPS_PROXY and its relatives, SSL_CERT_FILE, and
 REQUESTS_CA_BUNDLE, which hospitals set for inspecting proxies. requests comes with Slicer; it is imported
-when the first byte is asked for, so that Slicer's start does not wait for it.
+when the first byte is requested, so that Slicer's start does not wait for it.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _SPEED_WINDOW_S = 5.0
 
 
 class Unusable(Exception):
-    """This address will not send the file, however often it is asked."""
+    """This address will not send the file, however often it is tried."""
 
     def __init__(self, text: str, code: str, hint: str = BY_HAND) -> None:
         super().__init__(text)
@@ -50,7 +50,7 @@ class Unusable(Exception):
 
 
 class Interrupted(Exception):
-    """The connection broke or the server is busy: worth another try. wait: seconds it asked for, or None."""
+    """The connection broke or the server is busy: worth another try. wait: seconds it requested, or None."""
 
     def __init__(self, reason: str, wait: float | None = None) -> None:
         super().__init__(reason)
@@ -96,8 +96,8 @@ class Transfer:
     def run(self) -> str:
         """Receive until the part file has its whole size; returns the address that sent the end.
 
-        Raises: WeightsError download-cut, download-offline, download-status, download-size or
-        download-certificate when no address is left or patience ends; Cancelled; OSError from the part file.
+        Raises: WeightsError "download-cut", "-offline", "-status", "-size" or "-certificate" for the last
+        address or attempt; Cancelled; OSError for the part file.
         """
         while True:
             address, before = self.addresses[0], self._received()
@@ -137,13 +137,13 @@ class Transfer:
                     if file.tell() + len(piece) > self.size:
                         raise _wrong_size(address, "more", self.size)
                     file.write(piece)
-                    self._tell(file.tell())
+                    self._report_received(file.tell())
                     if file.tell() == self.size:
                         return
         raise Interrupted(f"{host_of(address)} ended the connection")
 
     def _check_answer(self, answer: Response, address: str, start: int) -> bool:
-        """Whether the answer continues the part file (else it is the whole file). Raises: Unusable."""
+        """Whether the answer continues the part file (else it is the whole file)."""
         if answer.status_code == 206:
             found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", answer.headers.get("Content-Range", ""))
             if not found or int(found[1]) != start:
@@ -169,7 +169,7 @@ class Transfer:
         self._stopped.wait(seconds)
         self._check()
 
-    def _tell(self, received: int) -> None:
+    def _report_received(self, received: int) -> None:
         now = time.monotonic()
         self._times.append((now, received))
         while now - self._times[0][0] > _SPEED_WINDOW_S:
@@ -206,13 +206,17 @@ class Transfer:
 def open_address(address: str, start: int = 0) -> Iterator[Response]:
     """The server's answer to a request for the file from byte ``start`` on; its body is still to be read.
 
-    Raises: Unusable or Interrupted.
+    Raises: Unusable for an address that is given up, Interrupted for one worth another try.
+
+    >>> with open_address("https://example.org/a.safetensors") as answer:  # doctest: +SKIP
+    ...     answer.status_code
+    200
     """
     import requests
     from urllib3.exceptions import HTTPError
 
     if urlsplit(address).scheme not in ("http", "https"):
-        raise Unusable(f"the address {address!r} is no web address", "no-address")
+        raise Unusable(f"the address {address!r} is not a web address", "no-address")
     headers = {"User-Agent": f"iuinet/{__version__}", "Accept-Encoding": "identity"}
     if start:
         headers["Range"] = f"bytes={start}-"
@@ -233,12 +237,21 @@ def open_address(address: str, start: int = 0) -> Iterator[Response]:
         stack.enter_context(answer)
         if not 200 <= answer.status_code < 300:
             raise _for_status(answer, address)
-        answer.raw.enforce_content_length = False  # who asked knows the size, and counts
+        answer.raw.enforce_content_length = False  # the caller knows the size, and counts
         yield answer
 
 
 def read_pieces(answer: Response, address: str) -> Iterator[bytes]:
-    """The body as it comes, until the server ends it. Raises: Interrupted when it breaks off or stalls."""
+    """The body as it comes, until the server ends it.
+
+    Raises: Interrupted for one that breaks off or stalls.
+
+    >>> from types import SimpleNamespace
+    >>> pieces = iter([b"vox", b"els", b""])
+    >>> answer = SimpleNamespace(raw=SimpleNamespace(read1=lambda size: next(pieces)))
+    >>> b"".join(read_pieces(answer, "https://example.org"))
+    b'voxels'
+    """
     from urllib3.exceptions import HTTPError
 
     while True:
@@ -252,7 +265,11 @@ def read_pieces(answer: Response, address: str) -> Iterator[bytes]:
 
 
 def host_of(address: str) -> str:
-    """The server's name in an address, without user name and password."""
+    """The server's name in an address, without user name and password.
+
+    >>> host_of("https://me:secret@example.org/a.safetensors")
+    'example.org'
+    """
     return urlsplit(address).hostname or address
 
 

@@ -23,13 +23,15 @@ def import_file(path: Path) -> Entry:
     """Check a model file and copy it into the per-user folder, by one rename; then its id is known.
 
     A model that is already here is left as it is.
-    Raises: WeightsError for a file that is refused, that a list means to be another one, or that cannot
-    be stored.
+    Raises: WeightsError for a file that is refused, is not the listed one, or cannot be stored.
+
+    >>> import_file(Path("abdomen13.safetensors")).id  # doctest: +SKIP
+    'abdomen13'
     """
     weights = check_file(path.expanduser().absolute())
     if not all(PLAIN_NAME.fullmatch(word) for word in (weights.id, weights.version)):
         raise WeightsError(
-            f"the model's id {weights.id!r} or version {weights.version!r} is no plain name",
+            f"the model's id {weights.id!r} or version {weights.version!r} is not a plain name",
             code="weights-metadata",
             hint="Export the model again with an id of letters, digits, '.', '_' and '-'.",
         )
@@ -48,7 +50,12 @@ def import_file(path: Path) -> Entry:
 
 
 def record_of(weights: Weights, file: Path) -> dict[str, Any]:
-    """The JSON record of a model, in the form of a manifest entry. file: where the model lies."""
+    """The JSON record of a model, in the form of a manifest entry. file: where the model lies.
+
+    >>> from iuinet.weights import resolve
+    >>> record_of(resolve(), resolve().path)["organs"][:2]
+    ['spleen', 'right kidney']
+    """
     return {
         "id": weights.id,
         "version": weights.version,
@@ -62,7 +69,16 @@ def record_of(weights: Weights, file: Path) -> dict[str, Any]:
 
 
 def write_record(weights: Weights, target: Path) -> None:
-    """Make a file that lies in the folder of models a model: write its record, by one rename."""
+    """Make a file that lies in the folder of models a model: write its record, by one rename.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> from iuinet.weights import resolve
+    >>> with TemporaryDirectory() as folder:
+    ...     copy = Path(shutil.copy(resolve().path, folder))
+    ...     write_record(resolve(), copy)
+    ...     json.loads(copy.with_suffix(".json").read_text())["id"]
+    'starter-tiny'
+    """
     draft = target.with_name(f"{target.name}.record")
     try:
         draft.write_text(json.dumps(record_of(weights, target), indent=2) + "\n", encoding="utf-8")
@@ -103,6 +119,9 @@ def remove(identifier: str) -> Path:
     """Delete a model from the per-user folder; returns the deleted file.
 
     Raises: WeightsError for an unknown id, a model that came with IUINet, or a file that stays.
+
+    >>> remove("abdomen13").name  # doctest: +SKIP
+    'abdomen13-1.0.safetensors'
     """
     folder = models_folder()
     entry = find_entry(identifier)
@@ -130,6 +149,8 @@ def set_aside(weights: str | None) -> None:
 
     weights: id, None for the default model; a file of the user's own is never touched. The next look at the
     list finds the model absent. What cannot be moved stays: it is refused at each use.
+
+    >>> set_aside(None)  # nothing happens: the default model came with IUINet
     """
     if weights is not None and is_path(weights):
         return

@@ -1,7 +1,7 @@
 """Segment volumes in a worker process: what Slicer's Logic, scripts and tests use. Needs no torch.
 
     with WorkerClient() as client:
-        labels, report = client.segment(volume, Options(fast=True), progress=show, cancelled=stop_asked)
+        labels, report = client.segment(volume, Options(fast=True), progress=show, cancelled=stop)
 
 The process stays warm between calls and is replaced if it dies. ``segment`` blocks; an event loop calls
 ``start`` and then the run's ``poll`` from a timer, which never waits. The voxels travel through a private
@@ -31,7 +31,7 @@ _POLL_S = 0.02
 
 
 class WorkerClient:
-    """Starts worker processes as they are needed, and gives them one run at a time.
+    """Starts worker processes as they are needed, and hands them one run at a time.
 
     python: the interpreter that has torch; None for this one (Slicer's own where Slicer embeds it).
     log: called with every line that the worker writes to its log. idle_s: seconds without a request after
@@ -39,10 +39,7 @@ class WorkerClient:
     """
 
     def __init__(
-        self,
-        python: str | None = None,
-        log: Callable[[str], None] | None = None,
-        idle_s: float | None = None,
+        self, python: str | None = None, log: Callable[[str], None] | None = None, idle_s: float | None = None
     ) -> None:
         self._python = python
         self._log = log
@@ -83,13 +80,13 @@ class WorkerClient:
     def start(self, volume: Volume, options: Options | None = None) -> Run:
         """Start a segmentation; see ``segment`` for the arguments. The run's result is (labels, report).
 
-        Raises: IUINetError worker-start, or busy while another run is under way; InputRefused for
-        voxels that are not plain numbers; OutputError if there is no place for temporary files.
+        Raises: IUINetError "worker-start", or "busy" for a second run; InputRefused for voxels that are not
+        plain numbers; OutputError for want of a place for temporary files.
         """
         return self._start("segment", volume, options or Options())
 
     def start_probe(self, options: Options | None = None) -> Run:
-        """Ask the worker for its devices; a run may begin after ``drop``.
+        """Request the worker's devices; a run may begin after ``drop``.
 
         options: of a run whose time is to be estimated, None for none. The run's result is the dictionary of
         ``probe.probe``, and as its "network_seconds" what ``self_check.calibrate`` returns for the options.
@@ -122,15 +119,15 @@ class WorkerClient:
         options: None for the defaults.
         progress(stage, fraction), cancelled(): called in this thread, at least every 40 ms.
         Returns labels (uint8, the volume's shape) and the report.
-        Raises: those of ``segmentation.segment``; WorkerStopped if the worker died; OutputError if the
-        temporary folder cannot take the voxels.
+        Raises: those of ``segmentation.segment``; WorkerStopped for a worker that died; OutputError for a
+        temporary folder that cannot take the voxels.
         """
         return wait(self.start(volume, options), progress, cancelled)
 
     def probe(self, options: Options | None = None) -> Message:
-        """Ask the worker for its devices, see ``start_probe``, and wait.
+        """Request the worker's devices, see ``start_probe``, and wait.
 
-        Raises: those of ``probe.probe``; WorkerStopped if the worker died.
+        Raises: those of ``probe.probe``; WorkerStopped for a worker that died.
         """
         return wait(self.start_probe(options))
 
@@ -144,7 +141,11 @@ class WorkerClient:
 
 
 def wait(run: Run, progress: Progress | None = None, cancelled: Callable[[], bool] | None = None) -> Any:
-    """Poll a run until it ends, and give its result or raise its error."""
+    """Poll a run until it ends, and return its result or raise its error.
+
+    >>> wait(WorkerClient().start_probe())["cpu"]  # doctest: +SKIP
+    {'cores': 8, 'threads': 7}
+    """
     try:
         while True:
             done = run.poll()

@@ -2,12 +2,12 @@
 
 It reads requests from standard input and answers on standard output (``protocol.py``), keeps torch and the
 model loaded between runs, and ends itself when its parent is gone (its standard input ends, or its parent's
-number changes, should another process hold the other end) or when nothing was asked of it for a while.
+number changes, should another process hold the other end) or when no request came for a while.
 
 * Descriptors 0 and 1 are moved away first: whatever a native library prints lands in the log (standard
   error), never in the protocol, and none can swallow a request.
 * A thread reads the requests, so that a cancel is seen while a run is going. The run looks at it between
-  the network's blocks; whoever cannot wait kills the process.
+  the network's blocks; a client that cannot wait kills the process.
 * One core is left free where there are more than two, and the priority is lowered a little (``nice`` 5):
   the person at the screen goes on working in Slicer, and on an idle machine it costs nothing.
 * Memory is kept during a run, which saves much time (``memory.py``), and given back a moment after it.
@@ -27,6 +27,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
+from iuinet import __version__
 from iuinet.errors import Cancelled, plain_error
 from iuinet.memory import give_back_memory, keep_memory
 from iuinet.options import Options
@@ -40,7 +41,7 @@ _DETAILS = "The log has the details."
 _NICENESS = 5
 _GRACE_S = 2.0  # for a run to end by itself after its parent is gone
 _PROGRESS_INTERVAL_S = 0.05
-_MOMENT_S = 3.0  # after a run; who segments one volume after the other has them faster
+_MOMENT_S = 3.0  # after a run, so that a second volume right after the first is faster
 _PARENT_INTERVAL_S = 1.0  # between two looks at whether the parent is still there
 
 
@@ -53,14 +54,14 @@ class Run:
         self.cancelled = threading.Event()
 
     def remove_files(self) -> None:
-        """Delete the voxels of a run that nobody waits for: if the parent is gone, no one else will."""
+        """Delete the voxels of a run whose parent is gone: no one else will."""
         if self.request["kind"] == "segment":
-            paths = [Path(self.request["volume"]["path"]), Path(self.request["output"])]
-            for path in paths:
-                with suppress(OSError):  # Windows keeps what somebody still reads
+            voxels = Path(self.request["volume"]["path"])
+            for path in (voxels, Path(self.request["output"])):
+                with suppress(OSError):  # Windows keeps what is still being read
                     path.unlink()
             with suppress(OSError):  # the folder is the client's own and now empty; else it is left alone
-                paths[0].parent.rmdir()
+                voxels.parent.rmdir()
 
 
 class Worker:
@@ -81,7 +82,8 @@ class Worker:
 
     def serve(self) -> NoReturn:
         """Say hello, then work off the requests; the reading thread ends the process."""
-        self._say("hello", protocol=protocol.VERSION, pid=os.getpid(), versions=own_versions())
+        versions = {"iuinet": __version__, "python": sys.version.split()[0]}
+        self._say("hello", protocol=protocol.VERSION, pid=os.getpid(), versions=versions)
         threading.Thread(target=self._read_requests, name="requests", daemon=True).start()
         _warm_up()
         while True:
@@ -91,7 +93,7 @@ class Worker:
             del self._runs[run.number]
 
     def _next(self) -> Run:
-        """Wait for the next request; give the memory back after a moment, and end the process at last."""
+        """Wait for the next request; free the memory after a moment, and end the process at last."""
         moment = min(_MOMENT_S, self._idle_s)
         with suppress(queue.Empty):
             return self._waiting.get(timeout=moment)
@@ -145,7 +147,7 @@ class Worker:
             if run.cancelled.is_set():
                 raise Cancelled()
             report = self._segment(run) if run.request["kind"] == "segment" else _probe(run)
-            # A cancel that came too late to stop the work still means that nobody wants its result.
+            # A cancel that came too late to stop the work still means that its result is not wanted.
             if run.cancelled.is_set():
                 raise Cancelled()
             self._say("result", run=run.number, report=report)
@@ -156,7 +158,7 @@ class Worker:
             self._say("error", run=run.number, **protocol.describe_error(plain_error(error, _DETAILS)))
 
     def _segment(self, run: Run) -> Message:
-        """Segment the volume of a request and leave the labels where it says; gives the report."""
+        """Segment the volume of a request and leave the labels at its output; returns the report."""
         request = run.request
         output = Path(request["output"])
         volume, options = protocol.read_volume(request["volume"]), Options(**request["options"])
@@ -176,7 +178,7 @@ class Worker:
         return result.report
 
     def _progress(self, number: int) -> Callable[[str, float], None]:
-        """A callback that tells the parent, but not more often than anybody can see."""
+        """A callback that reports to the parent, but not more often than a person can see."""
         last_stage, last_time = None, 0.0
 
         def progress(stage: str, fraction: float) -> None:
@@ -218,15 +220,8 @@ def _lines(descriptor: int) -> Iterator[bytes]:
         yield from lines
 
 
-def own_versions() -> dict[str, str]:
-    """Versions that are known without importing anything heavy."""
-    from iuinet import __version__
-
-    return {"iuinet": __version__, "python": sys.version.split()[0]}
-
-
 def _import_segmentation() -> Callable[..., Any]:
-    """Import torch and all that needs it, only now; says so in plain words where that fails."""
+    """Import torch and all that needs it, only now."""
     from iuinet.devices import require_torch
 
     require_torch()
@@ -236,7 +231,7 @@ def _import_segmentation() -> Callable[..., Any]:
 
 
 def _warm_up() -> None:
-    """Import torch before the first request; what goes wrong here is told when a request needs it."""
+    """Import torch before the first request; what goes wrong here is reported when a request needs it."""
     try:
         _import_segmentation()
         _use_spare_cores()
@@ -258,7 +253,7 @@ def _probe(run: Run) -> Message:
     """What there is, and how long the network takes in a run with the request's options."""
     from iuinet.devices import probe
 
-    found = probe()  # says so where torch is missing, which the next line would not
+    found = probe()  # reports where torch is missing, which the next line would not
     from .calibration import calibrate
 
     options = run.request["options"]

@@ -23,6 +23,9 @@ def calibrate(found: dict[str, Any], options: Options) -> dict[str, dict[str, fl
 
     found: what ``probe.probe`` returned. Returns them by device, then by the SHA-256 of the model; one that
     is not here, or cannot be measured for want of memory or otherwise, is left out.
+
+    >>> calibrate({"gpus": []}, Options(weights="no-such-model"))
+    {'cpu': {}}
     """
     gpu = chosen_gpu(found, options.device)
     device = gpu["device"] if gpu else "cpu"
@@ -31,7 +34,7 @@ def calibrate(found: dict[str, Any], options: Options) -> dict[str, dict[str, fl
         config = IUINetConfig.from_dict(model.document["network"])
         seconds = _seconds(torch.device(device), config, int(model.document["preprocessing"]["size"]))
     except (IUINetError, KeyError, TypeError, ValueError):
-        seconds = None  # a run with this model says what is wrong with it
+        seconds = None  # a run with this model reports what is wrong with it
     return {device: {} if seconds is None else {model.sha256: seconds}}
 
 
@@ -54,5 +57,5 @@ def _seconds(device: torch.device, config: IUINetConfig, size: int) -> float | N
 def _pass(net: IUINet, device: torch.device, edge: int) -> float:
     x = torch.rand(1, 1, edge, edge, edge).to(device)
     start = time.perf_counter()
-    net(x)[0].sum().item()  # a GPU has finished only when it can give a number
+    net(x)[0].sum().item()  # a GPU has finished only when it can return a number
     return time.perf_counter() - start

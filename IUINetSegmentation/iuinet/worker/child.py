@@ -25,7 +25,7 @@ _PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 _LOG_LINES = 200
 _READ_BYTES = 1 << 16
 # How long a kill waits for the process to be gone. A large one needs a while to give its memory back, and
-# one that hangs in a driver may never go: nobody's window waits for that.
+# one that hangs in a driver may never go: no window waits for that.
 _KILL_S = 0.05
 _dying: list[subprocess.Popen] = []  # killed, not gone yet
 
@@ -36,7 +36,7 @@ _KILLED = frozenset({-9, 137, 0xC0000017, 0xC0000017 - (1 << 32)})
 class WorkerStopped(IUINetError):
     """The worker ended in the middle of a run.
 
-    exit_code: as subprocess gives it, negative for a signal. log: the last lines it wrote.
+    exit_code: as subprocess has it, negative for a signal. log: the last lines it wrote.
     """
 
     default_code = "worker-crashed"
@@ -59,14 +59,11 @@ class Child:
 
     python: the interpreter to run it with. log: called with every line that is not a message.
     idle_s: seconds without a request after which it ends, with exit code 0; None for the worker's own.
-    Errors: IUINetError worker-start where the interpreter cannot be started.
+    Raises: IUINetError "worker-start" for an interpreter that cannot be started.
     """
 
     def __init__(
-        self,
-        python: str | None = None,
-        log: Callable[[str], None] | None = None,
-        idle_s: float | None = None,
+        self, python: str | None = None, log: Callable[[str], None] | None = None, idle_s: float | None = None
     ) -> None:
         _dying[:] = [process for process in _dying if process.poll() is None]
         self._killed = False
@@ -108,14 +105,14 @@ class Child:
         return -9 if code is None and self._killed else code
 
     def send(self, kind: str, **fields: object) -> None:
-        """Send a request. A child that has ended is noticed by whoever looks at exit_code."""
+        """Send a request. A child that has ended is noticed by its exit_code."""
         with suppress(OSError, ValueError):
             self._process.stdin.write(protocol.encode(kind, **fields))
 
     def messages(self) -> list[Message]:
         """All messages that have come since the last call; other lines go to the log.
 
-        Errors: ProtocolError for a message that cannot be understood.
+        Raises: ProtocolError for a message that cannot be understood.
         """
         for line in self._lines("stderr"):
             self._note(line)
@@ -135,9 +132,7 @@ class Child:
         while not pipe.closed:
             try:
                 chunk = os.read(pipe.fileno(), _READ_BYTES)
-            except BlockingIOError:
-                break
-            except OSError:  # Windows' word for an empty pipe
+            except OSError:  # BlockingIOError for an empty pipe, on Windows another one
                 break
             if not chunk:
                 pipe.close()
@@ -184,7 +179,11 @@ class Child:
 
 
 def find_python() -> str:
-    """The interpreter for the worker: this one, or Slicer's where this one is embedded in Slicer."""
+    """The interpreter for the worker: this one, or Slicer's where this one is embedded in Slicer.
+
+    >>> Path(find_python()).stem.lower().startswith("python")
+    True
+    """
     if Path(sys.executable or "").stem.lower().startswith("python"):
         return sys.executable
     return shutil.which("PythonSlicer") or sys.executable
@@ -195,6 +194,9 @@ def child_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
     OpenMP's threads sleep while they wait for each other: by default they spin, and where another program
     needs a core as well, as Slicer does, a layer then takes seconds instead of milliseconds.
+
+    >>> child_environment({"HOME": "/home/me"})["PYTHONUTF8"]
+    '1'
     """
     paths = [str(_PACKAGE_ROOT), environment.get("PYTHONPATH", "")]
     return {

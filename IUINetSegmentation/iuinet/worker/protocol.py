@@ -33,7 +33,6 @@ PREFIX = "@iuinet "
 Message = dict[str, Any]
 
 _TEXT = (str,)
-_NUMBER = (int, float)
 
 REQUESTS: Mapping[str, Mapping[str, tuple[type, ...]]] = {
     "segment": {
@@ -50,7 +49,7 @@ REQUESTS: Mapping[str, Mapping[str, tuple[type, ...]]] = {
 REPLIES: Mapping[str, Mapping[str, tuple[type, ...]]] = {
     "hello": {"protocol": (int,), "pid": (int,), "versions": (dict,)},
     "stage": {"run": (int,), "stage": _TEXT},
-    "progress": {"run": (int,), "stage": _TEXT, "fraction": _NUMBER},
+    "progress": {"run": (int,), "stage": _TEXT, "fraction": (int, float)},
     "warning": {"run": (int,), "code": _TEXT, "text": _TEXT, "hint": _TEXT},
     "fallback": {"run": (int,), "text": _TEXT},
     "result": {"run": (int,), "report": (dict,)},
@@ -68,8 +67,6 @@ def _types(hint: Any) -> tuple[type, ...]:
 # From the dataclass itself, so that a new option is known here too.
 _OPTIONS = {name: _types(hint) for name, hint in get_type_hints(Options).items()}
 
-LAST_REPLIES = frozenset({"result", "error", "cancelled"})
-
 
 class ProtocolError(IUINetError):
     """A line with our prefix that is not a message of this protocol."""
@@ -81,21 +78,30 @@ class ProtocolError(IUINetError):
 
 
 def encode(kind: str, **fields: Any) -> bytes:
-    """One message as a line, ready to be written. ProtocolError if it is not in the tables."""
+    """One message as a line, ready to be written.
+
+    Raises: ProtocolError for one that is not in the tables.
+
+    >>> encode("cancel", run=1)
+    b'@iuinet {"kind":"cancel","run":1}\\n'
+    """
     message = {"kind": kind, **fields}
     _validate(message)
     try:
         # NaN and Infinity pass, as both sides are Python: whether they are refused is the checks' business.
         text = json.dumps(message, ensure_ascii=True, separators=(",", ":"))
     except (TypeError, ValueError) as error:
-        raise ProtocolError(f"the message {kind!r} holds something that is no JSON: {error}") from error
+        raise ProtocolError(f"the message {kind!r} holds something that is not JSON: {error}") from error
     return (PREFIX + text + "\n").encode("ascii")
 
 
 def decode(line: bytes) -> Message | None:
     """The message in a line, or None where the line is not ours (a library's own print).
 
-    Errors: ProtocolError for a line with our prefix that cannot be read.
+    Raises: ProtocolError for a line with our prefix that cannot be read.
+
+    >>> decode(encode("cancel", run=1)), decode(b"a library prints")
+    ({'kind': 'cancel', 'run': 1}, None)
     """
     if not line.startswith(PREFIX.encode("ascii")):
         return None
@@ -121,7 +127,7 @@ def _validate(message: Mapping[str, Any]) -> None:
 
 
 def _check_fields(what: str, found: Mapping[str, Any], fields: Mapping[str, tuple[type, ...]]) -> None:
-    """Raise ProtocolError unless these are the fields, with values of their types."""
+    """Raises: ProtocolError for other fields, or values of other types."""
     if set(found) != set(fields):
         wrong = ", ".join(sorted(set(found) ^ set(fields)))
         raise ProtocolError(f"{what} has missing or unknown fields: {wrong}")
@@ -145,13 +151,20 @@ def describe_error(error: IUINetError) -> Message:
     """The fields code, text, hint and family of an ``error`` message.
 
     The family is the nearest class that errors.py names, so that the other side raises the same one.
+
+    >>> describe_error(errors.UsageError("no organ"))["family"]
+    'UsageError'
     """
     family = next(base.__name__ for base in type(error).__mro__ if base.__name__ in _FAMILIES)
     return {"code": error.code, "text": error.message, "hint": error.hint, "family": family}
 
 
 def rebuild_error(message: Mapping[str, Any]) -> IUINetError:
-    """The error that an ``error`` message tells of, in its own class."""
+    """The error that an ``error`` message describes, in its own class.
+
+    >>> rebuild_error(describe_error(errors.UsageError("no organ")))
+    UsageError('no organ')
+    """
     family = _FAMILIES.get(message["family"], IUINetError)
     return family(message["text"], hint=message["hint"], code=message["code"])
 
@@ -160,7 +173,11 @@ def rebuild_error(message: Mapping[str, Any]) -> IUINetError:
 
 
 def grid_to_json(grid: Grid) -> Message:
-    """A grid as plain lists; the numbers survive JSON to the last bit."""
+    """A grid as plain lists; the numbers survive JSON to the last bit.
+
+    >>> grid_to_json(Grid((2, 2, 2), (1, 1, 3), (0, 0, 0), np.eye(3)))["spacing"]
+    [1.0, 1.0, 3.0]
+    """
     return {
         "size": [int(n) for n in grid.size],
         "spacing": [float(v) for v in grid.spacing],
@@ -170,7 +187,14 @@ def grid_to_json(grid: Grid) -> Message:
 
 
 def grid_from_json(document: Mapping[str, Any]) -> Grid:
-    """The grid that grid_to_json described, sensible or not. ProtocolError if it is no grid."""
+    """The grid that grid_to_json described, sensible or not.
+
+    Raises: ProtocolError for other documents.
+
+    >>> grid = Grid((2, 2, 2), (1, 1, 3), (0, 0, 0), np.eye(3))
+    >>> grid_from_json(grid_to_json(grid)).spacing
+    (1.0, 1.0, 3.0)
+    """
     try:
         size = tuple(int(n) for n in document["size"])
         spacing = tuple(float(v) for v in document["spacing"])
@@ -184,7 +208,12 @@ def grid_from_json(document: Mapping[str, Any]) -> Grid:
 
 
 def describe_volume(volume: Volume, path: Path) -> Message:
-    """The ``volume`` field of a request: geometry, and how to read the voxels in the file at path."""
+    """The ``volume`` field of a request: geometry, and how to read the voxels in the file at path.
+
+    >>> grid = Grid((2, 2, 2), (1, 1, 3), (0, 0, 0), np.eye(3))
+    >>> describe_volume(Volume(np.zeros((2, 2, 2), ">i2"), grid), Path("a.raw"))["dtype"]
+    '<i2'
+    """
     return {
         "path": str(path),
         "dtype": _little_endian(volume.array.dtype).str,
@@ -199,7 +228,14 @@ def describe_volume(volume: Volume, path: Path) -> Message:
 def read_volume(document: Mapping[str, Any]) -> Volume:
     """The volume of a request, its voxels in the raw file, which must stay until the volume is not used.
 
-    Errors: ProtocolError for a description that cannot be read or does not fit the file.
+    Raises: ProtocolError for a description that cannot be read or does not fit the file.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> scan = Volume(np.ones((2, 2, 2), "<i2"), Grid((2, 2, 2), (1, 1, 3), (0, 0, 0), np.eye(3)))
+    >>> with TemporaryDirectory() as folder:
+    ...     write_array(Path(folder, "a.raw"), scan.array)
+    ...     int(read_volume(describe_volume(scan, Path(folder, "a.raw"))).array.sum())
+    8
     """
     try:
         path, dtype, shape = Path(document["path"]), np.dtype(document["dtype"]), tuple(document["shape"])
@@ -215,14 +251,26 @@ def read_volume(document: Mapping[str, Any]) -> Volume:
 def write_array(path: Path, array: np.ndarray) -> None:
     """Write raw voxels: little-endian, C order, no header; complete or absent.
 
-    Errors: InputRefused for voxels that are no plain numbers, OSError where the disk refuses.
+    Raises: InputRefused "pixel-type" for voxels that are not plain numbers, OSError for a full disk.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     write_array(Path(folder, "a.raw"), np.arange(2, dtype=">i2"))
+    ...     Path(folder, "a.raw").read_bytes()
+    b'\\x00\\x00\\x01\\x00'
     """
     for _ in array_writer(path, array):
         pass
 
 
 def array_writer(path: Path, array: np.ndarray) -> Iterator[float]:
-    """write_array in steps of one slice (k, :, :), for callers that may not block; yields the share done."""
+    """write_array in steps of one slice (k, :, :), for callers that may not block; yields the share done.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     list(array_writer(Path(folder, "a.raw"), np.zeros((2, 2, 2))))
+    [0.5, 1.0]
+    """
     dtype = _little_endian(array.dtype)
     temporary = path.with_name(path.name + ".part")
     try:
@@ -237,9 +285,16 @@ def array_writer(path: Path, array: np.ndarray) -> Iterator[float]:
 
 
 def read_array(path: Path, dtype: np.dtype, shape: tuple[int, ...], mapped: bool = False) -> np.ndarray:
-    """Read what write_array wrote. ProtocolError if the file is missing or has another length.
+    """Read what write_array wrote.
 
     mapped: leave the voxels in the file until they are looked at; changes of the array stay out of it.
+    Raises: ProtocolError for a file that is missing or of another length.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     write_array(Path(folder, "a.raw"), np.arange(2, dtype=">i2"))
+    ...     read_array(Path(folder, "a.raw"), np.dtype("i2"), (2,))
+    array([0, 1], dtype=int16)
     """
     dtype = _little_endian(np.dtype(dtype))
     wanted = math.prod(shape) * dtype.itemsize

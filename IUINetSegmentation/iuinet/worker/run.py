@@ -30,7 +30,7 @@ _LONGEST_SILENCE_S = 600.0  # without a single message during a run, then it is 
 
 
 class Run:
-    """One request under way. Call ``poll`` until it gives True, then ``result`` once.
+    """One request under way. Call ``poll`` until it returns True, then ``result`` once.
 
     stage, fraction: where it stands. warnings: messages with code, text and hint. fallbacks: sentences.
     """
@@ -44,7 +44,7 @@ class Run:
         self.done = False
         self._steps: list[tuple[str, float]] = []
         self._child, self._fresh_child = child, fresh_child
-        self._heard = False  # whether the worker has said anything about this run
+        self._heard = False  # whether the worker has reported anything about this run
         self._number: int = request["run"]
         self._request = request
         self._files = files
@@ -66,7 +66,7 @@ class Run:
             self._check_child()
         except IUINetError as error:
             if self._writing is None:
-                self._child.kill()  # it is at work on something that nobody understands any more
+                self._child.kill()  # it is at work on something that is not understood any more
             self._end(error)
         except BaseException:
             self.abandon()
@@ -97,7 +97,10 @@ class Run:
             self._end(Cancelled())
 
     def result(self) -> Any:
-        """What the run gave, or raises its error. For a segmentation (labels, report)."""
+        """What the run returned, for a segmentation (labels, report).
+
+        Raises: IUINetError for what went wrong.
+        """
         if not self.done:
             raise IUINetError("the run has not ended yet", code="not-done", hint="Go on calling poll.")
         if self._error is not None:
@@ -111,7 +114,7 @@ class Run:
 
     @property
     def hands_over(self) -> bool:
-        """Whether voxels are still to be written: then polling again at once is no waste."""
+        """Whether voxels are still to be written: then polling again at once is worth it."""
         return not self.done and self._writing is not None
 
     def _step(self, stage: str, fraction: float) -> None:
@@ -130,7 +133,7 @@ class Run:
 
     def _take_messages(self) -> None:
         now = time.monotonic()
-        # A computer that slept, or a program that was busy, is no silence of the worker.
+        # A computer that slept, or a program that was busy, does not count as the worker's silence.
         self._silence += min(now - self._last_poll, 1.0)
         self._last_poll = now
         for message in self._child.messages():
@@ -160,14 +163,14 @@ class Run:
             self._end(None)
 
     def _check_child(self) -> None:
-        """Notice a child that died, does not obey, or says nothing any more."""
+        """Notice a child that died, does not obey, or has fallen silent."""
         if self.done:
             return
         exit_code = self._child.exit_code
         if exit_code is not None:
             self._take_messages()  # its last words
             if exit_code == 0 and not self._heard and self._cancel_time is None:
-                self._begin_anew()
+                self._begin_again()
             elif not self.done:
                 stopped = WorkerStopped(exit_code, tuple(self._child.last_lines))
                 self._end(stopped if self._cancel_time is None else Cancelled())
@@ -180,7 +183,7 @@ class Run:
                 hint="Try again, or try the device 'cpu'.",
             )
 
-    def _begin_anew(self) -> None:
+    def _begin_again(self) -> None:
         """The worker had ended for want of work just as this request was sent to it: send it to another."""
         self._heard = True  # once only
         self._child = self._fresh_child()
@@ -197,8 +200,8 @@ class Run:
 class Files:
     """The private folder through which the voxels of one run travel.
 
-    description: the fields of the request that tell the worker about them.
-    Errors: InputRefused for voxels that are no plain numbers, OutputError where there is no place.
+    description: the fields of the request that describe them.
+    Raises: InputRefused for voxels that are not plain numbers, OutputError for want of a place.
     """
 
     def __init__(self, volume: Volume) -> None:
@@ -217,20 +220,23 @@ class Files:
         self.description = {"volume": described, "output": str(self._labels)}
 
     def write(self) -> Iterator[float]:
-        """Write the voxels bit by bit; yields the share that is done. OutputError if the disk refuses."""
+        """Write the voxels bit by bit; yields the share that is done.
+
+        Raises: OutputError for a full disk.
+        """
         try:
             yield from protocol.array_writer(self._voxels, self._volume.array)
         except OSError as error:
             raise _no_place(self._folder.parent, error) from error
 
     def read_labels(self) -> np.ndarray:
-        """The labels that the worker left: uint8, the volume's shape. ProtocolError if they are not there.
+        """The labels that the worker left: uint8, the volume's shape.
 
         Mapped where a file may be removed all the same: then they are not copied once more.
+        Raises: ProtocolError for their absence.
         """
-        return protocol.read_array(
-            self._labels, np.dtype(np.uint8), self._volume.array.shape, mapped=os.name == "posix"
-        )
+        shape, mapped = self._volume.array.shape, os.name == "posix"
+        return protocol.read_array(self._labels, np.dtype(np.uint8), shape, mapped)
 
     def remove(self) -> None:
         """Delete the folder; also from Windows while a killed child still holds a file for a moment."""
@@ -251,7 +257,7 @@ def _no_place(folder: Path | str | None, error: OSError) -> OutputError:
 
 
 def _check_version(hello: Message) -> None:
-    """Raise IUINetError for a worker of another version of IUINet."""
+    """Raises: IUINetError "worker-version" for a worker of another version of IUINet."""
     if hello["protocol"] != protocol.VERSION:
         raise IUINetError(
             f"the segmentation program speaks protocol {hello['protocol']} instead of {protocol.VERSION}",
