@@ -92,7 +92,7 @@ class Fallback:
             logits, error = self._try(step, attempt)
             if logits is not None:
                 return logits, [*self.notes, *texts]
-            step = next_step(step, error)
+            step = _next_step(step, error)
             texts.append(self._text(step, error))
             error = None  # as above
             notice(texts[-1])
@@ -118,12 +118,8 @@ class Fallback:
         return step.text.format(device=device_name(self.device), reason=reason)
 
 
-def next_step(step: Step, error: RuntimeError | None) -> Step:
-    """What to try after a step failed on a device. error: None where the values were not numbers.
-
-    >>> next_step(AS_IS, RuntimeError("CUDA out of memory")).half, next_step(AS_IS, None).cpu
-    (False, True)
-    """
+def _next_step(step: Step, error: RuntimeError | None) -> Step:
+    """What to try after a step failed on a device. error: None where the values were not numbers."""
     if error is None:
         return NOT_FINITE
     return STEPS[STEPS.index(step) + 1] if is_out_of_memory(error) else BROKEN
@@ -165,20 +161,13 @@ def conditions(step: Step, net: IUINet, device: torch.device) -> Iterator[None]:
     half: AbstractContextManager = nullcontext()
     if step.half:
         half = torch.autocast(device.type, dtype=torch.float16)
-    with half, parked_features(net) if step.parked else nullcontext():
+    with half, _parked_features(net) if step.parked else nullcontext():
         yield
 
 
 @contextmanager
-def parked_features(net: IUINet) -> Iterator[None]:
-    """Each stage's features go to main memory until the decoder needs them. The result is the same.
-
-    >>> from iuinet.network import IUINetConfig
-    >>> net = IUINet(IUINetConfig(width=4, size=32)).eval()
-    >>> with torch.inference_mode(), parked_features(net):
-    ...     net(torch.zeros(1, 1, 32, 32, 32))[0].shape
-    torch.Size([1, 4, 32, 32, 32])
-    """
+def _parked_features(net: IUINet) -> Iterator[None]:
+    """Each stage's features go to main memory until the decoder needs them. The result is the same."""
 
     def park(module: torch.nn.Module, inputs: tuple, output: torch.Tensor) -> torch.Tensor:
         return output.cpu()

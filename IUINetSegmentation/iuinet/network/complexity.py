@@ -41,14 +41,11 @@ class Cost:
         return self.counted + self.hidden
 
 
-def module_cost(module: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> Cost | None:
+def _module_cost(module: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> Cost | None:
     """Cost of one call of a module itself, without its children; None if it has none of its own.
 
     ptflops' conventions: one multiply-add per weight and output element, two per element of an affine
     instance norm, one per element of an activation.
-
-    >>> module_cost(nn.Conv3d(2, 3, 1), (), torch.empty(1, 3, 4, 4, 4)).counted  # 2 for each of 192 values
-    384
     """
     match module:
         case nn.Conv3d():
@@ -80,7 +77,7 @@ def count_modules(net: IUINet, x: torch.Tensor) -> dict[str, Cost]:
 
     def record(name: str) -> Callable:
         def hook(module: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
-            cost = module_cost(module, inputs, output)
+            cost = _module_cost(module, inputs, output)
             if cost is not None:
                 costs[name] = costs.get(name, Cost()) + cost
 

@@ -40,24 +40,15 @@ class NormActivation(nn.Sequential):
         super().__init__(nn.InstanceNorm3d(channels, eps=NORM_EPS, affine=True), nn.LeakyReLU(NEGATIVE_SLOPE))
 
 
-def full_precision(x: torch.Tensor) -> AbstractContextManager:
-    """No autocast on x's device; meta tensors, which only have a shape, know no autocast at all.
-
-    >>> with torch.autocast("cpu", torch.bfloat16), full_precision(torch.ones(2, 2)):
-    ...     (torch.ones(2, 2) @ torch.ones(2, 2)).dtype
-    torch.float32
-    """
+def _full_precision(x: torch.Tensor) -> AbstractContextManager:
+    """No autocast on x's device; meta tensors, which only have a shape, know no autocast at all."""
     return nullcontext() if x.is_meta else torch.autocast(x.device.type, enabled=False)
 
 
-def interval_statistics(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _interval_statistics(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean and deviation over the voxels of x (B, C, ...), both (B, C), in at least float32.
 
     sqrt(var + eps): a plain deviation has a NaN gradient on a constant volume.
-
-    >>> mean, deviation = interval_statistics(torch.tensor([[[1.0, 3.0]]]))
-    >>> mean, deviation
-    (tensor([[2.]]), tensor([[1.0000]]))
     """
     x = x.flatten(2)
     x = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
@@ -102,8 +93,8 @@ class DyFC(nn.Module):
 
     def coefficients(self, inputs: Sequence[torch.Tensor]) -> torch.Tensor:
         """Attention coefficients (B, K), equations 5 and 6, in float32 whatever the autocast dtype."""
-        with full_precision(inputs[0]):
-            statistics = [interval_statistics(x) for x in inputs]
+        with _full_precision(inputs[0]):
+            statistics = [_interval_statistics(x) for x in inputs]
             mean = torch.cat([mean for mean, _ in statistics], 1)
             std = torch.cat([std for _, std in statistics], 1)
             interval = torch.cat([mean - std, mean + std], 1)

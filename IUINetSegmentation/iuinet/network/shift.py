@@ -28,12 +28,8 @@ def hat_kernel(offset: torch.Tensor, radius: int) -> torch.Tensor:
     return (1 - (taps - offset[:, None]).abs()).clamp(min=0)
 
 
-def reach(offset: torch.Tensor) -> int:
-    """Voxels that a kernel for these offsets must reach to either side; meta tensors hold no numbers.
-
-    >>> reach(torch.tensor([-1.5, 0.5]))
-    3
-    """
+def _reach(offset: torch.Tensor) -> int:
+    """Voxels that a kernel for these offsets must reach to either side; meta tensors hold no numbers."""
     return 2 if offset.is_meta else int(offset.detach().abs().max().ceil()) + 1
 
 
@@ -48,7 +44,7 @@ def shift_reference(x: torch.Tensor, offsets: torch.Tensor) -> torch.Tensor:
         # Farther than one voxel outside, everything is zero: the clamp only bounds the kernel's length.
         limit = x.shape[2 + axis] + 1
         offset = offsets[:, axis].clamp(-limit, limit)
-        radius = reach(offset)
+        radius = _reach(offset)
         shape, padding = [channels, 1, 1, 1, 1], [0, 0, 0]
         shape[2 + axis], padding[axis] = 2 * radius + 1, radius
         kernel = hat_kernel(offset, radius).to(x.dtype).reshape(shape)
