@@ -30,8 +30,9 @@ import SimpleITK as sitk
 
 from iuinet.console import Console, Parser, run_command
 from iuinet.errors import UsageError
+from iuinet.files import atomic
 from iuinet.volume import Volume
-from iuinet.writing import atomic, image_on_grid
+from iuinet.writing import image_on_grid
 from pipeline.dataset.parallel import usual_workers
 from pipeline.generated.files import make_folder, write_nifti
 from pipeline.generated.own import ORGANS_FILE, write_own

@@ -5,7 +5,7 @@
     while controller.poll():            # from a timer in the panel, from a loop in a script
         ...
 
-The run is written as one generator, top to bottom; each ``yield`` gives the application its time. Cancelling
+The run is written as one generator, top to bottom; each ``yield`` lets the application go on. Cancelling
 raises Cancelled inside it, closing the scene closes it, and in both cases its ``finally`` tidies up: then the
 scene is as it was before the click.
 """

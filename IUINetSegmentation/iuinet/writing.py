@@ -17,8 +17,6 @@ from .labels import Organ, terminology_entry
 from .native_output import captured_native_output
 from .volume import Grid
 
-__all__ = ["ENDINGS", "atomic", "image_on_grid", "write_json", "write_labels"]
-
 SEGMENTATION = ".seg.nrrd"
 _WRITERS = {  # by the ending, longest first
     SEGMENTATION: "NrrdImageIO",

@@ -116,8 +116,9 @@ class Outputs:
         self, volume: Volume, node: Any, organs: Sequence[Organ], report: dict[str, Any], console: Console
     ) -> None:
         """Write all files beside their places, and only when all are complete rename them."""
+        from iuinet.files import atomic
         from iuinet.preview import draw_preview
-        from iuinet.writing import atomic, write_json
+        from iuinet.writing import write_json
 
         with ExitStack() as drafts:
             draft = {name: drafts.enter_context(atomic(path, overwrite=True)) for name, path in self.named()}

@@ -146,7 +146,7 @@ def test_an_export_that_is_refused_leaves_what_was_there(run, tmp_path, capfd, m
     with monkeypatch.context() as patch:
         patch.setattr(export, "save_model", lambda path, net, about: save_model(path, other.net(), about))
         assert export.main(arguments) == 4
-        assert refusal(capfd).startswith("error[export-differs]: the exported file gives other labels")
+        assert refusal(capfd).startswith("error[export-differs]: the exported file and the checkpoint differ")
         assert list(tmp_path.iterdir()) == []
     assert export.main(arguments) == 0
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}

@@ -14,9 +14,10 @@ import pytest
 import SimpleITK as sitk
 
 from iuinet.errors import IUINetError, OutputError, UsageError
+from iuinet.files import atomic
 from iuinet.labels import ORGANS, Organ
 from iuinet.volume import Grid
-from iuinet.writing import ENDINGS, atomic, image_on_grid, write_json, write_labels
+from iuinet.writing import ENDINGS, image_on_grid, write_json, write_labels
 
 TURN = np.array([[0.8, -0.6, 0.0], [0.6, 0.8, 0.0], [0.0, 0.0, 1.0]])
 GRID = Grid((10, 8, 6), (0.7, 1.1, 2.5), (12.5, -31.25, 407.0625), TURN)

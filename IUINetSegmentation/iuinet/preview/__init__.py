@@ -89,8 +89,8 @@ def quiet_matplotlib() -> Iterator[None]:
                 import matplotlib.figure
             except ImportError as error:
                 raise IUINetError(
-                    f"the preview cannot be drawn without matplotlib: {error}",
-                    hint="Install it with 'pip install iuinet[preview]', or do without the preview.",
+                    f"pictures cannot be drawn without matplotlib: {error}",
+                    hint="Install it with 'pip install matplotlib', or leave the pictures out.",
                     code="no-matplotlib",
                 ) from error
             with matplotlib.rc_context():

@@ -185,7 +185,7 @@ def _measured(document: Mapping[str, Any]) -> list[str]:
 def _limits(document: Mapping[str, Any]) -> list[str]:
     size = document["preprocessing"]["size"]
     return [
-        "For research. It is no medical device, and its results need a person who checks them.",
+        "For research. It is not a medical device, and its results need a person who checks them.",
         f"Whatever the scan's resolution, the network sees {size} voxels along each side: small and thin "
         "structures suffer most.",
         "Scans that differ from the training data (contrast phase, field of view, disease, surgery, age) may "

@@ -61,7 +61,7 @@ def verify(
         rounded += sum(int(np.count_nonzero(its != labels)) for labels in before)
     if differing:
         raise WeightsError(
-            f"the exported file gives other labels than the checkpoint in {differing:,} of {voxels:,} voxels",
+            f"the exported file and the checkpoint differ in {differing:,} of {voxels:,} voxels",
             hint="Nothing was exported. Please report this.",
             code="export-differs",
         )
