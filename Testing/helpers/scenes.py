@@ -81,8 +81,8 @@ def warp_node(name: str = "warp") -> slicer.vtkMRMLTransformNode:
 
 
 def labels_of_all_organs(shape=(6, 8, 10)) -> np.ndarray:
-    """Labels 0 to 13 in blobs that touch each other, without any symmetry."""
-    blocks = np.arange(np.prod(shape)).reshape(shape) // 11 % 14
+    """Background and every organ of the table in blobs that touch each other, without any symmetry."""
+    blocks = np.arange(np.prod(shape)).reshape(shape) // 11 % (len(ORGANS) + 1)
     return (blocks * (np.indices(shape).sum(axis=0) % 5 > 0)).astype(np.uint8)
 
 

@@ -94,7 +94,7 @@ class TestAbsence:
         labels[labels == 4] = 0
         volume = volume_node(np.zeros(labels.shape, np.int16), np.eye(4))
         names = list(segment_arrays(segmented(labels, volume), volume))
-        assert len(names) == 12
+        assert len(names) == len(ORGANS) - 1
         assert "gallbladder" not in names
 
     def test_nothing_found_gives_a_segmentation_without_segments(self):
@@ -105,7 +105,7 @@ class TestAbsence:
     def test_labels_that_no_organ_has_are_an_error(self):
         labels = labels_of_all_organs()
         volume = volume_node(np.zeros(labels.shape, np.int16), np.eye(4))
-        with pytest.raises(IUINetError, match="13"):
+        with pytest.raises(IUINetError, match=str(ORGANS[-1].label)):
             make_segments(labels, ORGANS[:-1], volume)
 
     def test_labels_of_another_shape_are_an_error(self):
@@ -124,11 +124,11 @@ class TestOutputNode:
         mine = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "mine")
         check_output(mine)
         assert segmented(labels_of_all_organs(), volume, node=mine) is mine
-        assert mine.GetSegmentation().GetNumberOfSegments() == 13
+        assert mine.GetSegmentation().GetNumberOfSegments() == len(ORGANS)
 
     def test_a_segmentation_with_segments_is_refused(self, volume):
         node = segmented(labels_of_all_organs(), volume)
-        with pytest.raises(UsageError, match="13 segments") as caught:
+        with pytest.raises(UsageError, match=f"{len(ORGANS)} segments") as caught:
             check_output(node)
         assert caught.value.code == "output-not-empty"
 

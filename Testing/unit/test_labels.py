@@ -45,8 +45,9 @@ def model(*organs: dict) -> dict:
 
 
 def test_the_ids_are_those_of_the_challenge():
-    assert tuple(organ.name for organ in ORGANS) == NAMES
-    assert [organ.label for organ in ORGANS] == [organ.id for organ in ORGANS] == list(range(1, 14))
+    challenge = ORGANS[:13]
+    assert tuple(organ.name for organ in challenge) == NAMES
+    assert [organ.label for organ in challenge] == [organ.id for organ in challenge] == list(range(1, 14))
 
 
 def test_each_entry_is_slicers_seven_parts_with_the_looked_up_terms():

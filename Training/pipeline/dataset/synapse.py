@@ -50,7 +50,8 @@ def ids(ranges: list[str]) -> tuple[str, ...]:
 def find_synapse(root: Path, places: list[str], pairs: bool, organs: Path | None) -> Found:
     """Cases and, if wanted, registered pairs of the set among places."""
     found = Found(root, OFFICIAL, official_facts()["name"], (), [])
-    table = tuple({"name": organ.name, "label": organ.label} for organ in ORGANS)
+    _, last = official_facts()["labels"]  # the program may know more organs than the challenge labels
+    table = tuple({"name": organ.name, "label": organ.label} for organ in ORGANS if organ.label <= last)
     found.organs = complete(table, organs)[0] if organs else table
     if any(place.split("/")[-1] == _RECORD for place in places) or (root / _RECORD).is_file():
         found.name = GENERATED

@@ -11,11 +11,11 @@ from typing import Any
 import torch
 
 from iuinet.errors import UsageError
-from iuinet.labels import ORGANS
 from pipeline.augmentation import Augmentation
 from pipeline.dataset.organs import channel_lookup, organ_names
 from pipeline.dataset.prepared import PreparedData
 from pipeline.dataset.splits import Split, choose_split
+from pipeline.synthesis import ORGANS
 
 from .networks import Config
 from .recipe import Phase, Recipe
@@ -150,9 +150,9 @@ def make_task(
 
 def _synthetic(recipe: Recipe, anatomies: Sequence, start: str | Path | None) -> Task:
     """A run on synthetic CT alone: the labels are the product's own."""
-    _check_class_weights(recipe, [organ.name for organ in ORGANS])
-    organs = tuple({"name": organ.name, "label": organ.label} for organ in ORGANS)
-    config, started = _network(recipe, [organ.name for organ in ORGANS], start)
+    _check_class_weights(recipe, ORGANS)
+    organs = tuple({"name": name, "label": label} for label, name in enumerate(ORGANS, start=1))
+    config, started = _network(recipe, ORGANS, start)
     for phase in recipe.phases:
         _check_validation(phase, ())
     channels = torch.zeros(256, dtype=torch.uint8)
