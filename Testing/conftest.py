@@ -41,7 +41,8 @@ def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch = pytest.importorskip("torch", reason=NO_TORCH)
     from dataclasses import replace
 
-    from iuinet.labels import ORGANS
+    from helpers.sample_ct import CHALLENGE
+
     from iuinet.network import PRESETS, IUINet
     from iuinet.weights.load import save_model
 
@@ -53,7 +54,7 @@ def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "format": 1,
         "id": "small-random",
         "version": "1",
-        "organs": [{"name": organ.name, "label": organ.id} for organ in ORGANS],
+        "organs": [{"name": organ.name, "label": organ.id} for organ in CHALLENGE],
         "preprocessing": {"orientation": "LPS", "size": size, "window": [-125, 275]},
         "training": {"data": "none: random weights for tests"},
         "metrics": {},

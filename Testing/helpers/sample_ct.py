@@ -7,8 +7,12 @@ from functools import cache
 import numpy as np
 
 from harness.segment import SAMPLE_CT
+from iuinet.labels import ORGANS
 from iuinet.reading import read_volume
 from iuinet.volume import Grid, Volume
+
+# The organs of the generated CT and of the models of tests; the program may know more.
+CHALLENGE = ORGANS[:13]
 
 
 @cache

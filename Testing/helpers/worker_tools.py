@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from helpers.sample_ct import sample_ct
+from helpers.sample_ct import CHALLENGE, sample_ct
 from helpers.waiting import wait_until
 from iuinet.options import Options
 from iuinet.volume import Volume
@@ -27,7 +27,6 @@ def make_slow_model(path: Path) -> Path:
     """A model of random weights whose one pass takes many seconds on two cores."""
     import torch
 
-    from iuinet.labels import ORGANS
     from iuinet.network import PRESETS, IUINet
     from iuinet.weights.load import save_model
 
@@ -38,7 +37,7 @@ def make_slow_model(path: Path) -> Path:
         "format": 1,
         "id": "slow-random",
         "version": "1",
-        "organs": [{"name": organ.name, "label": organ.id} for organ in ORGANS],
+        "organs": [{"name": organ.name, "label": organ.id} for organ in CHALLENGE],
         "preprocessing": {"orientation": "LPS", "size": 128, "window": [-125, 275]},
     }
     save_model(path, net, document)

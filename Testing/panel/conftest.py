@@ -42,9 +42,9 @@ def home(tmp_path: Path, small_model: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def _organs() -> list[str]:
-    from iuinet.labels import ORGANS
+    from helpers.sample_ct import CHALLENGE
 
-    return [organ.name for organ in ORGANS]
+    return [organ.name for organ in CHALLENGE]
 
 
 @pytest.fixture

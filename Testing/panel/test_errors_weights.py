@@ -11,10 +11,10 @@ import pytest
 from clicking import buttons, click, failed, shown
 from helpers.faulty_server import FaultyServer, serve
 from helpers.model_factory import entry
+from helpers.sample_ct import CHALLENGE
 from helpers.scenes import scene_state
 
 from iuinet import files as atomic
-from iuinet.labels import ORGANS
 from iuinet.weights import models_folder, transfer
 from IUINetSegmentationLib.state import State
 
@@ -40,7 +40,7 @@ def listed(home, tmp_path: Path, small_model: Path, server, monkeypatch):
     monkeypatch.setenv("IUINET_WEIGHTS_INDEX", str(index))
 
     def use(way: str) -> None:
-        organs = [organ.name for organ in ORGANS]
+        organs = [organ.name for organ in CHALLENGE]
         model = entry(small_model, id="small-random", version="1", organs=organs, urls=[server.address(way)])
         index.write_text(json.dumps({"format": 1, "default": "small-random", "models": [model]}))
 

@@ -10,10 +10,9 @@ import pytest
 from clicking import shown
 from helpers.faulty_server import serve
 from helpers.model_factory import entry
-from helpers.sample_ct import sample_ct
+from helpers.sample_ct import CHALLENGE, sample_ct
 from helpers.waiting import is_running
 
-from iuinet.labels import ORGANS
 from iuinet.weights import models_folder
 from IUINetSegmentationLib.scene.volume_node import add_volume_node
 from IUINetSegmentationLib.state import State
@@ -47,7 +46,7 @@ def server(small_model: Path):
 def bare(gui, scene, home, server, tmp_path: Path, small_model: Path, monkeypatch):
     """A computer with Slicer and the extension alone: no torch, no safetensors, no model file."""
     gui.packages.hide("torch", "safetensors")
-    organs = [organ.name for organ in ORGANS]
+    organs = [organ.name for organ in CHALLENGE]
     model = entry(
         small_model, id="small-random", version="1", organs=organs, urls=[server.address("in-pieces")]
     )

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
+from helpers.sample_ct import CHALLENGE
 
-from iuinet.labels import ORGANS
 from iuinet.volume import Grid
 from pipeline.dataset.prepared import Case, PreparedData
 from pipeline.dataset.splits import slices_per_case
@@ -92,7 +92,7 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 def official(cases: Iterable[str], pairs: Iterable[str] = (), name: str = "synapse", **more) -> PreparedData:
     """Prepared data that exist as an index only."""
-    organs = tuple({"name": organ.name, "label": organ.label} for organ in ORGANS)
+    organs = tuple({"name": organ.name, "label": organ.label} for organ in CHALLENGE)
     grid = Grid((4, 4, 4), (1.0, 1.0, 1.0))
     entries = [Case(c, "case", None, "i", "l", "", "", grid, "a", {}) for c in cases]
     entries += [Case(p, "pair", p[:4], "i", "l", "", "", grid, "a", {}) for p in pairs]

@@ -13,8 +13,8 @@ import numpy as np
 import prepare
 import SimpleITK as sitk
 import torch
+from helpers.sample_ct import CHALLENGE
 
-from iuinet.labels import ORGANS
 from iuinet.network import PRESETS, IUINet
 from iuinet.weights.load import save_model
 from iuinet.writing import image_on_grid, write_json
@@ -43,7 +43,7 @@ def prepared_cases(folder: Path) -> PreparedData:
             if name == "c2":
                 image = sitk.DICOMOrient(image, "SAL")
             sitk.WriteImage(image, str(raw / f"{file}.nii.gz"))
-    organs = {"background": 0, **{organ.name: organ.label for organ in ORGANS}}
+    organs = {"background": 0, **{organ.name: organ.label for organ in CHALLENGE}}
     write_json(raw / "dataset.json", {"channel_names": {"0": "CT"}, "labels": organs})
     lists = {"train": CASES[:1], "validation": CASES[1:2], "test": CASES[1:]}
     split = "".join(f"{part} = {list(ids)}\n".replace("'", '"') for part, ids in lists.items())
@@ -63,7 +63,7 @@ def random_model(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         net = IUINet(replace(PRESETS["tiny"], size=SIZE, classes=len(organs) + 1))
-    labels = {organ.name: organ.label for organ in ORGANS} | {"spinal cord": 20}
+    labels = {organ.name: organ.label for organ in CHALLENGE} | {"spinal cord": 20}
     document = {
         "format": 1,
         "id": path.stem,

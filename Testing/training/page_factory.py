@@ -6,8 +6,8 @@ from html.parser import HTMLParser
 from typing import Any
 
 import numpy as np
+from helpers.sample_ct import CHALLENGE
 
-from iuinet.labels import ORGANS
 from pipeline.evaluation.metrics import Rules, score_labels
 from pipeline.evaluation.statistics import over_seeds, paired_tests, summarise
 from pipeline.generated.phantom import make_sample
@@ -73,7 +73,7 @@ def make_scans() -> dict[tuple[str, str], tuple]:
 
 def make_results(scans: dict[tuple[str, str], tuple]) -> dict[str, Any]:
     """A document as evaluate.py makes it, from real scores. The ceiling is the reference itself."""
-    organs = {organ.name: organ.label for organ in ORGANS}
+    organs = {organ.name: organ.label for organ in CHALLENGE}
     rows = []
     for (model, case), (volume, reference, labels) in scans.items():
         for grid, map_ in (("native", labels), ("network", labels), ("ceiling", reference)):
@@ -98,7 +98,7 @@ def make_results(scans: dict[tuple[str, str], tuple]) -> dict[str, Any]:
             "subset": "test",
             "cases": list(CASES),
         },
-        "organs": [{"name": o.name, "label": o.label, "color": list(o.color)} for o in ORGANS],
+        "organs": [{"name": o.name, "label": o.label, "color": list(o.color)} for o in CHALLENGE],
         "models": [
             {
                 "name": model,

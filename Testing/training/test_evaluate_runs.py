@@ -11,16 +11,16 @@ import pytest
 
 pytest.importorskip("torch", reason="torch is not installed here")
 
+from helpers.sample_ct import CHALLENGE
 from training.evaluation_factory import SUBSET, prepared_cases, results_of, run, training_on
 from training.run_files import small_net, write_checkpoint
 
 from iuinet.inference import Segmenter
-from iuinet.labels import ORGANS
 from iuinet.reading import read_volume
 from iuinet.weights import resolve
 from iuinet.weights.load import save_model
 
-TABLE = [{"name": organ.name, "label": organ.label} for organ in ORGANS if organ.name in SUBSET]
+TABLE = [{"name": organ.name, "label": organ.label} for organ in CHALLENGE if organ.name in SUBSET]
 
 
 @pytest.fixture(scope="module")

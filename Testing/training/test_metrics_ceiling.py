@@ -8,17 +8,17 @@ import pytest
 pytest.importorskip("torch", reason="torch is not installed here")
 
 import torch
+from helpers.sample_ct import CHALLENGE
 from training.evaluation_factory import SIZE, prepared_cases
 
 from iuinet.inference.upsampling import upsample_labels
-from iuinet.labels import ORGANS
 from iuinet.preprocessing import resize
 from iuinet.volume import Grid
 from pipeline.evaluation.metrics import score_labels
 from pipeline.evaluation.scoring import Reference, through_network_size
 from pipeline.generated.phantom import make_sample
 
-IDS = {organ.name: organ.label for organ in ORGANS}
+IDS = {organ.name: organ.label for organ in CHALLENGE}
 
 
 @pytest.fixture(scope="module")

@@ -14,10 +14,10 @@ import pytest
 
 pytest.importorskip("torch", reason="torch is not installed here")
 
+from helpers.sample_ct import CHALLENGE
 from training.page_factory import CASES, MODELS, Reader, make_results, make_scans
 
 from iuinet.errors import InputRefused
-from iuinet.labels import ORGANS
 from pipeline.evaluation import pictures
 from pipeline.evaluation.document import Results
 from pipeline.evaluation.metrics import Rules, score_labels
@@ -94,7 +94,7 @@ def test_the_main_things_are_said(results, text):
 def test_every_organ_has_scores_dots_and_pictures(results, text):
     reader = Reader(text)
     labels = [a.get("aria-label", "") for a in reader.all("svg")]
-    for organ in ORGANS:
+    for organ in CHALLENGE:
         panels = [
             label for label in labels if label.startswith(f"{organ.name}: volume errors of 4 cases, mean")
         ]
@@ -238,7 +238,7 @@ def test_rules_of_transunet_have_columns_of_their_own(results, scans):
 
 def test_the_best_median_and_worst_case_are_those_by_dsc(results):
     chosen = pictures.choose(Results(results), MODELS[1])
-    for organ in ORGANS:
+    for organ in CHALLENGE:
         rows = [
             (row["dsc"], row["case"])
             for row in results["rows"]

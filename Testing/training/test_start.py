@@ -10,15 +10,15 @@ import pytest
 pytest.importorskip("torch", reason="torch is not installed here")
 
 import torch
+from helpers.sample_ct import CHALLENGE
 
 from iuinet.errors import UsageError, WeightsError
-from iuinet.labels import ORGANS
 from iuinet.network import PRESETS, IUINet
 from iuinet.weights.load import load_model, save_model
 from pipeline.fitting.networks import peers
 from pipeline.fitting.start import start_from
 
-NAMES = [organ.name for organ in ORGANS]
+NAMES = [organ.name for organ in CHALLENGE]
 
 
 def test_other_organs_get_new_heads_and_the_rest_is_kept(small_model):

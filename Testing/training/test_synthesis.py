@@ -11,6 +11,7 @@ import pytest
 pytest.importorskip("torch", reason="torch is not installed here")
 
 import torch
+from helpers.sample_ct import CHALLENGE
 from training.small_anatomy import small_anatomy
 
 from pipeline.synthesis import HELD_OUT, IGNORE, ORGANS, TRAINING, Anatomy, generate
@@ -46,9 +47,7 @@ def test_every_tissue_has_values_in_every_phase():
 
 def test_the_organs_numbers_are_their_label_ids():
     assert tuple(NUMBER[name] for name in ORGANS) == tuple(range(1, 14))
-    from iuinet.labels import ORGANS as PRODUCT
-
-    assert [(organ.id, organ.name) for organ in PRODUCT] == [(n, name) for name, n in IDS.items()]
+    assert [(organ.id, organ.name) for organ in CHALLENGE] == [(n, name) for name, n in IDS.items()]
 
 
 def test_a_scan_is_a_function_of_its_seed(anatomy):

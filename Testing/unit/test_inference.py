@@ -7,13 +7,12 @@ import pytest
 import SimpleITK as sitk
 import torch
 from helpers.measures import through_the_geometry
-from helpers.sample_ct import sample_ct
+from helpers.sample_ct import CHALLENGE, sample_ct
 
 from iuinet import segment
 from iuinet.devices import choose_device
 from iuinet.errors import Cancelled, DeviceError
 from iuinet.inference import Segmenter, softmax_margins
-from iuinet.labels import ORGANS
 from iuinet.options import Options
 from iuinet.volume import Grid, Volume
 from iuinet.weights import resolve
@@ -83,7 +82,7 @@ def test_a_labelmap_through_the_geometry_alone_keeps_its_place(shape, size):
 def test_the_ceiling_that_the_networks_grid_sets_is_printed_per_organ():
     labels, size = make_sample(seed=1, size=(160, 160, 80)).labels, 96
     back = through_the_geometry(labels, size)
-    for organ in ORGANS:
+    for organ in CHALLENGE:
         truth, found = labels == organ.id, back == organ.id
         dice = 2 * (truth & found).sum() / (truth.sum() + found.sum())
         print(f"round trip through {size}^3: {organ.name:28} DSC {dice:.3f}")
@@ -118,7 +117,7 @@ def test_the_margin_is_the_lead_of_the_winner():
     logits = torch.zeros(14, 2, 1, 1)
     logits[6, 0], logits[1, 0] = 3.0, 1.0
     logits[0, 1] = 9.0
-    margins = softmax_margins(logits, ORGANS)
+    margins = softmax_margins(logits, CHALLENGE)
     p = torch.softmax(logits[:, 0, 0, 0], 0)
     assert list(margins) == ["liver"] and margins["liver"] == pytest.approx(float(p[6] - p[1]))
 

@@ -102,6 +102,7 @@ def test_a_newer_format_asks_for_an_update(tmp_path: Path) -> None:
         {"id": ""},
         {"version": 1},
         {"network": None},
+        {"network": {"classes": 3}},
         {"organs": []},
         {"organs": ["liver"]},
         {"organs": [{"name": "liver"}]},

@@ -7,9 +7,10 @@ import warnings
 
 import numpy as np
 import pytest
+from helpers.sample_ct import CHALLENGE
 
 from iuinet.errors import IUINetError, OutputError
-from iuinet.labels import ORGANS, Organ
+from iuinet.labels import Organ
 from iuinet.preview import draw_preview, make_figure, quiet_matplotlib
 from iuinet.preview.sections import AXIAL, CORONAL, PLANES, SAGITTAL, cut, overview_ranges, place_of, scan_of
 from iuinet.volume import Grid, Volume
@@ -203,15 +204,15 @@ class TestContent:
     def test_each_organ_that_was_found_has_its_largest_section_in_three_planes(self):
         sample = make_sample(size=(64, 64, 48))
         with quiet_matplotlib():
-            figure = make_figure(sample.volume, sample.labels, ORGANS, "title")
+            figure = make_figure(sample.volume, sample.labels, CHALLENGE, "title")
         expected = {f"overview {plane.name}" for plane in PLANES}
-        for organ in ORGANS:
+        for organ in CHALLENGE:
             assert (sample.labels == organ.label).any()
             expected |= {f"{organ.name} {plane.name}" for plane in PLANES}
         assert {axes.get_label() for axes in figure.axes} == expected
         texts = [text.get_text() for text in figure.texts]
         assert "title" in texts
-        for organ in ORGANS:
+        for organ in CHALLENGE:
             assert texts.count(organ.name) == 2  # legend and heading
             ml = (sample.labels == organ.label).sum() * sample.volume.grid.voxel_volume_ml
             assert any(text.endswith(" ml") and abs(float(text[:-3]) - ml) < 0.5 for text in texts)
@@ -227,7 +228,7 @@ class TestContent:
         assert all(np.array_equal(area.sum(axis=1), scan.voxels) for area in scan.areas)
 
     def test_nothing_found_is_said_and_still_a_picture(self):
-        axes, _ = drawn(patient(), np.zeros((24, 40, 50), np.uint8), ORGANS)
+        axes, _ = drawn(patient(), np.zeros((24, 40, 50), np.uint8), CHALLENGE)
         assert set(axes) == {f"overview {plane.name}" for plane in PLANES}
         texts = [text.get_text() for text in axes["overview axial"].figure.texts]
         assert texts.count("not found") == 13
@@ -238,7 +239,7 @@ class TestFile:
         sample = make_sample(size=(96, 96, 64))
         path = tmp_path / "Lékař 中文.png"
         path.write_text("old")
-        draw_preview(path, sample.volume, sample.labels, ORGANS, "Lékař 中文 $x^2$ and $ alone")
+        draw_preview(path, sample.volume, sample.labels, CHALLENGE, "Lékař 中文 $x^2$ and $ alone")
         data = path.read_bytes()
         assert data.startswith(b"\x89PNG") and len(data) < 2_000_000
         width, height = struct.unpack(">II", data[16:24])

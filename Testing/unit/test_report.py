@@ -7,9 +7,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from helpers.sample_ct import CHALLENGE
 
 from iuinet.checks import NOTE, WARNING, Finding
-from iuinet.labels import ORGANS, Organ, select
+from iuinet.labels import Organ, select
 from iuinet.report import build_report, measure, report_table
 from iuinet.volume import Grid, Volume
 from iuinet.weights.model_file import Weights
@@ -26,7 +27,7 @@ def scan(shape=(10, 12, 16), direction=None, dtype=np.int16) -> Volume:
     return Volume(values.astype(dtype), grid, "Doe Jane", "CT")
 
 
-def predicted(labels: np.ndarray, organs=ORGANS, **changes) -> SimpleNamespace:
+def predicted(labels: np.ndarray, organs=CHALLENGE, **changes) -> SimpleNamespace:
     """What inference gives; not its own class, because that brings torch."""
     parts = {
         "labels": labels,
@@ -89,7 +90,7 @@ def test_the_walk_through_slabs_changes_nothing(monkeypatch):
 
 
 def test_only_the_organs_that_were_asked_for_are_reported_by_name():
-    report = report_on(scan(), blocks(), organs=select(ORGANS, ["liver", "spleen"]))
+    report = report_on(scan(), blocks(), organs=select(CHALLENGE, ["liver", "spleen"]))
     assert [organ["name"] for organ in report["organs"]] == ["spleen", "liver"]
     custom = (Organ("appendix", 6),)
     assert organ_in(report_on(scan(), blocks(), organs=custom), "appendix")["voxels"] == 100
@@ -198,7 +199,8 @@ class TestTable:
         lines = self.table()
         assert len(lines) == 2 + 13
         assert lines[0].split() == ["organ", "volume,", "ml", "mean", "HU", "remarks"]
-        rows = {organ.name: next(line for line in lines if line.startswith(organ.name)) for organ in ORGANS}
+        names = [organ.name for organ in CHALLENGE]
+        rows = {name: next(line for line in lines if line.startswith(name)) for name in names}
         assert " 0.4 " in rows["liver"] and " < 0.1 " in rows["aorta"]
         assert rows["liver"].endswith("low confidence")
         assert rows["aorta"].endswith("cut by the scan's edge (feet, front, right)")

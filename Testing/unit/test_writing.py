@@ -201,7 +201,7 @@ class TestLabels:
     @pytest.mark.parametrize(
         "wrong",
         [
-            np.full((2, 2, 2), 14),
+            np.full((2, 2, 2), len(ORGANS) + 1),
             np.full((2, 2, 2), 262),
             np.full((2, 2, 2), -1),
             np.zeros((2, 2, 2), np.float32),

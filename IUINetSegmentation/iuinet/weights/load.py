@@ -28,7 +28,7 @@ def save_model(path: str | os.PathLike, net: IUINet, document: dict) -> None:
     Raises: OutputError for a disk that refuses.
 
     >>> from tempfile import TemporaryDirectory
-    >>> net = IUINet(IUINetConfig(width=4, size=32))
+    >>> net = IUINet(IUINetConfig(width=4, size=32, classes=2))
     >>> document = {"format": 1, "id": "a", "version": "1", "preprocessing": {}}
     >>> with TemporaryDirectory() as folder:
     ...     save_model(f"{folder}/a.safetensors", net, document | {"organs": [{"name": "liver", "label": 6}]})

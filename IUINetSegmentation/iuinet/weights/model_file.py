@@ -173,6 +173,9 @@ def _check_document(document: dict[str, Any]) -> None:
         if not isinstance(document[key], dict):
             raise ValueError(f"{key} is not an object")
     _check_organs(document["organs"])
+    classes = document["network"].get("classes", wanted := 1 + len(document["organs"]))
+    if classes != wanted:
+        raise ValueError(f"its network has {classes} classes, its organs and the background are {wanted}")
     second = document["preprocessing"].get("second_pass")
     if second is not None:
         names = {organ["name"] for organ in document["organs"]}
