@@ -54,7 +54,7 @@ def check_volume(volume: Volume) -> list[Finding]:
     """
     findings = list(_no_data(volume)) or [*_array(volume), *_grid(volume)]
     if not any(finding.severity == REFUSE for finding in findings):
-        findings += [*_size(volume), *_values(volume), *_memory(volume)]
+        findings += [*_doubts(volume), *_size(volume), *_values(volume), *_memory(volume)]
     rank = (REFUSE, WARNING, NOTE)
     return sorted(findings, key=lambda finding: rank.index(finding.severity))
 
@@ -127,6 +127,10 @@ def _grid(volume: Volume) -> Iterator[Finding]:
     if shear > SHEAR:
         message = f"The axes are not at right angles (off by {shear:.3g})."
         yield Finding("sheared-axes", REFUSE, message, "Resample the volume to a straight grid first.")
+
+
+def _doubts(volume: Volume) -> Iterator[Finding]:
+    yield from (Finding(doubt.code, WARNING, doubt.message, doubt.hint) for doubt in volume.doubts)
 
 
 def _size(volume: Volume) -> Iterator[Finding]:

@@ -95,20 +95,19 @@ def segment(
 ) -> Segmentation:
     """Segment a CT that SimpleITK holds.
 
-    image: 3-D scalar image in Hounsfield units. weights, device, others: see ``Options``.
+    image: 3-D scalar image in Hounsfield units, or 4-D with one voxel along its last axis, which the labels
+    then do not have. weights, device, others: see ``Options``.
     progress, cancelled, notice: see ``segment_volume``.
-    Raises: InputRefused, WeightsError, DeviceError, UsageError for unknown organs, Cancelled.
+    Raises: InputRefused, WeightsError, DeviceError, UsageError for unknown organs and for what
+    is no image, Cancelled.
 
     >>> result = segment(SimpleITK.ReadImage("ct.nrrd"), device="cpu")  # doctest: +SKIP
     >>> SimpleITK.WriteImage(result.labels, "labels.nrrd")  # doctest: +SKIP
     """
-    import SimpleITK as sitk
-
     from .reading import volume_from_image
+    from .writing import image_on_grid
 
     options = Options(weights, device, **others)
     volume = volume_from_image(image)
     result = segment_volume(volume, options.find_model(), options, progress, cancelled, notice)
-    labels = sitk.GetImageFromArray(result.labels)
-    labels.CopyInformation(image)
-    return Segmentation(labels, result.report)
+    return Segmentation(image_on_grid(result.labels, volume.grid), result.report)

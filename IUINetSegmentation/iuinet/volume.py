@@ -46,6 +46,18 @@ class Grid:
 
 
 @dataclass(frozen=True)
+class Doubt:
+    """What a file leaves open and a person should decide: ``check_volume`` makes it a warning.
+
+    code, message, hint: as in IUINetError.
+    """
+
+    code: str
+    message: str
+    hint: str
+
+
+@dataclass(frozen=True)
 class Volume:
     """A scalar CT volume in Hounsfield units.
 
@@ -53,7 +65,8 @@ class Volume:
     grid: its place; ``grid.shape == array.shape``.
     name: a neutral file stem for outputs, never a patient's name.
     modality: DICOM modality (0008,0060) where it is known, else None.
-    notes: sentences a user should read, such as which of several series was taken.
+    notes: sentences a user should read, such as which of several series was taken; those of the doubts too.
+    doubts: what the file says in two ways, or not at all.
     """
 
     array: np.ndarray
@@ -61,3 +74,4 @@ class Volume:
     name: str = "volume"
     modality: str | None = None
     notes: tuple[str, ...] = ()
+    doubts: tuple[Doubt, ...] = ()

@@ -48,6 +48,7 @@ def parse(arguments: list[str] | None, environment: Mapping[str, str]) -> argpar
 
 def run(options: argparse.Namespace, console: Console) -> None:
     """From the options to the files and the table. What can be refused without waiting is refused first."""
+    from iuinet.checks import check_volume, enforce
     from iuinet.reading import read_volume
     from iuinet.report import report_table
     from iuinet.weights import resolve
@@ -58,6 +59,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
     ct = Path(options.ct) if options.ct else SAMPLE_CT
     console.progress("reading", 0.0)
     volume = read_volume(ct)
+    enforce(check_volume(volume), options.accept_warnings)  # a node does not carry what a file leaves open
     outputs = Outputs(out, volume.name, ct)
     node, report = segment(volume, options, console)
     console.progress("writing", 0.0)

@@ -11,7 +11,7 @@ from helpers.sample_ct import CHALLENGE, sample_ct
 
 from iuinet import segment
 from iuinet.devices import choose_device
-from iuinet.errors import Cancelled, DeviceError
+from iuinet.errors import Cancelled, DeviceError, InputRefused, UsageError
 from iuinet.inference import Segmenter, softmax_margins
 from iuinet.options import Options
 from iuinet.volume import Grid, Volume
@@ -61,6 +61,22 @@ def test_an_oblique_header_gives_the_labels_of_the_nearest_straight_one(small_mo
     for read in ("GetSize", "GetSpacing", "GetOrigin", "GetDirection"):
         assert getattr(oblique.labels, read)() == getattr(image, read)()
     assert oblique.labels.GetPixelID() == sitk.sitkUInt8
+
+
+def test_a_fourth_axis_of_one_is_dropped_and_what_is_no_image_refused_before_the_work(small_model, scan):
+    image = sitk.GetImageFromArray(scan.array)
+    image.SetSpacing((3.0, 3.5, 4.0))
+    image.SetOrigin((12.5, -300.25, 41.0))
+    plain = segment(image, small_model, device="cpu", accept_warnings=True).labels
+    joined = segment(sitk.JoinSeries([image]), small_model, device="cpu", accept_warnings=True).labels
+    assert np.array_equal(sitk.GetArrayViewFromImage(plain), sitk.GetArrayViewFromImage(joined))
+    for read in ("GetSize", "GetSpacing", "GetOrigin", "GetDirection"):
+        assert getattr(joined, read)() == getattr(image, read)()
+    for other in (scan.array, "ct.nii.gz", scan):
+        with pytest.raises(UsageError, match=type(other).__name__):
+            segment(other, "no-such-model", device="cpu")
+    with pytest.raises(InputRefused, match="5"):
+        segment(sitk.JoinSeries([image] * 5), "no-such-model", device="cpu")
 
 
 @pytest.mark.parametrize(("shape", "size"), [((41, 256, 250), 96), ((160, 90, 75), 64), ((60, 60, 60), 64)])

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from helpers.dicom_factory import body_volume, oblique
-from helpers.reading_helpers import read_as_nobody, refusal
+from helpers.reading_helpers import assert_as_itk_reads, flipped, question, read_as_nobody, refusal
 
 from iuinet.errors import InputRefused, UsageError
 from iuinet.native_output import captured_native_output
@@ -97,27 +97,66 @@ def test_an_image_in_memory_becomes_a_volume(tmp_path: Path) -> None:
     assert volume_from_image(image).modality == "MR"
     with pytest.raises(InputRefused, match="28 x 24"):
         volume_from_image(image_of(body_volume()[0]))
+    for other in ("ct.nrrd", body_volume(), None):
+        with pytest.raises(UsageError, match=type(other).__name__) as caught:
+            volume_from_image(other)
+        assert caught.value.code == "not-an-image"
 
 
 @pytest.mark.parametrize(("ending", "field"), [("nrrd", b"space directions:"), ("mha", b"ElementSpacing =")])
-def test_a_file_without_spacing_is_read_with_a_note(tmp_path: Path, ending: str, field: bytes) -> None:
+def test_a_file_without_spacing_is_read_with_a_question(tmp_path: Path, ending: str, field: bytes) -> None:
     path = written(tmp_path / f"bare.{ending}", compress=False)
     lines = path.read_bytes().split(b"\n")
     dropped = (field, b"space:", b"space origin:", b"kinds:") if ending == "nrrd" else (field,)
     path.write_bytes(b"\n".join(line for line in lines if not line.startswith(dropped)))
-    assert "no spacing" in read_volume(path).notes[0]
+    volume = read_volume(path)
+    assert "no spacing" in volume.notes[0]
+    assert "no-spacing" in [doubt.code for doubt in volume.doubts]
 
 
-def test_two_different_spacings_in_a_nifti_header_are_noted(tmp_path: Path) -> None:
+def test_two_different_spacings_in_a_nifti_header_are_a_question(tmp_path: Path) -> None:
     path = written(tmp_path / "scan.nii")
     data = bytearray(path.read_bytes())
     struct.pack_into("<f", data, 76 + 4 * 3, 5.0)
     path.write_bytes(data)
-    (note,) = read_volume(path).notes
-    assert "0.8 x 0.7 x 5 mm" in note and "0.8 x 0.7 x 2.5 mm" in note
+    question(read_volume(path), "two-places", "0.8 x 0.7 x 5 mm", "0.8 x 0.7 x 2.5 mm")
+
+
+@pytest.mark.parametrize("compress", [True, False], ids=["compressed", "plain"])
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_sound_files_are_read_as_itk_reads_them(tmp_path: Path, ending: str, compress: bool) -> None:
+    image = image_of(body_volume())
+    image.SetDirection(oblique().ravel())
+    path = tmp_path / f"scan.{ending}"
+    sitk.WriteImage(image, str(path), useCompression=compress)
+    assert assert_as_itk_reads(path).notes == ()
 
 
 # What is refused -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["", "  "])
+def test_an_empty_path_is_not_the_current_folder(path: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        read_volume(path)
+    assert caught.value.code == "no-path"
+
+
+@pytest.mark.parametrize("ending", ["nrrd", "mha"])
+def test_every_wrong_bit_of_compressed_voxels_is_seen(tmp_path: Path, ending: str) -> None:
+    path = written(tmp_path / f"scan.{ending}")
+    data = path.read_bytes()
+    for damaged in flipped(data, len(data) - 5000):
+        path.write_bytes(damaged)
+        refusal(path, ("file-cut", "file-damaged"), path.name)
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_what_follows_the_voxels_is_refused(tmp_path: Path, ending: str) -> None:
+    path = written(tmp_path / f"scan.{ending}")
+    data = next((file for file in tmp_path.iterdir() if "raw" in file.name), path)
+    data.write_bytes(data.read_bytes() + b"junk")
+    refusal(path, "file-damaged")
 
 
 def test_the_current_folder_has_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,12 +189,6 @@ def test_a_cut_file_is_refused_without_a_word_from_itk(
     path = cut(written(tmp_path / f"scan.{ending}", compress=compress), keep)
     refusal(path, ("file-cut", "file-damaged"), path.name)
     assert capfd.readouterr().err == ""
-
-
-def test_a_nifti_2_file_is_refused_with_what_to_do(tmp_path: Path) -> None:
-    path = tmp_path / "scan.nii"
-    path.write_bytes(struct.pack("<i8s", 540, b"n+2\0\r\n\x1a\n") + bytes(2000))
-    assert "NIfTI-1" in refusal(path, "unknown-format", "NIfTI-2").hint
 
 
 def test_a_damaged_gzip_file_is_refused(tmp_path: Path) -> None:
@@ -286,6 +319,38 @@ def test_a_program_without_standard_error_can_read(tmp_path: Path) -> None:
     code = "import os, sys; os.close(2); from iuinet.reading import read_volume; read_volume(sys.argv[1])"
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     subprocess.run([sys.executable, "-c", code, str(written(tmp_path / "scan.mha"))], check=True, env=env)
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_comma_locale_changes_no_number(tmp_path: Path, ending: str) -> None:
+    if shutil.which("localedef") is None:
+        pytest.skip("localedef, which makes a locale, is not installed")
+    make = ["localedef", "-i", "de_DE", "-f", "UTF-8", str(tmp_path / "de_DE.UTF-8")]
+    subprocess.run(make, check=True, capture_output=True)
+    code = (
+        "import locale, sys; from iuinet.reading import read_volume; "
+        "locale.setlocale(locale.LC_ALL, 'de_DE.UTF-8'); assert locale.localeconv()['decimal_point'] == ','; "
+        "print(*read_volume(sys.argv[1]).grid.spacing)"
+    )
+    path = written(tmp_path / f"scan.{ending}")
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "LOCPATH": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code, str(path)], check=True, env=env, capture_output=True)
+    np.testing.assert_allclose([float(word) for word in done.stdout.split()], (0.8, 0.7, 2.5), rtol=1e-6)
+
+
+def test_without_nibabel_all_but_nifti_is_read(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.modules['nibabel'] = None\n"
+        "import SimpleITK, iuinet.reading, iuinet.errors\n"
+        "for path in sys.argv[1:-1]: iuinet.reading.read_volume(path)\n"
+        "iuinet.reading.volume_from_image(SimpleITK.ReadImage(sys.argv[1]))\n"
+        "try: iuinet.reading.read_volume(sys.argv[-1])\n"
+        "except iuinet.errors.InputRefused as error: print(error.code)"
+    )
+    paths = [str(written(tmp_path / f"scan.{ending}")) for ending in ("nrrd", "mha", "nii.gz")]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", code, *paths], check=True, env=env, capture_output=True)
+    assert done.stdout.split() == [b"no-nibabel"]
 
 
 def test_reading_and_checking_need_no_torch() -> None:

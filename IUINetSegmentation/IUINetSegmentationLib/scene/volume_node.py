@@ -198,6 +198,7 @@ def crop(volume: Volume, box: Box) -> Volume:
         name=volume.name,
         modality=volume.modality,
         notes=volume.notes,
+        doubts=volume.doubts,
     )
 
 

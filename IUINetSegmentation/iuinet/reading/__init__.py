@@ -1,13 +1,14 @@
 """Reads a CT into memory: NIfTI, NRRD or MetaImage files, and DICOM folders.
 
-Everything that goes wrong becomes an InputRefused in plain words; ITK's own text stays in the
-exception's cause.
+Everything that goes wrong becomes an InputRefused in plain words. No byte of a volume file reaches ITK's
+readers: they look for other files of the same stem, read cut and damaged data as whole, and trust a header
+with memory that is not theirs.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,19 +16,21 @@ import SimpleITK as sitk
 
 from iuinet.errors import InputRefused, UsageError
 from iuinet.files import check_letters
-from iuinet.native_output import captured_native_output
 from iuinet.volume import Grid, Volume
 
+from .declared import COPY_AGAIN, check_kind
 from .dicom import file_is_dicom, no_permission, read_dicom
-from .headers import COPY_AGAIN, inspect_file
+from .metaimage import read_metaimage
+from .nifti import read_nifti
+from .nrrd import read_nrrd
 
-READERS = {  # by the ending, longest first
-    ".nii.gz": "NiftiImageIO",
-    ".nii": "NiftiImageIO",
-    ".nrrd": "NrrdImageIO",
-    ".nhdr": "NrrdImageIO",
-    ".mha": "MetaImageIO",
-    ".mhd": "MetaImageIO",
+READERS: dict[str, Callable[[Path, str], Volume]] = {  # by the ending, longest first
+    ".nii.gz": read_nifti,
+    ".nii": read_nifti,
+    ".nrrd": read_nrrd,
+    ".nhdr": read_nrrd,
+    ".mha": read_metaimage,
+    ".mhd": read_metaimage,
 }
 FORMATS = "NIfTI (.nii, .nii.gz), NRRD (.nrrd, .nhdr), MetaImage (.mha, .mhd) or a DICOM folder"
 UNNAMED = "volume"
@@ -40,12 +43,16 @@ def read_volume(path: str | Path, series: str | None = None) -> Volume:
     path: a NIfTI, NRRD or MetaImage file, a folder with a DICOM series, or one DICOM file of a series.
     series: which DICOM series, by its UID or the unique start or end of it.
     Its name is the file's or folder's, never one from the header.
-    Raises: InputRefused, with a code of its own for every case; UsageError for a series of a single volume.
+    Raises: InputRefused, with a code of its own for every case; UsageError for an empty path, and for a
+    series of a single volume.
 
     >>> sample = Path(__file__).parents[2] / "Resources/Sample/sample-ct.nrrd"
     >>> read_volume(sample).name
     'sample-ct'
     """
+    if not str(path).strip():
+        # Path("") would be the current folder.
+        raise UsageError("The path is empty.", hint="Give the CT's file or folder.", code="no-path")
     path = Path(os.path.abspath(path))  # so that "." has a name too
     try:
         return _read(path, series)
@@ -68,12 +75,19 @@ def volume_from_image(
 
     modality: where it is None, what the image carries if SimpleITK read it from DICOM.
     A fourth axis of length 1 is dropped.
-    Raises: InputRefused "two-dimensional", "four-dimensional", "vector-pixels".
+    Raises: InputRefused "two-dimensional", "four-dimensional", "vector-pixels"; UsageError "not-an-image" for
+    what is no SimpleITK image.
 
     >>> volume_from_image(sitk.Image(4, 3, 2, sitk.sitkInt16)).array.shape
     (2, 3, 4)
     """
-    _check_kind(image.GetSize(), image.GetNumberOfComponentsPerPixel(), image.GetPixelIDTypeAsString())
+    if not isinstance(image, sitk.Image):
+        raise UsageError(
+            f"A SimpleITK image is needed, not {type(image).__name__}.",
+            hint="Read the file with SimpleITK.ReadImage, or give it to the command iuinet segment.",
+            code="not-an-image",
+        )
+    check_kind(image.GetSize(), image.GetNumberOfComponentsPerPixel(), image.GetPixelIDTypeAsString())
     if image.GetDimension() == 4:
         image = image[:, :, :, 0]
     if modality is None and image.HasMetaDataKey(MODALITY_KEY):
@@ -109,73 +123,8 @@ def _read(path: Path, series: str | None) -> Volume:
 
 
 def _read_file(path: Path, ending: str) -> Volume:
-    notes = inspect_file(path, ending)
-    check_letters(path)
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
-    reader.SetImageIO(READERS[ending])
-    failure: RuntimeError | None = None
-    with captured_native_output() as native:
-        try:
-            reader.ReadImageInformation()
-            pixel_type = sitk.GetPixelIDValueAsString(reader.GetPixelID())
-            _check_kind(reader.GetSize(), reader.GetNumberOfComponents(), pixel_type)
-            image = reader.Execute()
-        except RuntimeError as error:
-            failure = error
-    if failure is not None:
-        failure.add_note(native.text)
-        raise _translated(path, failure)
-    return volume_from_image(image, _name(path.name[: -len(ending)]), notes=notes)
-
-
-def _check_kind(size: Sequence[int], components: int, pixel_type: str) -> None:
-    shape = " x ".join(map(str, size))
-    if len(size) < 3:
-        raise InputRefused(
-            f"The image is a single picture ({shape}); a CT volume has three axes.",
-            hint="Give the whole series.",
-            code="two-dimensional",
-        )
-    if len(size) > 3 and (len(size) > 4 or size[3] != 1):
-        raise InputRefused(
-            f"The image has {len(size)} axes ({shape}); a CT volume has three.",
-            hint="Save one time point or phase as a volume of its own.",
-            code="four-dimensional",
-        )
-    if components != 1 or "vector" in pixel_type or "complex" in pixel_type or "label" in pixel_type:
-        raise InputRefused(
-            f"Each voxel holds {components} values ({pixel_type}); a CT has one number per voxel.",
-            hint="Give the CT itself, not a colour image, a vector field or a complex one.",
-            code="vector-pixels",
-        )
-
-
-def _translated(path: Path, failure: RuntimeError) -> InputRefused:
-    """ITK's exceptions in plain words; their own text names source files, which helps no user."""
-    text = str(failure).lower()
-    if "orthonormal" in text or "determinant" in text:
-        refused = InputRefused(
-            f"The axes in the header of {path.name} are not at right angles.",
-            hint="Resample the volume to a straight grid first.",
-            code="sheared-axes",
-        )
-    elif "spacing" in text:
-        refused = InputRefused(
-            f"The spacing in the header of {path.name} is zero, negative or missing.",
-            hint="Export the volume again with its true voxel size.",
-            code="bad-spacing",
-        )
-    elif "allocate memory" in text or "bad_alloc" in text:
-        refused = _too_large(path)
-    else:
-        refused = InputRefused(
-            f"{path.name} cannot be read: it is damaged or cut off, or a file that belongs to it is missing.",
-            hint=COPY_AGAIN,
-            code="file-damaged",
-        )
-    refused.__cause__ = failure
-    return refused
+    check_letters(path)  # the name becomes that of outputs, which ITK writes
+    return READERS[ending](path, _name(path.name[: -len(ending)]))
 
 
 def _too_large(path: Path) -> InputRefused:

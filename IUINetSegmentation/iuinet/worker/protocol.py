@@ -17,6 +17,7 @@ import json
 import math
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -25,7 +26,7 @@ import numpy as np
 from iuinet import errors
 from iuinet.errors import InputRefused, IUINetError
 from iuinet.options import Options
-from iuinet.volume import Grid, Volume
+from iuinet.volume import Doubt, Grid, Volume
 
 VERSION = 3
 PREFIX = "@iuinet "
@@ -222,6 +223,7 @@ def describe_volume(volume: Volume, path: Path) -> Message:
         "name": volume.name,
         "modality": volume.modality,
         "notes": list(volume.notes),
+        "doubts": [asdict(doubt) for doubt in volume.doubts],
     }
 
 
@@ -240,12 +242,13 @@ def read_volume(document: Mapping[str, Any]) -> Volume:
     try:
         path, dtype, shape = Path(document["path"]), np.dtype(document["dtype"]), tuple(document["shape"])
         name, modality, notes = document["name"], document["modality"], tuple(document["notes"])
+        doubts = tuple(Doubt(**doubt) for doubt in document["doubts"])
     except (KeyError, TypeError) as error:
         raise ProtocolError(f"the volume's description cannot be read: {error!r}") from error
     grid = grid_from_json(document["grid"])
     # Mapped, the voxels are not copied; but Windows would not delete a mapped file.
     voxels = read_array(path, dtype, shape, mapped=os.name == "posix")
-    return Volume(voxels, grid, name, modality, notes)
+    return Volume(voxels, grid, name, modality, notes, doubts)
 
 
 def write_array(path: Path, array: np.ndarray) -> None:
