@@ -28,6 +28,12 @@ def test_the_version_and_the_help(iuinet: Callable[..., Finished]) -> None:
         (),
         ("sing",),
         ("segment",),
+        ("segment", ""),  # a variable that is not set: not the current folder
+        ("segment", "a.nii", "-o", " "),
+        ("segment", "a.nii", "--series", ""),
+        ("segment", "a.nii", "--weights", ""),
+        ("weights", "import", ""),
+        ("weights", "verify", "a", ""),
         ("segment", "a.nii", "--devise", "cpu"),
         ("segment", "a.nii", "--device", "gpu"),
         ("segment", "a.nii", "--organs", "liver,,spleen"),

@@ -13,15 +13,30 @@ from importlib import import_module
 
 from iuinet import __version__
 from iuinet.console import Console, Parser, run_command
+from iuinet.errors import UsageError
 
 from . import weights
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
-    return run_command(
-        lambda: _parser().parse_args(arguments), lambda options, console: options.run(options, console)
-    )
+    return run_command(lambda: _parse(arguments), lambda options, console: options.run(options, console))
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    options = _parser().parse_args(arguments)
+    for name, value in vars(options).items():
+        if any(isinstance(text, str) and not text.strip() for text in (value, *_listed(value))):
+            # A variable of a script that is not set; as a path it would mean the current folder.
+            raise UsageError(
+                f"the value of {name.replace('_', '-')} is empty",
+                hint="Give one, or leave it out; a variable may not be set.",
+            )
+    return options
+
+
+def _listed(value: object) -> list:
+    return value if isinstance(value, list) else []
 
 
 def _parser() -> argparse.ArgumentParser:

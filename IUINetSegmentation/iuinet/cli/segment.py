@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 
 def run(given: argparse.Namespace, console: Console) -> None:
     """Do it, cheapest checks first, so that a refusal comes before any waiting."""
-    if not given.ct.strip():
-        # A variable of a script that is not set: Path("") would be the current folder.
-        raise UsageError("the CT's path is empty", hint="Give the CT's file or folder.", code="no-path")
     outputs = Outputs.of(given)
     outputs.check(Path(given.ct))
     options = Options.of(given)
