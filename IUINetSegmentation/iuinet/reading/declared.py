@@ -141,6 +141,15 @@ def no_spacing(path: Path) -> Doubt:
     return Doubt("no-spacing", message, TRUE_SIZE)
 
 
+def no_origin(path: Path) -> str:
+    """The note on a file that does not say where the first voxel lies: nothing is measured by it.
+
+    >>> no_origin(Path("ct.mha"))
+    'ct.mha does not say where the scan lies; its first voxel was taken as the origin.'
+    """
+    return f"{path.name} does not say where the scan lies; its first voxel was taken as the origin."
+
+
 def no_orientation(path: Path) -> Doubt:
     """The question that a file asks which does not say where left, front and head are.
 

@@ -23,6 +23,7 @@ from .declared import (
     check_unit,
     damaged,
     file_beside,
+    no_origin,
     no_spacing,
     number,
     numbers,
@@ -68,8 +69,8 @@ def read_metaimage(path: Path, name: str) -> Volume:
     fields, data_file, start = _read_header(path)
     size = _size(path, fields)
     _check_values(path, fields)
-    matrix, notes, doubts = _place(path, fields, len(fields["DimSize"].split()))
-    grid = grid_from_matrix(path, size, matrix)
+    matrix, spacing, notes, doubts = _place(path, fields, len(fields["DimSize"].split()))
+    grid = grid_from_matrix(path, size, matrix, spacing)
     dtype = np.dtype(TYPES[fields["ElementType"]])
     msb = fields.get("BinaryDataByteOrderMSB", fields.get("ElementByteOrderMSB", "False"))
     dtype = dtype.newbyteorder(">" if _true(msb) else "<")
@@ -125,8 +126,10 @@ def _check_values(path: Path, fields: Mapping[str, str]) -> None:
         )
 
 
-def _place(path: Path, fields: Mapping[str, str], axes: int) -> tuple[np.ndarray, list[str], list[Doubt]]:
-    matrix, notes, doubts = np.eye(4), [], []
+def _place(
+    path: Path, fields: Mapping[str, str], axes: int
+) -> tuple[np.ndarray, list[float], list[str], list[Doubt]]:
+    matrix, spacing, notes, doubts = np.eye(4), [1.0] * 3, [], []
     name = _first(fields, "TransformMatrix", "Rotation", "Orientation")
     if name is None:
         notes.append(
@@ -137,7 +140,9 @@ def _place(path: Path, fields: Mapping[str, str], axes: int) -> tuple[np.ndarray
         rows = np.reshape(numbers(path, name, fields[name], axes * axes), (axes, axes))
         matrix[:3, :3] = rows[:3, :3].T
     name = _first(fields, "Offset", "Position", "Origin")
-    if name is not None:
+    if name is None:
+        notes.append(no_origin(path))
+    else:
         matrix[:3, 3] = numbers(path, name, fields[name], axes)[:3]
     name = _first(fields, "ElementSpacing", "ElementSize")
     if name is None:
@@ -146,9 +151,10 @@ def _place(path: Path, fields: Mapping[str, str], axes: int) -> tuple[np.ndarray
         spacing = [number(word) for word in fields[name].split()]
         if len(spacing) != axes:
             raise damaged(path, f"its {name} is {shown(fields[name])!r}, where {axes} numbers belong")
-        check_spacing(path, spacing[:3])
-        matrix[:3, :3] *= spacing[:3]
-    return matrix, notes, doubts
+        spacing = spacing[:3]
+        check_spacing(path, spacing)
+        matrix[:3, :3] *= spacing
+    return matrix, spacing, notes, doubts
 
 
 def _first(fields: Mapping[str, str], *names: str) -> str | None:

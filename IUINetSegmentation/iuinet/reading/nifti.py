@@ -25,7 +25,6 @@ MAGIC = {348: (344, b"n+1\0"), 540: (4, b"n+2\0\r\n\x1a\n")}  # by the header's 
 EXTENSION_MARK_BYTES = 4  # between the header and what may follow it
 MOST_EXTENSION_BYTES = 1 << 26
 MM_PER_UNIT = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}  # of xyzt_units: unknown, metre, mm, micron
-FLOAT_NOISE = 1e-5  # two spacings this close are one, rounded to single precision
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 ONE_PLACE = "Write the one true place into the file; or, if that of the sform is the true one, go on."
 
@@ -172,8 +171,7 @@ def _place(path: Path, header: Any, size: tuple[int, int, int]) -> tuple[Grid, l
         doubts += _two_places(path, size, matrix, sound["qform"])
     elif taken == "sform":
         doubts += _two_spacings(path, size, matrix, np.diag(pixels)[:3])
-    matrix = _with_exact_spacing(matrix, np.diag(pixels)[:3])
-    return grid_from_matrix(path, size, matrix), notes, doubts
+    return grid_from_matrix(path, size, matrix, np.diag(pixels)[:3].tolist()), notes, doubts
 
 
 @np.errstate(all="ignore")
@@ -217,15 +215,6 @@ def _two_spacings(
         "sform was taken; if it is wrong, so are all volumes in ml."
     )
     return [Doubt("two-spacings", message, ONE_PLACE)]
-
-
-def _with_exact_spacing(matrix: np.ndarray, pixels: np.ndarray) -> np.ndarray:
-    """The matrix with pixdim as its spacing where it is the same but for rounding."""
-    lengths = np.linalg.norm(matrix[:3, :3], axis=0)
-    if np.allclose(lengths, pixels, rtol=FLOAT_NOISE, atol=0):
-        matrix = matrix.copy()
-        matrix[:3, :3] *= pixels / lengths
-    return matrix
 
 
 def _voxel(matrix: np.ndarray) -> str:

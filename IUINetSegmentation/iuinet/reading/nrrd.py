@@ -17,7 +17,7 @@ from iuinet.errors import InputRefused
 from iuinet.volume import Doubt, Volume
 
 from . import declared
-from .declared import HEADER_BYTES, check_unit, damaged, no_orientation, no_spacing, number, shown
+from .declared import HEADER_BYTES, check_unit, damaged, no_orientation, no_origin, no_spacing, number, shown
 from .placement import grid_from_matrix
 from .streams import BZIP2, DEFLATE, RAW, TEXT, Part, read_parts
 
@@ -78,13 +78,14 @@ def read_nrrd(path: Path, name: str) -> Volume:
     """
     fields, start = _read_header(path)
     axes = _spatial_axes(_axes(path, fields))
-    matrix, doubts = _place(path, fields, axes)
+    matrix, notes, doubts = _place(path, fields, axes)
     size = tuple(axis.size for axis in axes)
     grid = grid_from_matrix(path, size, matrix)
     encoding = _encoding(path, fields)
     dtype = _dtype(path, fields, encoding)
     array = read_parts([_part(path, fields, encoding, start)], dtype, size[::-1])
-    return Volume(array, grid, name, None, tuple(doubt.message for doubt in doubts), tuple(doubts))
+    notes += [doubt.message for doubt in doubts]
+    return Volume(array, grid, name, None, tuple(notes), tuple(doubts))
 
 
 def _read_header(path: Path) -> tuple[dict[str, str], int]:
@@ -169,10 +170,12 @@ def _spatial_axes(axes: list[Axis]) -> list[Axis]:
     return axes
 
 
-def _place(path: Path, fields: Mapping[str, str], axes: list[Axis]) -> tuple[np.ndarray, list[Doubt]]:
+def _place(
+    path: Path, fields: Mapping[str, str], axes: list[Axis]
+) -> tuple[np.ndarray, list[str], list[Doubt]]:
     for unit in [*_words(fields.get("space units", "")), *(axis.unit for axis in axes)]:
         check_unit(path, unit)
-    matrix, doubts = np.eye(4), []
+    matrix, notes, doubts = np.eye(4), [], []
     if "space directions" in fields:
         missing = np.full(3, np.nan)
         vectors = [missing if axis.vector is None else _in_space(path, axis.vector) for axis in axes]
@@ -182,6 +185,8 @@ def _place(path: Path, fields: Mapping[str, str], axes: list[Axis]) -> tuple[np.
             if len(origin) != 1 or origin[0] is None:
                 raise damaged(path, f"its space origin is {shown(fields['space origin'])!r}")
             matrix[:3, 3] = _in_space(path, origin[0])
+        else:
+            notes.append(no_origin(path))
     elif "spacings" in fields:
         matrix[:3, :3] = np.diag([axis.spacing for axis in axes])
     else:
@@ -194,7 +199,7 @@ def _place(path: Path, fields: Mapping[str, str], axes: list[Axis]) -> tuple[np.
         doubts.append(no_orientation(path))
     else:
         raise damaged(path, f"its space {shown(space)!r} is none of the format's")
-    return matrix, doubts
+    return matrix, notes, doubts
 
 
 def _in_space(path: Path, vector: np.ndarray) -> np.ndarray:

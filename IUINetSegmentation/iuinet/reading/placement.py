@@ -5,6 +5,7 @@ Matrices are 4 x 4, from the voxel index (i, j, k, 1) to LPS millimetres.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from .declared import check_spacing
 HALF_VOXEL = 0.5  # two places that differ by more, anywhere in the scan, are two places
 SPACING_TOLERANCE = 0.01  # of a voxel size, and so of a volume in ml
 ROUNDING = 1e-6  # of single precision: what is less off a right angle is left as it is
+SPACING_ROUNDING = 1e-5  # relative
 _FLAT = 1e-3  # a smaller determinant of the three unit vectors is that of a plane
 _SIDES = ("left and right", "front and back", "head and foot")
 
@@ -37,10 +39,12 @@ def usable(matrix: np.ndarray) -> bool:
 
 
 @np.errstate(all="ignore")
-def grid_from_matrix(path: Path, size: tuple[int, int, int], matrix: np.ndarray) -> Grid:
+def grid_from_matrix(
+    path: Path, size: tuple[int, int, int], matrix: np.ndarray, spacing: Sequence[float] | None = None
+) -> Grid:
     """The grid of a volume. Axes that are off a right angle by no more than checks.SHEAR are set right.
 
-    size: voxels along i, j, k.
+    size: voxels along i, j, k. spacing: mm, as the file writes it; taken where it differs by rounding only.
     Raises: InputRefused "bad-spacing", "bad-place", "sheared-axes".
 
     >>> grid_from_matrix(Path("ct.nii"), (4, 3, 2), np.diag([0.8, 0.8, 2.5, 1])).spacing
@@ -48,15 +52,15 @@ def grid_from_matrix(path: Path, size: tuple[int, int, int], matrix: np.ndarray)
     """
     matrix = np.asarray(matrix, np.float64) + 0.0  # which leaves no negative zero
     axes = matrix[:3, :3]
-    spacing = np.linalg.norm(axes, axis=0)
-    check_spacing(path, spacing.tolist())
+    lengths = np.linalg.norm(axes, axis=0)
+    check_spacing(path, lengths.tolist())
     if not usable(matrix):
         raise InputRefused(
             f"The place of the scan in {path.name} is not finite, or its axes lie in one plane.",
             hint="Export the volume again with its true place.",
             code="bad-place",
         )
-    direction = axes / spacing
+    direction = axes / lengths
     shear = float(np.abs(direction.T @ direction - np.eye(3)).max())
     if shear > SHEAR:
         raise InputRefused(
@@ -67,8 +71,9 @@ def grid_from_matrix(path: Path, size: tuple[int, int, int], matrix: np.ndarray)
     if shear > ROUNDING:
         left, _, right = np.linalg.svd(direction)  # the nearest orthonormal axes
         direction = left @ right
-    origin = tuple(float(value) for value in matrix[:3, 3])
-    return Grid(size, tuple(float(value) for value in spacing), origin, direction)  # type: ignore[arg-type]
+    if spacing is not None and np.allclose(lengths, spacing, rtol=SPACING_ROUNDING, atol=0):
+        lengths = np.asarray(spacing, np.float64)
+    return Grid(size, tuple(lengths.tolist()), tuple(matrix[:3, 3].tolist()), direction)
 
 
 @np.errstate(all="ignore")

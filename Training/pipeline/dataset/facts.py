@@ -34,9 +34,8 @@ class Facts:
     """What was found. grid, label_grid: native, as ``grid_as_json`` writes them.
 
     voxels: of each label 0 to 255. odd_values: some label values that are not whole numbers from 0 to 255.
-    not_numbers: voxels that are NaN or infinite (ITK reads those of NIfTI files as 0). zeros: voxels that are
-    exactly 0. empty_slices: slices along the last axis of the file with
-    one value only. lowest, highest: 0.1st and 99.9th percentile of the image.
+    not_numbers: voxels that are NaN or infinite. zeros: voxels that are exactly 0. empty_slices: slices along
+    the last axis of the file with one value only. lowest, highest: 0.1st and 99.9th percentile of the image.
     looks_like_hu: whether the image's values can be Hounsfield units. error: why nothing was found out.
     """
 

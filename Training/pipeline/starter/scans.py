@@ -62,7 +62,8 @@ def slab(data: Path) -> Case:
     """The real 4 cm slab, with labels that another model drew."""
     folder = data / "ct" / "TotalSegmentator-slab"
     volume = read_volume(folder / "dicom")
-    truth = sitk.ReadImage(str(folder / "labels.nii.gz"))
+    labels = read_volume(folder / "labels.nii.gz")
+    truth = image_on_grid(labels.array, labels.grid)
     grid = volume.grid
     reference = image_on_grid(np.zeros(grid.shape, np.uint8), grid)
     # The labels lie on the same grid in another orientation: nearest neighbour only reorders them.

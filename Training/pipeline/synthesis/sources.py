@@ -16,6 +16,9 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
+from iuinet.reading import read_volume
+from iuinet.writing import image_on_grid
+
 from .tissues import NUMBER
 
 SPACING_MM = 2.0
@@ -42,20 +45,25 @@ def read_tissues(name: str, data: Path) -> np.ndarray:
     """Tissue numbers uint8 (k to the head, j to the back, i to the left), 2 mm; fat where unlabelled.
 
     name: one of TRAINING or HELD_OUT.
-    Raises: ValueError for another name, RuntimeError from the file reader.
+    Raises: ValueError for another name, InputRefused from the file reader.
     """
     if name == "spl":
-        image = sitk.ReadImage(str(data / "labels" / "spl" / "spl_abdominal_atlas.nrrd"))
+        image = _image(data / "labels" / "spl" / "spl_abdominal_atlas.nrrd")
         image.SetSpacing(SPL_SPACING_MM)
         return _split_duodenum(_resample(image, _spl_table()))
     if name.startswith("amos"):
         table = {label: NUMBER[tissue] for tissue, label in _labels_of("amos").items()}
-        return _resample(sitk.ReadImage(str(data / "labels" / f"{name}.nii.gz")), table)
+        return _resample(_image(data / "labels" / f"{name}.nii.gz"), table)
     if name.startswith("s"):
         names = json.loads((data / "labels" / "totalsegmentator_labels.json").read_text())
         table = {int(label): _totalsegmentator_tissue(word) for label, word in names.items()}
-        return _resample(sitk.ReadImage(str(data / "labels" / f"totalsegmentator_{name}.nii.gz")), table)
+        return _resample(_image(data / "labels" / f"totalsegmentator_{name}.nii.gz"), table)
     raise ValueError(f"there is no anatomy {name!r}; known: {', '.join(TRAINING + HELD_OUT)}")
+
+
+def _image(path: Path) -> sitk.Image:
+    volume = read_volume(path)
+    return image_on_grid(volume.array, volume.grid)
 
 
 def _totalsegmentator_tissue(name: str) -> int:
