@@ -145,6 +145,13 @@ class TestRefusals:
         sitk.WriteImage(sitk.GetImageFromArray(noise), tmp_path / "noise.nrrd")
         refused(3, CT=str(tmp_path / "noise.nrrd"))
 
+    def test_a_place_that_a_person_should_decide_on(self, refused, ct, tmp_path):
+        sitk.WriteImage(ct, tmp_path / "codes.nii")
+        data = bytearray((tmp_path / "codes.nii").read_bytes())
+        data[252:256] = bytes(4)  # qform and sform codes: no orientation in the file
+        (tmp_path / "codes.nii").write_bytes(data)
+        assert "no-orientation" in refused(3, CT=str(tmp_path / "codes.nii"))
+
     def test_a_model_that_is_not_there(self, refused, scan, tmp_path):
         refused(4, CT=scan, WEIGHTS=str(tmp_path / "none.safetensors"))
 

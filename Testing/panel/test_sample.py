@@ -30,7 +30,7 @@ def test_a_damaged_sample_is_reported_and_can_be_tried_again(panel, scene, tmp_p
     with monkeypatch.context() as patch:
         patch.setattr(volume_node, "SAMPLE_CT", damaged)
         panel.ui.sampleButton.click()
-    assert panel.trouble.current.code == "file-damaged"
+    assert panel.trouble.current.code == "file-cut"
     assert "ample-ct.nrrd" in panel.ui.progressLabel.text
     assert "Install IUINet again, or load a CT of your own." in panel.ui.progressLabel.text
     assert scene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode") == 0

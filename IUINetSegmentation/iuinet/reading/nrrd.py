@@ -72,7 +72,7 @@ def read_nrrd(path: Path, name: str) -> Volume:
     Raises: InputRefused, its codes as in ``declared``, ``placement`` and ``streams``, and "unknown-format"
     for an encoding that is not read.
 
-    >>> sample = Path(__file__).parents[3] / "Resources/Sample/sample-ct.nrrd"
+    >>> sample = Path(__file__).parents[2] / "Resources/Sample/sample-ct.nrrd"
     >>> read_nrrd(sample, "ct").grid.spacing[2] > 0
     True
     """
