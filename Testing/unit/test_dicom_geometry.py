@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.dicom_factory import body_volume, feet_first, oblique, prone, write_series
+from helpers.dicom_factory import body_volume, feet_first, oblique, prone, write_enhanced, write_series
 from helpers.reading_helpers import refusal
 from pydicom.dataset import Dataset
 
@@ -89,6 +90,63 @@ def test_a_series_of_two_phases_is_refused(tmp_path: Path) -> None:
     assert "phases" in error.hint
 
 
+def test_two_phases_in_one_enhanced_file_are_not_taken_for_copies(tmp_path: Path) -> None:
+    volume = body_volume((6, 24, 28))
+    order = [0, 1, 2, 3, 4, 5, 0, 1, 2, 3, 4, 5]
+    path = tmp_path / "phases.dcm"
+    write_enhanced(path, volume, order=order, edit=lambda ds: setattr(ds, "NumberOfFrames", 12))
+    error = refusal(path, "slices-doubled", "6 of 12", "frame 1", "frame 7")
+    assert "phases" in error.hint and "copies" not in error.hint
+
+
+def test_one_position_for_all_slices_is_said_so(tmp_path: Path) -> None:
+    write_series(tmp_path, body_volume(), positions=np.tile(ORIGIN, (12, 1)))
+    assert (
+        "true positions" in refusal(tmp_path, "slices-doubled", "All 12 slices have the same position").hint
+    )
+
+
+MARKS = {  # keyword: its value in slice k of acquisition a, where each acquisition has a block of its own
+    "AcquisitionNumber": lambda a, k: a + 1,
+    "AcquisitionTime": lambda a, k: f"{101500 + 20 * a + k / 4:.2f}",
+    "AcquisitionDateTime": lambda a, k: f"20260101{101500 + 20 * a}",
+    "TemporalPositionIdentifier": lambda a, k: a + 1,
+    "TriggerTime": lambda a, k: f"{350 * a}",
+    "ConvolutionKernel": lambda a, k: ("SOFT", "BONE")[a],
+}
+
+
+def write_marked(folder: Path, keyword: str, acquisition: Callable[[int], int]) -> None:
+    def mark(ds: Dataset, k: int) -> None:
+        setattr(ds, keyword, MARKS[keyword](acquisition(k), k // 2))
+
+    write_series(folder, body_volume((24, 24, 28)), edit=mark)
+
+
+@pytest.mark.parametrize("keyword", MARKS)
+def test_interleaved_acquisitions_are_refused(tmp_path: Path, keyword: str) -> None:
+    write_marked(tmp_path, keyword, lambda k: k % 2)
+    error = refusal(tmp_path, "slices-interleaved", keyword, "IM0000.dcm", "IM0001.dcm")
+    assert "export only one" in error.hint
+
+
+@pytest.mark.parametrize("keyword", MARKS)
+def test_acquisitions_one_after_the_other_are_one_scan(tmp_path: Path, keyword: str) -> None:
+    write_marked(tmp_path, keyword, lambda k: k // 12)
+    assert read_volume(tmp_path).grid.size[2] == 24
+
+
+def test_interleaved_phases_of_an_enhanced_file_are_refused(tmp_path: Path) -> None:
+    def mark(ds: Dataset) -> None:
+        for k, frame in enumerate(ds.PerFrameFunctionalGroupsSequence):
+            content = Dataset()
+            content.TemporalPositionIndex = k % 2 + 1
+            frame.FrameContentSequence = [content]
+
+    path = write_enhanced(tmp_path / "phases.dcm", body_volume(), edit=mark)
+    refusal(path, "slices-interleaved", "TemporalPositionIndex", "frame 1", "frame 2")
+
+
 def test_a_tilted_gantry_is_refused_with_its_angle(tmp_path: Path) -> None:
     positions = even_positions()
     positions[:, 1] += np.arange(12) * 2.5 * np.tan(np.radians(15))
@@ -104,11 +162,32 @@ def test_one_slice_beside_the_others_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("moved", [1, 6, 11])
-def test_a_gap_off_by_more_than_one_percent_names_its_slice(tmp_path: Path, moved: int) -> None:
+def test_a_gap_off_by_more_than_a_tenth_of_a_millimetre_names_its_slice(tmp_path: Path, moved: int) -> None:
     positions = even_positions()
-    positions[moved, 2] += 2.5 * 0.012
+    positions[moved, 2] += 0.13
     write_series(tmp_path, body_volume(), positions=positions)
-    refusal(tmp_path, "slices-uneven", f"slice {moved + 1} (file IM{moved:04d}.dcm)", "2.530 mm", "2.500 mm")
+    refusal(tmp_path, "slices-uneven", f"slice {moved + 1} (file IM{moved:04d}.dcm)", "2.630 mm", "2.500 mm")
+
+
+@pytest.mark.parametrize(("step", "jitter"), [(3.6, 0.05), (2.5, 0.03), (0.625, 0.005), (0.5, 0.05)])
+def test_small_jitter_of_the_positions_is_read(tmp_path: Path, step: float, jitter: float) -> None:
+    """Headers with few digits, or a table that stops not quite exactly."""
+    for seed in range(5):
+        volume, positions = body_volume((60, 24, 28)), even_positions(60, step)
+        positions[:, 2] += np.random.default_rng(seed).uniform(-jitter, jitter, 60)
+        write_series(tmp_path / str(seed), volume, positions=positions)
+        read = read_volume(tmp_path / str(seed))
+        np.testing.assert_array_equal(read.array, volume)
+        assert read.grid.spacing[2] == pytest.approx(step, rel=1e-3)
+        assert read.grid.origin[2] == pytest.approx(40, abs=0.06)
+
+
+def test_steps_that_drift_apart_are_refused(tmp_path: Path) -> None:
+    """No gap is off by 0.1 mm, yet the middle of the scan lies two millimetres beside its place."""
+    positions = even_positions(60)
+    positions[:, 2] = 40 + np.cumsum(np.r_[0, np.full(29, 2.42), np.full(30, 2.5)])
+    write_series(tmp_path, body_volume((60, 24, 28)), positions=positions)
+    refusal(tmp_path, "slices-uneven", "2.500 mm")
 
 
 def test_a_step_that_changes_half_way_is_named(tmp_path: Path) -> None:
@@ -163,6 +242,14 @@ def test_a_slice_unlike_the_others_is_named(tmp_path: Path, keyword: str, value:
 
     write_series(tmp_path, body_volume(), edit=change)
     refusal(tmp_path, "slices-mixed", "slice 5 (file IM0004.dcm)", named)
+
+
+@pytest.mark.parametrize("orientation", [["1e308", 0, 0, 0, 1, 0], [1, 0, 0, 0, "-1e5", 0]])
+def test_absurd_axes_are_refused(tmp_path: Path, orientation: list[object]) -> None:
+    write_series(
+        tmp_path, body_volume(), edit=lambda ds, k: setattr(ds, "ImageOrientationPatient", orientation)
+    )
+    refusal(tmp_path, ("bad-number", "bad-orientation"), "IM0000.dcm")
 
 
 @pytest.mark.parametrize("orientation", [[1, 0, 0, 0, 2, 0], [1, 0, 0, 0.5, 0.866, 0], [0] * 6])

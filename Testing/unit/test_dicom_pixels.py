@@ -185,11 +185,93 @@ def test_an_impossible_pixel_layout_is_refused(tmp_path: Path, element: str) -> 
     refusal(tmp_path, "pixel-layout", "24", "IM0000.dcm")
 
 
+@pytest.mark.parametrize("mixed", [False, True], ids=["all", "one"])
+@pytest.mark.parametrize("signed", [True, False], ids=["signed", "unsigned"])
+@pytest.mark.parametrize("stored", [12, 16])
+@pytest.mark.parametrize("codec", LOSSLESS)
+def test_monochrome1_has_the_values_of_monochrome2(
+    tmp_path: Path, codec: str, stored: int, signed: bool, mixed: bool
+) -> None:
+    """PS3.3 C.7.6.3.1.2 speaks of the display; GDCM turns compressed values round, plain ones not."""
+    values, slope, intercept = coarse(body_volume((6, 24, 28)), stored, signed)
+    write_series(
+        tmp_path,
+        values,
+        transfer_syntax=LOSSLESS[codec],
+        bits=(16, stored),
+        signed=signed,
+        slope=slope,
+        intercept=intercept,
+        edit=lambda ds, k: setattr(ds, "PhotometricInterpretation", f"MONOCHROME{2 - (k == 3 or not mixed)}"),
+    )
+    np.testing.assert_array_equal(read_volume(tmp_path).array, values)
+
+
+PADDING = {  # bits stored, sign, Pixel Padding Value, its range limit, value in the pixels
+    "16-bit": (16, False, 63536, None, 63536),
+    "12-bit": (12, False, 4095, None, 4095),
+    "range": (12, False, 4000, 4095, 4050),
+    "range-downwards": (16, False, 65535, 60000, 63536),
+    "signed": (16, True, 30000, None, 30000),
+    "signed-range": (16, True, 30000, 32767, 31000),
+    "signed-12-bit": (12, True, 2000, None, 2000),
+    "tissue": (12, False, 1064, None, 1064),
+}
+
+
+@pytest.mark.parametrize("codec", sorted(set(LOSSLESS) - {"jpeg-lossless"}))
+@pytest.mark.parametrize("kind", PADDING)
+def test_declared_padding_is_air(tmp_path: Path, kind: str, codec: str) -> None:
+    bits, signed, value, limit, pixel = PADDING[kind]
+    volume = body_volume((6, 24, 28)).clip(-1024, 1000)
+    intercept = 0 if signed else -1024
+    padded = volume.astype(int)
+    padded[:, :2, :3] = pixel + intercept  # under one per cent: as metal it would pass the checks
+
+    def declare(ds: Dataset, k: int) -> None:
+        ds.add_new("PixelPaddingValue", "SS" if signed else "US", value)
+        if limit is not None:
+            ds.add_new("PixelPaddingRangeLimit", "SS" if signed else "US", limit)
+
+    stored = {"bits": (16, bits), "signed": signed, "intercept": intercept}
+    write_series(tmp_path, padded, transfer_syntax=LOSSLESS[codec], edit=declare, **stored)
+    volume[:, :2, :3] = -1000
+    np.testing.assert_array_equal(read_volume(tmp_path).array, volume)
+
+
+def test_padding_that_fills_more_bits_than_are_stored_is_air(tmp_path: Path) -> None:
+    volume = body_volume((6, 24, 28)).clip(-1024, 1000)
+
+    def pad(ds: Dataset, k: int) -> None:
+        words = np.frombuffer(ds.PixelData, np.uint16).reshape(24, 28).copy()
+        words[:2, :3] = 63536
+        ds.PixelData, ds.PixelPaddingValue = words.tobytes(), 63536
+        ds["PixelPaddingValue"].VR = "US"
+
+    write_series(tmp_path, volume, bits=(16, 12), signed=False, intercept=-1024, edit=pad)
+    volume[:, :2, :3] = -1000
+    np.testing.assert_array_equal(read_volume(tmp_path).array, volume)
+
+
+def test_padding_darker_than_air_and_tissue_of_its_value_stay(tmp_path: Path) -> None:
+    volume = body_volume((6, 24, 28))
+    volume[:, :2, :3] = -2000
+    write_series(tmp_path / "dark", volume, edit=lambda ds, k: ds.add_new("PixelPaddingValue", "SS", -2000))
+    np.testing.assert_array_equal(read_volume(tmp_path / "dark").array, volume)
+    volume[:, 10:12, 10:12] = 0  # water inside the body, in a scan whose header calls 0 padding
+    write_series(tmp_path / "water", volume, edit=lambda ds, k: ds.add_new("PixelPaddingValue", "SS", 0))
+    np.testing.assert_array_equal(read_volume(tmp_path / "water").array, volume)
+
+
 def test_a_rescale_that_gives_no_hounsfield_units_is_refused(tmp_path: Path) -> None:
     write_series(
         tmp_path / "slope", body_volume(), edit=lambda ds, k: setattr(ds, "RescaleSlope", 0 + (k != 3))
     )
     refusal(tmp_path / "slope", "bad-rescale", "slope 0", "IM0003.dcm")
+    write_series(
+        tmp_path / "sign", body_volume(), edit=lambda ds, k: setattr(ds, "RescaleSlope", 1 - 2 * (k == 3))
+    )
+    refusal(tmp_path / "sign", "bad-rescale", "slope -1", "IM0003.dcm")
     table = Dataset()
     table.LUTDescriptor, table.ModalityLUTType, table.LUTData = [2, 0, 16], "US", [0, 1]
     table["LUTDescriptor"].VR = table["LUTData"].VR = "US"
@@ -197,6 +279,39 @@ def test_a_rescale_that_gives_no_hounsfield_units_is_refused(tmp_path: Path) -> 
         tmp_path / "table", body_volume(), edit=lambda ds, k: setattr(ds, "ModalityLUTSequence", [table])
     )
     refusal(tmp_path / "table", "bad-rescale", "look-up table")
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value", "code"),
+    [
+        ("RescaleIntercept", "-1e9", "bad-number"),
+        ("RescaleIntercept", "1e30", "bad-number"),
+        ("RescaleSlope", "1e300", "bad-number"),
+        ("RescaleIntercept", "900000", "bad-rescale"),
+        ("RescaleIntercept", "-9000", "bad-rescale"),
+        ("RescaleIntercept", "-1024", "bad-rescale"),  # as if the others' 0 had been forgotten here
+        ("RescaleSlope", "4", "bad-rescale"),
+        ("BitsStored", 1, "slices-mixed"),
+        ("PixelRepresentation", 0, "slices-mixed"),
+    ],
+)
+def test_one_slice_with_other_values_than_the_rest_is_named(
+    tmp_path: Path, keyword: str, value: object, code: str
+) -> None:
+    def damage(ds: Dataset, k: int) -> None:
+        if k == 3:
+            setattr(ds, keyword, value)
+            ds.HighBit = ds.BitsStored - 1
+
+    write_series(tmp_path, body_volume(), edit=damage)
+    refusal(tmp_path, code, "IM0003.dcm")
+
+
+def test_a_rescale_of_its_own_that_is_right_is_read(tmp_path: Path) -> None:
+    intercepts = [0.0] * 12
+    intercepts[3] = -1024.0
+    write_series(tmp_path, body_volume(), intercept=intercepts)
+    np.testing.assert_array_equal(read_volume(tmp_path).array, body_volume())
 
 
 # Enhanced multi-frame files -------------------------------------------------------------------------------
@@ -225,11 +340,35 @@ def test_a_compressed_enhanced_file_is_read(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_volume(path).array, volume)
 
 
-def test_a_compressed_enhanced_file_with_changing_rescale_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("codec", ["jpeg-ls", "rle"])
+def test_a_compressed_enhanced_file_in_monochrome1_is_read(tmp_path: Path, codec: str) -> None:
+    volume = body_volume()
+    path = write_enhanced(
+        tmp_path / "enhanced.dcm",
+        volume,
+        transfer_syntax=LOSSLESS[codec],
+        edit=lambda ds: setattr(ds, "PhotometricInterpretation", "MONOCHROME1"),
+    )
+    np.testing.assert_array_equal(read_volume(path).array, volume)
+
+
+@pytest.mark.parametrize("codec", ["jpeg-ls", "rle", "deflated"])
+def test_a_compressed_enhanced_file_with_changing_rescale_is_read(tmp_path: Path, codec: str) -> None:
     volume = body_volume() // 2 * 2
     path = tmp_path / "enhanced.dcm"
-    write_enhanced(path, volume, slope=[1, 2] * 6, intercept=-1024, transfer_syntax=RLELossless)
-    refusal(path, "enhanced-rescale", "enhanced.dcm", "slope 1 and 2")
+    write_enhanced(path, volume, slope=[1, 2] * 6, intercept=-1024, transfer_syntax=LOSSLESS[codec])
+    np.testing.assert_array_equal(read_volume(path).array, volume)
+
+
+@pytest.mark.parametrize("codec", LOSSLESS)
+def test_the_rescale_counts_whatever_the_class_of_the_file(tmp_path: Path, codec: str) -> None:
+    def change(ds: Dataset, k: int) -> None:
+        ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = "1.2.3.4"
+
+    write_series(
+        tmp_path, body_volume(), transfer_syntax=LOSSLESS[codec], signed=False, intercept=-1024, edit=change
+    )
+    np.testing.assert_array_equal(read_volume(tmp_path).array, body_volume())
 
 
 def test_a_multi_frame_file_without_positions_is_refused(tmp_path: Path) -> None:

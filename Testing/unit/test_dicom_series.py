@@ -77,6 +77,12 @@ def test_two_equally_plausible_ct_series_are_listed(tmp_path: Path, volume: np.n
     assert "--series" in error.hint
 
 
+def test_a_series_uid_for_each_slice_is_said_so(tmp_path: Path, volume: np.ndarray) -> None:
+    write_series(tmp_path, volume, edit=lambda ds, k: setattr(ds, "SeriesInstanceUID", f"{UID}.{k}"))
+    error = refusal(tmp_path, "several-series", "Each of the 12 images has a series UID of its own")
+    assert "SeriesInstanceUID" in error.hint
+
+
 @pytest.mark.parametrize(
     "series", [UID, "1.2.826.0.1.3680043.8.498.1", "1001"], ids=["whole", "start", "end"]
 )

@@ -4,26 +4,42 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from iuinet.errors import InputRefused
 from iuinet.volume import Volume
 
 from .dicom_grid import order_slices
-from .dicom_header import Slice, is_dicom, quiet_pydicom, read_slices
-from .dicom_pixels import check_layout, decode
+from .dicom_header import FileRefused, Slice, is_dicom, quiet_pydicom, read_slices
+from .dicom_layout import check_layout
+from .dicom_pixels import decode
 from .dicom_series import choose_stack
+from .dicom_unread import Unread, cause_of, notes_on, of_series, refuse_what_is_missed
 
 HEAD_BYTES = 132  # preamble and magic word
 MAX_FILES = 50_000  # a folder with more is a whole archive, not a scan
 DICOM_ENDINGS = frozenset({"", ".dcm", ".dic", ".dicom", ".ima"})
 MARKED_ENDINGS = DICOM_ENDINGS - {""}
+PACKED_ENDINGS = frozenset({".zip", ".gz", ".7z", ".rar", ".tar", ".tgz", ".bz2", ".xz", ".zst"})
 FOREIGN_ENDINGS = frozenset(
     {".txt", ".csv", ".json", ".xml", ".htm", ".html", ".pdf", ".md", ".log", ".ini", ".inf", ".doc", ".docx"}
-    | {".xls", ".xlsx", ".py", ".m", ".exe", ".dll", ".bat", ".zip", ".gz", ".7z", ".rar", ".tar", ".raw"}
+    | {".xls", ".xlsx", ".py", ".m", ".exe", ".dll", ".bat", ".raw"}
+    | PACKED_ENDINGS
     | {".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".svg", ".mp4", ".avi"}
     | {".nii", ".nrrd", ".nhdr", ".mha", ".mhd"}
 )
+
+
+@dataclass
+class Found:
+    """What a folder holds. files: how many; links: to folders, which are not followed (they may loop)."""
+
+    slices: list[Slice] = field(default_factory=list)
+    unread: list[Unread] = field(default_factory=list)
+    files: int = 0
+    packed: list[Path] = field(default_factory=list)
+    links: list[Path] = field(default_factory=list)
 
 
 def read_dicom(path: Path, name: str, series: str | None = None) -> Volume:
@@ -40,11 +56,19 @@ def read_dicom(path: Path, name: str, series: str | None = None) -> Volume:
     (1, 128, 128)
     """
     with quiet_pydicom():
-        slices = _scan_folder(path) if path.is_dir() else _slices_beside(path)
-        chosen, notes = choose_stack(slices, series)
+        found = _scan_folder(path) if path.is_dir() else _scan_beside(path)
+        try:
+            chosen, notes = choose_stack(found.slices, series)
+        except InputRefused as error:
+            raise (of_series(found.unread, series) if series else None) or error from error
+        refuse_what_is_missed(found.unread, chosen, asked=bool(series) or path.is_file())
         check_layout(chosen.slices)
-        ordered, grid, more = order_slices(chosen.slices)
-        return Volume(decode(ordered), grid, name, chosen.first.modality, (*notes, *more))
+        try:
+            ordered, grid, more = order_slices(chosen.slices)
+        except InputRefused as error:
+            raise cause_of(error, found.unread) from error
+        notes = (*notes, *more, *notes_on(found.unread))
+        return Volume(decode(ordered), grid, name, chosen.first.modality, notes)
 
 
 def file_is_dicom(path: Path) -> bool:
@@ -60,34 +84,44 @@ def file_is_dicom(path: Path) -> bool:
         return is_dicom(file.read(HEAD_BYTES))
 
 
-def _scan_folder(folder: Path) -> list[Slice]:
+def _scan_folder(folder: Path) -> Found:
     """The image planes of all DICOM files in a folder and its subfolders, by file name.
 
-    Foreign files are passed over.
-    Raises: InputRefused "no-dicom", "no-permission", "file-empty", "file-damaged", "file-cut",
-    "too-many-files".
+    Raises: InputRefused "no-dicom", "no-permission", "too-many-files"; where nothing could be read, what
+    was wrong with the first file.
     """
-    slices: list[Slice] = []
-    count = 0
-    for count, path in enumerate(_files(folder), start=1):
-        if count > MAX_FILES:
+    found = Found()
+    for path in _files(folder, found.links):
+        found.files += 1
+        if found.files > MAX_FILES:
             raise InputRefused(
                 f"The folder holds more than {MAX_FILES} files.",
                 hint="Give the folder of one study or series.",
                 code="too-many-files",
             )
-        slices += _slices_in(path)
-    if not slices:
-        what = f"holds no DICOM images ({count} other files)" if count else "is empty"
-        raise InputRefused(
-            f"The folder {folder.name} {what}.",
-            hint="Give the folder of a CT series, or a NIfTI, NRRD or MetaImage file.",
-            code="no-dicom",
-        )
-    return slices
+        _look_at(path, found)
+    if found.slices:
+        return found
+    for one in found.unread:
+        if one.suspect:
+            raise one.refusal
+    raise _no_dicom(folder, found)
 
 
-def _slices_beside(path: Path) -> list[Slice]:
+def _no_dicom(folder: Path, found: Found) -> InputRefused:
+    hint = "Give the folder of a CT series, or a NIfTI, NRRD or MetaImage file."
+    what = f"holds no DICOM images ({found.files} other files)" if found.files else "is empty"
+    if found.packed:
+        count = f"{len(found.packed)} packed file{'s' if len(found.packed) > 1 else ''}"
+        what = f"holds no DICOM images, but {count} such as {found.packed[0].name}"
+        hint = "Unpack them first, and give the folder with the unpacked files."
+    elif found.links:
+        what = f"holds no DICOM images, but a link to a folder ({found.links[0].name}), which is not followed"
+        hint = "Give the folder that the link leads to."
+    return InputRefused(f"The folder {folder.name} {what}.", hint=hint, code="no-dicom")
+
+
+def _scan_beside(path: Path) -> Found:
     own = read_slices(path)
     if not own:
         raise InputRefused(
@@ -95,38 +129,49 @@ def _slices_beside(path: Path) -> list[Slice]:
             hint="Give a file or the folder of a CT series.",
             code="no-dicom",
         )
+    found = Found(slices=own)
     if own[0].layout.frames > 1:
-        return own
-    beside = [other for other in sorted(path.parent.iterdir()) if other.is_file() and not _hidden(other.name)]
-    slices = [piece for other in beside for piece in (own if other == path else _slices_in(other))]
-    return [piece for piece in slices if piece.series_key == own[0].series_key]
+        return found
+    for other in sorted(path.parent.iterdir()):
+        if other != path and other.is_file() and not _hidden(other.name):
+            _look_at(other, found)
+    found.slices = [piece for piece in found.slices if piece.series_key == own[0].series_key]
+    return found
 
 
-def _slices_in(path: Path) -> list[Slice]:
+def _look_at(path: Path, found: Found) -> None:
+    """Puts the file where it belongs in ``found``. Raises: InputRefused "no-permission"."""
     ending = path.suffix.lower()
     ending = "" if ending[1:].isdigit() else ending  # many archives name files by their UID
     try:
         with open(path, "rb") as file:
             head = file.read(HEAD_BYTES)
         if is_dicom(head):
-            return read_slices(path)
+            found.slices += read_slices(path)
+            return
+    except FileRefused as error:
+        found.unread.append(Unread(path, error, suspect=True))
+        return
     except PermissionError as error:
         if ending in FOREIGN_ENDINGS:
-            return []
+            return
         raise no_permission(path) from error
-    if ending in DICOM_ENDINGS and not head:
-        raise InputRefused(
-            f"The file {path.name} is empty.",
-            hint="Copy the series again from its source.",
-            code="file-empty",
-        )
-    if ending in MARKED_ENDINGS or (ending == "" and len(head) < HEAD_BYTES and not head.strip(b"\0")):
-        raise InputRefused(
-            f"The file {path.name} is cut off or damaged: it is named like a DICOM file but is not one.",
-            hint="Copy the series again from its source.",
-            code="file-damaged",
-        )
-    return []
+    if ending in PACKED_ENDINGS:
+        found.packed.append(path)
+    if ending not in DICOM_ENDINGS | PACKED_ENDINGS:
+        return
+    what = "is cut off or damaged: it is named like a DICOM file but is not one"
+    if not head:
+        what = "is empty"
+    elif ending in PACKED_ENDINGS:
+        what = "is packed: unpack it first"
+    refusal = InputRefused(
+        f"The file {path.name} {what}.",
+        hint="Copy the series again from its source.",
+        code="file-damaged" if head else "file-empty",
+    )
+    suspect = ending in MARKED_ENDINGS or (ending == "" and (not head or b"\0" in head))
+    found.unread.append(Unread(path, refusal, suspect))
 
 
 def no_permission(path: Path) -> InputRefused:
@@ -142,8 +187,8 @@ def no_permission(path: Path) -> InputRefused:
     )
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    """All visible files, folder by folder, by name; links to folders are not followed (they may loop)."""
+def _files(folder: Path, links: list[Path]) -> Iterator[Path]:
+    """All visible files, folder by folder, by name; links to folders are put into ``links``."""
 
     def refuse(error: OSError) -> None:
         if isinstance(error, PermissionError):
@@ -152,6 +197,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
     for where, folders, names in os.walk(folder, onerror=refuse):
         folders[:] = sorted(name for name in folders if not _hidden(name))
+        links += [Path(where) / name for name in folders if (Path(where) / name).is_symlink()]
         paths = (Path(where) / name for name in sorted(names) if not _hidden(name))
         yield from (path for path in paths if path.is_file())  # no pipes, devices or dangling links
 

@@ -15,13 +15,16 @@ from iuinet.volume import Grid
 
 from .dicom_header import Slice
 
-UNEVEN = 0.01  # a gap may be off by this share of the step
+UNEVEN = 0.01  # a gap may be off by this share of the step,
+UNEVEN_MM = 0.1  # or by less than this: a tenth of a pixel, and headers are written with few digits
+UNEVEN_SHARE = 0.25  # but never by more than this share of the step
+ROUNDED_MM = 0.06  # nor does a slice so near to its place matter; archives that round to 0.1 mm stay under it
+DRIFT, DRIFT_MM = 0.05, 0.1  # how far a slice may lie from its place in an even stack: share of a step, mm
 DOUBLED_MM = 0.01  # slices closer than this lie at the same position
 MAX_TILT_DEGREES = 0.1  # 0.9 mm sideways over 500 mm; rounding in headers stays under 0.05 degrees
 MAX_SIDEWAYS_MM = 0.5  # one slice beside the others: under a pixel of any body CT
 ORIENTATION_TOLERANCE = 1e-3  # length and right angle of the two image axes
-ROUNDED_POSITION_MM = 0.1  # some archives round positions to this; then an even series looks uneven
-ROUNDING_SHARE = 0.6  # of the last digit: half of it is the rounding, the rest the fit's own error
+INTERLEAVED = 0.25  # of the slices: so often neighbours return to an acquisition that was left
 ONE_SLICE_STEP_MM = 1.0  # a single slice whose header names no thickness; refused by the checks anyway
 
 
@@ -29,7 +32,7 @@ def order_slices(slices: Sequence[Slice]) -> tuple[list[Slice], Grid, list[str]]
     """Sorts along the normal of the image plane; (slices, grid, notes). Pixel sizes must be alike already.
 
     Raises: InputRefused "no-position", "bad-spacing", "bad-orientation", "slices-doubled", "gantry-tilt",
-    "slices-shifted", "slices-missing", "slices-uneven".
+    "slices-shifted", "slices-missing", "slices-uneven", "slices-interleaved".
 
     >>> from pydicom.data import get_testdata_file
     >>> from iuinet.reading.dicom_header import Path, read_slices
@@ -44,7 +47,8 @@ def order_slices(slices: Sequence[Slice]) -> tuple[list[Slice], Grid, list[str]]
     if len(ordered) > 1:
         _check_doubled(ordered, positions @ axes[:, 2])
         _check_sideways(ordered, positions, axes[:, 2])
-        step, note = _check_gaps(ordered, positions @ axes[:, 2], _rounding(ordered, axes[:, 2]))
+        step, note = _check_gaps(ordered, positions @ axes[:, 2])
+        _check_interleaved(ordered)
         notes += [note] if note else []
     else:
         step = ordered[0].thickness or ONE_SLICE_STEP_MM
@@ -109,11 +113,48 @@ def _check_doubled(slices: Sequence[Slice], along: np.ndarray) -> None:
         return
     one, other = slices[doubled[0]], slices[doubled[0] + 1]
     what = f"are both at {along[doubled[0]]:.2f} mm"
-    hint = "The series holds several phases or reconstructions: export only one of them."
-    if one.uid and one.uid == other.uid:
-        what, hint = "are the same image", "Remove the copies of the files."
     where = f"{len(doubled)} of {len(slices)} slices lie where another one lies"
+    hint = "The series holds several phases or reconstructions: export only one of them."
+    if one.path != other.path and one.uid and one.uid == other.uid:
+        what, hint = "are the same image", "Remove the copies of the files."
+    elif len(doubled) == len(slices) - 1 and len(slices) > 2:
+        where = f"All {len(slices)} slices have the same position in their headers"
+        hint = "Export the series again with the true positions; one place shown over time is no volume."
     raise InputRefused(f"{where}: {one.label} and {other.label} {what}.", hint=hint, code="slices-doubled")
+
+
+def _check_interleaved(slices: Sequence[Slice]) -> None:
+    """Two acquisitions half a step apart make an even stack too, of organs that have moved in between."""
+    for keyword in sorted({word for piece in slices for word in piece.acquisition}):
+        values = [piece.acquisition.get(keyword, "none") for piece in slices]
+        groups = _groups(values)
+        changes = np.flatnonzero(groups[1:] != groups[:-1])
+        returns = len(changes) - (len(np.unique(groups)) - 1)
+        if returns < max(2, INTERLEAVED * len(slices)):
+            continue
+        n = changes[0]
+        raise InputRefused(
+            f"Two acquisitions lie interleaved: {keyword} changes {len(changes)} times from slice to slice, "
+            f"first from '{values[n]}' of {slices[n].label} to '{values[n + 1]}' of {slices[n + 1].label}.",
+            hint="The series holds several acquisitions, phases or reconstructions: export only one of them.",
+            code="slices-interleaved",
+        )
+
+
+def _groups(values: Sequence[str]) -> np.ndarray:
+    """A number for each distinct value; where most differ (times), the side of the widest gap they lie on."""
+    distinct, groups = np.unique(values, return_inverse=True)
+    if 2 * len(distinct) <= len(values):
+        return groups
+    try:
+        numbers = np.array(values, dtype=float)
+    except ValueError:  # texts, and times that some slices lack
+        return groups
+    ordered = np.unique(numbers)
+    if len(ordered) < 2:
+        return groups
+    widest = int(np.argmax(np.diff(ordered)))
+    return (numbers > ordered[widest]).astype(int)
 
 
 def _check_sideways(slices: Sequence[Slice], positions: np.ndarray, normal: np.ndarray) -> None:
@@ -140,26 +181,22 @@ def _check_sideways(slices: Sequence[Slice], positions: np.ndarray, normal: np.n
         )
 
 
-def _rounding(slices: Sequence[Slice], normal: np.ndarray) -> float:
-    """mm of the last digit that the headers hold along the normal."""
-    digits = np.max([piece.position_digits for piece in slices], axis=0)
-    return float(np.abs(normal) @ 10.0**-digits)
-
-
-def _check_gaps(slices: Sequence[Slice], along: np.ndarray, digit: float) -> tuple[float, str]:
-    """The step in mm, and a note where the positions are even only up to their rounding."""
+def _check_gaps(slices: Sequence[Slice], along: np.ndarray) -> tuple[float, str]:
+    """The step in mm, and a note where the slices are even only roughly."""
     gaps = np.diff(along)
     step = float(np.sort(gaps)[(len(gaps) - 1) // 2])
-    off = np.flatnonzero(np.abs(gaps - step) > UNEVEN * step)
-    if not len(off):
-        return float((along[-1] - along[0]) / len(gaps)), ""
     numbers = np.arange(len(along))
     fit = np.polyfit(numbers, along, 1)
     worst = float(np.abs(np.polyval(fit, numbers) - along).max())
-    if digit <= ROUNDED_POSITION_MM and worst <= ROUNDING_SHARE * digit:
-        note = f"The slice positions are rounded to {digit:g} mm; taken as {fit[0]:.4g} mm apart."
-        return float(fit[0]), note
-    raise _wrong_gap(slices, gaps, step, off)
+    off = np.abs(gaps - step)
+    allowed = max(UNEVEN * step, min(UNEVEN_MM, UNEVEN_SHARE * step))
+    wrong = np.flatnonzero(off >= allowed)
+    if worst > max(DRIFT_MM, DRIFT * step) or (len(wrong) and worst > ROUNDED_MM):
+        raise _wrong_gap(slices, gaps, step, wrong if len(wrong) else np.flatnonzero(off >= off.max()))
+    if off.max() <= UNEVEN * step:
+        return float((along[-1] - along[0]) / len(gaps)), ""
+    note = f"The slices lie up to {worst:.2g} mm beside an even step, as if rounded to 0.1 mm; "
+    return float(fit[0]), note + f"taken as {fit[0]:.4g} mm apart."
 
 
 def _wrong_gap(slices: Sequence[Slice], gaps: np.ndarray, step: float, off: np.ndarray) -> InputRefused:

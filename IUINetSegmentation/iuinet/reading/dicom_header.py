@@ -7,34 +7,53 @@ of enhanced multi-frame images), C.11.1 (rescale).
 from __future__ import annotations
 
 import contextlib
-import math
-import os
-import struct
+import dataclasses
+import re
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import pydicom
 
 from iuinet.errors import InputRefused
 
+from .dicom_extent import DEFLATED, PixelExtent, cut_off, find_pixels, inflated_header
+
+STANDARD = "1.2.840.10008."  # how the UIDs of the standard itself start
 MEDIA_DIRECTORY = "1.2.840.10008.1.3.10"  # DICOMDIR
+# What tells acquisitions, phases and reconstructions apart; slices of one scan share it, or it changes once.
+ACQUISITION = (
+    *("AcquisitionNumber", "AcquisitionUID", "IrradiationEventUID", "AcquisitionTime", "AcquisitionDateTime"),
+    *("TemporalPositionIdentifier", "TriggerTime", "NominalPercentageOfCardiacPhase", "ConvolutionKernel"),
+    *("KVP", "ContrastBolusAgent", "SeriesDescription", "SeriesTime", "FrameOfReferenceUID"),
+)
+FRAME_ACQUISITION = {  # the same in the functional groups of an enhanced file
+    "FrameContentSequence": ("FrameAcquisitionNumber", "FrameAcquisitionDateTime", "TemporalPositionIndex"),
+    "CardiacSynchronizationSequence": ("NominalPercentageOfCardiacPhase", "NominalCardiacTriggerDelayTime"),
+    "CTReconstructionSequence": ("ConvolutionKernel",),
+}
+LARGEST = 1e7  # mm, HU or HU per step: no true number in the header of a CT is larger
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+BINARY_NUMBERS = ("FD", "FL", "SS", "US", "SL", "UL", "SV", "UV")
 TAGS = [
     *("SOPClassUID", "SOPInstanceUID", "ImageType", "Modality", "StudyInstanceUID", "SeriesInstanceUID"),
     *("SeriesNumber", "InstanceNumber", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"),
     *("SliceThickness", "SpacingBetweenSlices", "NumberOfFrames", "Rows", "Columns", "SamplesPerPixel"),
     *("PhotometricInterpretation", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation"),
-    *("RescaleSlope", "RescaleIntercept", "ModalityLUTSequence"),
+    *("PixelPaddingValue", "PixelPaddingRangeLimit", "RescaleSlope", "RescaleIntercept"),
+    *("ModalityLUTSequence", *ACQUISITION),
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
 ]
 
 
 @dataclass(frozen=True)
 class PixelLayout:
-    """How the pixels of one file are stored. Bits as in the header; ``extent``: where the bytes lie."""
+    """How the pixels of one file are stored. Bits as in the header; ``extent``: where the bytes lie.
+
+    padding: Pixel Padding Value and Range Limit (PS3.3 C.7.5.1.1.2), words without a sign; else None.
+    """
 
     transfer_syntax: str
     rows: int
@@ -48,11 +67,20 @@ class PixelLayout:
     photometric: str
     has_modality_table: bool
     extent: PixelExtent
+    padding: tuple[int, int] | None = None
+
+    @property
+    def frame_bits(self) -> int:
+        """Bits of the plain values of one frame."""
+        return self.rows * self.columns * self.samples * self.allocated
 
 
 @dataclass(frozen=True)
 class Slice:
-    """One image plane: a file, or one frame of an enhanced file. Lengths in mm, positions in LPS."""
+    """One image plane: a file, or one frame of an enhanced file. Lengths in mm, positions in LPS.
+
+    acquisition: what the header holds of ACQUISITION, by keyword.
+    """
 
     path: Path
     frame: int
@@ -65,12 +93,12 @@ class Slice:
     image_type: tuple[str, ...]
     number: str
     position: tuple[float, float, float] | None
-    position_digits: tuple[int, int, int]
     orientation: tuple[float, ...] | None
     pixel_spacing: tuple[float, float] | None
     thickness: float | None
     slope: float
     intercept: float
+    acquisition: dict[str, str]
 
     @property
     def label(self) -> str:
@@ -109,29 +137,62 @@ def is_dicom(head: bytes) -> bool:
     return len(head) >= 8 and head[0] in (2, 8) and head[1] == head[3] == 0 and (typed or not any(head[6:8]))
 
 
+class FileRefused(InputRefused):
+    """A DICOM file that cannot be read. series_key, modality: what its header still says, else None."""
+
+    series_key: str | None = None
+    modality: str | None = None
+
+
 def read_slices(path: Path) -> list[Slice]:
     """The image planes in a DICOM file; none where it holds no image (report, plan, DICOMDIR).
 
-    Raises: InputRefused "file-damaged" for a header that cannot be read, "file-cut" where pixels are missing.
+    Raises: FileRefused "file-damaged" for a header that cannot be read, "file-cut" where pixels are missing,
+    "decimal-comma", "bad-number", "pixel-layout" for what no header may hold.
 
     >>> from pydicom.data import get_testdata_file
     >>> read_slices(Path(get_testdata_file("CT_small.dcm")))[0].modality
     'CT'
     """
+    ds = pydicom.Dataset()
     try:
         with open(path, "rb") as file:
-            ds = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=TAGS, force=True)
+            deflated = inflated_header(file)
+            source = deflated[0] if deflated else file
+            ds = pydicom.dcmread(source, stop_before_pixels=True, specific_tags=TAGS, force=True)
             if not _is_image(ds):
                 return []
-            return _slices_of(path, ds, file)
-    except (InputRefused, PermissionError):
+            syntax = str(ds.file_meta.get("TransferSyntaxUID", "")) if hasattr(ds, "file_meta") else ""
+            extent = find_pixels(source, path, DEFLATED if deflated else syntax)
+            if deflated:
+                syntax, offset = DEFLATED, None if extent.offset is None else extent.offset - deflated[1]
+                extent = dataclasses.replace(extent, offset=offset, deflated_from=deflated[2])
+            return _slices_of(path, ds, syntax, extent)
+    except PermissionError:
         raise
+    except InputRefused as error:
+        raise _refused(error, ds) from error
     except Exception as error:  # pydicom answers broken bytes with nearly every type of exception
-        raise InputRefused(
+        damaged = InputRefused(
             f"The DICOM header of {path.name} cannot be read: the file is damaged or cut off.",
             hint="Copy the series again from its source.",
             code="file-damaged",
-        ) from error
+        )
+        raise _refused(damaged, ds) from error
+
+
+def _refused(error: InputRefused, ds: pydicom.Dataset) -> FileRefused:
+    refused = FileRefused(error.message, hint=error.hint, code=error.code)
+    with contextlib.suppress(Exception):  # the header may be broken here too
+        refused.series_key = _series_key(ds) if "SeriesInstanceUID" in ds else None
+        refused.modality = str(ds.get("Modality") or "").strip() or None
+    return refused
+
+
+def _series_key(ds: pydicom.Dataset) -> str:
+    """An anonymiser may empty the UID: then study and number tell series apart as well as they can."""
+    uid = str(ds.get("SeriesInstanceUID") or "")
+    return uid or f"{ds.get('StudyInstanceUID', '')}/{ds.get('SeriesNumber') or ''}"
 
 
 def _is_image(ds: pydicom.Dataset) -> bool:
@@ -139,20 +200,21 @@ def _is_image(ds: pydicom.Dataset) -> bool:
     sop_class = pydicom.uid.UID(str(ds.get("SOPClassUID") or media))
     if sop_class == MEDIA_DIRECTORY:
         return False
-    # Without a class it is an image if it has a size, or if a true DICOM header ends before its class.
-    return "Image" in sop_class.name or "Rows" in ds or (not sop_class and ds.preamble is not None)
+    # Without a class it is an image if it has a size, or if a true DICOM header ends before or in its class.
+    own = sop_class.startswith(STANDARD) or STANDARD.startswith(sop_class)
+    unknown = own and sop_class.name == sop_class and ds.preamble is not None
+    return "Image" in sop_class.name or "Rows" in ds or unknown
 
 
-def _slices_of(path: Path, ds: pydicom.Dataset, file: BinaryIO) -> list[Slice]:
-    syntax = str(ds.file_meta.get("TransferSyntaxUID", "")) if hasattr(ds, "file_meta") else ""
-    frames = int(ds.get("NumberOfFrames") or 1)
+def _slices_of(path: Path, ds: pydicom.Dataset, syntax: str, extent: PixelExtent) -> list[Slice]:
+    (frames,) = _numbers(path, ds, "NumberOfFrames", 1) or (1,)
     allocated = int(ds.get("BitsAllocated") or 0)
     stored = int(ds.get("BitsStored") or allocated)
     layout = PixelLayout(
         transfer_syntax=syntax,
         rows=int(ds.get("Rows") or 0),
         columns=int(ds.get("Columns") or 0),
-        frames=frames,
+        frames=int(frames),
         allocated=allocated,
         stored=stored,
         high=int(ds.HighBit) if ds.get("HighBit") is not None else stored - 1,
@@ -160,55 +222,87 @@ def _slices_of(path: Path, ds: pydicom.Dataset, file: BinaryIO) -> list[Slice]:
         samples=int(ds.get("SamplesPerPixel") or 1),
         photometric=str(ds.get("PhotometricInterpretation") or ""),
         has_modality_table="ModalityLUTSequence" in ds,
-        extent=_find_pixels(file, path, syntax),
+        extent=extent,
+        padding=_padding(ds),
     )
+    _check_frame_count(path, layout)
     shared = _first(ds, "SharedFunctionalGroupsSequence")
     per_frame = ds.get("PerFrameFunctionalGroupsSequence") or []
-    if len(per_frame) not in (0, frames):
-        raise ValueError(f"{len(per_frame)} functional groups for {frames} frames")
-    groups = per_frame or [pydicom.Dataset()] * frames
+    if len(per_frame) not in (0, layout.frames):
+        raise ValueError(f"{len(per_frame)} functional groups for {layout.frames} frames")
+    groups = per_frame or [pydicom.Dataset()] * layout.frames
     return [_slice(path, n, layout, ds, frame, shared) for n, frame in enumerate(groups)]
 
 
-def _slice(path: Path, n: int, layout: PixelLayout, ds: Any, frame: Any, shared: Any) -> Slice:
-    def value(sequence: str, keyword: str) -> Any:
-        """From the frame's functional group, else the shared one, else (classic files) the data set."""
-        for source in (_first(frame, sequence), _first(shared, sequence), ds):
-            if source.get(keyword) not in (None, ""):
-                return source.get(keyword)
-        return None
+def _check_frame_count(path: Path, layout: PixelLayout) -> None:
+    """Before anything is built for each frame: the header may claim any number of them."""
+    if layout.frames < 1:
+        raise InputRefused(
+            f"The header of {path.name} claims {layout.frames} frames.",
+            hint="Copy the series again from its source.",
+            code="pixel-layout",
+        )
+    if layout.frames == 1 or layout.extent.floating:
+        return
+    length = layout.extent.length
+    if length is None and layout.extent.fragments < layout.frames:
+        raise cut_off(path, f"{layout.extent.fragments} of {layout.frames} compressed frames are there")
+    needed = max(8, layout.frame_bits) * layout.frames // 8
+    if length is not None and length < needed:
+        raise cut_off(path, f"{length} of {needed} bytes of pixels are there")
 
-    position = value("PlanePositionSequence", "ImagePositionPatient")
+
+def _padding(ds: pydicom.Dataset) -> tuple[int, int] | None:
+    """The value and the limit as unsigned words: some writers get their sign, or their type, wrong."""
+    items = [ds.get_item(word) for word in ("PixelPaddingValue", "PixelPaddingRangeLimit") if word in ds]
+    words = [
+        int.from_bytes(item.value, "little" if item.is_little_endian else "big")
+        for item in items
+        if isinstance(item.value, bytes) and len(item.value) in (2, 4)
+    ]
+    return (words[0], words[-1]) if words and "PixelPaddingValue" in ds else None
+
+
+def _slice(path: Path, n: int, layout: PixelLayout, ds: Any, frame: Any, shared: Any) -> Slice:
+    def numbers(sequence: str, keyword: str, count: int) -> tuple[float, ...] | None:
+        """From the frame's functional group, else the shared one, else (classic files) the data set."""
+        sources = (_first(frame, sequence), _first(shared, sequence), ds)
+        found = (_numbers(path, source, keyword, count) for source in sources)
+        return next((values for values in found if values is not None), None)
+
+    position = numbers("PlanePositionSequence", "ImagePositionPatient", 3)
     if layout.frames > 1 and "PlanePositionSequence" not in frame:
         position = None  # one position in the header cannot place several frames
-    orientation = value("PlaneOrientationSequence", "ImageOrientationPatient")
-    pixel_spacing = value("PixelMeasuresSequence", "PixelSpacing")
-    steps = (value("PixelMeasuresSequence", word) for word in ("SpacingBetweenSlices", "SliceThickness"))
-    thickness = next((step for step in steps if step is not None), None)
-    slope = value("PixelValueTransformationSequence", "RescaleSlope")
-    intercept = value("PixelValueTransformationSequence", "RescaleIntercept")
-    series_uid = str(ds.get("SeriesInstanceUID") or "")
-    series_number = "" if ds.get("SeriesNumber") is None else str(ds.SeriesNumber)
+    thickness = None  # matters for a single slice alone
+    with contextlib.suppress(InputRefused):
+        step = numbers("PixelMeasuresSequence", "SpacingBetweenSlices", 1)
+        thickness = (step or numbers("PixelMeasuresSequence", "SliceThickness", 1) or (None,))[0]
     return Slice(
         path=path,
         frame=n,
         layout=layout,
         uid=str(ds.get("SOPInstanceUID") or ""),
-        series_uid=series_uid,
-        # An anonymiser may empty the UID: then study and number tell series apart as well as they can.
-        series_key=series_uid or f"{ds.get('StudyInstanceUID', '')}/{series_number}",
-        series_number=series_number,
+        series_uid=str(ds.get("SeriesInstanceUID") or ""),
+        series_key=_series_key(ds),
+        series_number="" if ds.get("SeriesNumber") is None else str(ds.SeriesNumber),
         modality=str(ds.Modality).strip() or None if ds.get("Modality") else None,
         image_type=tuple(str(word).upper() for word in _several(ds.get("ImageType"))),
         number="" if layout.frames > 1 or ds.get("InstanceNumber") is None else str(ds.InstanceNumber),
-        position=_numbers(position, 3),
-        position_digits=tuple(_decimals(x) for x in position) if position is not None else (0, 0, 0),
-        orientation=_numbers(orientation, 6),
-        pixel_spacing=_numbers(pixel_spacing, 2),
-        thickness=None if thickness is None else float(thickness),
-        slope=1.0 if slope is None else float(slope),
-        intercept=0.0 if intercept is None else float(intercept),
+        position=position,
+        orientation=numbers("PlaneOrientationSequence", "ImageOrientationPatient", 6),
+        pixel_spacing=numbers("PixelMeasuresSequence", "PixelSpacing", 2),
+        thickness=thickness,
+        slope=(numbers("PixelValueTransformationSequence", "RescaleSlope", 1) or (1.0,))[0],
+        intercept=(numbers("PixelValueTransformationSequence", "RescaleIntercept", 1) or (0.0,))[0],
+        acquisition=_acquisition(ds, frame),
     )
+
+
+def _acquisition(ds: Any, frame: Any) -> dict[str, str]:
+    found = {word: ds.get(word) for word in ACQUISITION}
+    for sequence, words in FRAME_ACQUISITION.items():
+        found |= {word: _first(frame, sequence).get(word) for word in words if sequence in frame}
+    return {word: str(value) for word, value in found.items() if value not in (None, "")}
 
 
 def _first(ds: Any, sequence: str) -> Any:
@@ -222,99 +316,43 @@ def _several(value: Any) -> list[Any]:
     return [value] if isinstance(value, str) else list(value)
 
 
-def _numbers(value: Any, count: int) -> tuple[float, ...] | None:
-    if value is None:
+def _numbers(path: Path, ds: Any, keyword: str, count: int) -> tuple[float, ...] | None:
+    """The numbers of an element; None where it is absent or empty. Every number of a header is read here.
+
+    Taken from the element's own text, since pydicom has no word on what is wrong with it.
+    Raises: InputRefused "file-damaged", "decimal-comma", "bad-number".
+    """
+    item = ds.get_item(keyword) if keyword in ds else None
+    if item is None or item.value in (None, b"", ""):
         return None
-    numbers = tuple(float(number) for number in value)
-    if len(numbers) != count or not all(math.isfinite(number) for number in numbers):
-        raise ValueError(f"{numbers} are not {count} finite numbers")
-    return numbers
+    if isinstance(item, pydicom.dataelem.RawDataElement) and item.VR not in BINARY_NUMBERS:
+        words = item.value.decode("latin-1").strip(" \0").split("\\")
+    else:
+        words = [str(getattr(x, "original_string", x)) for x in _several(ds[keyword].value)]
+    words = [word.strip(" \0") for word in words]
+    if words == [""]:
+        return None
+    text = "".join(letter if letter.isprintable() else "?" for letter in "\\".join(words)[:60])
+    if len(words) != count or not all(NUMBER.fullmatch(word) for word in words):
+        comma = all(NUMBER.fullmatch(word.replace(",", ".", 1)) for word in words)
+        code = "decimal-comma" if comma and len(words) == count else "file-damaged"
+        raise _bad_number(path, keyword, text, count, code)
+    values = tuple(float(word) for word in words)
+    if max(map(abs, values)) > LARGEST:
+        raise _bad_number(path, keyword, text, count, "bad-number")
+    return values
 
 
-def _decimals(value: Any) -> int:
-    """Digits after the point in the decimal string that the header holds."""
-    try:
-        exponent = Decimal(str(getattr(value, "original_string", value)).strip()).as_tuple().exponent
-    except InvalidOperation:
-        return 0
-    return max(0, -exponent) if isinstance(exponent, int) else 0
-
-
-# Where the pixel bytes lie, and whether all of them are there -----------------------------------------
-#
-# GDCM is called only after every file has been looked at, so a cut file is found and named before any pixel
-# is decoded. Encoding: DICOM PS3.5, section 7.1 (elements) and annex A.4 (encapsulated pixels).
-
-
-EXPLICIT_BIG_ENDIAN = "1.2.840.10008.1.2.2"
-DEFLATED = "1.2.840.10008.1.2.1.99"
-PIXEL_DATA = (0x7FE0, 0x0010)
-FLOAT_PIXEL_DATA = ((0x7FE0, 0x0008), (0x7FE0, 0x0009))  # parametric maps, never CT
-ITEM, SEQUENCE_END = (0xFFFE, 0xE000), (0xFFFE, 0xE0DD)
-UNDEFINED_LENGTH = 0xFFFFFFFF
-
-
-@dataclass(frozen=True)
-class PixelExtent:
-    """offset, length: bytes of the plain pixel values in the file; both None where they are encoded.
-
-    floating: the pixels are floats, as no CT image has them.
-    """
-
-    offset: int | None
-    length: int | None
-    floating: bool = False
-
-
-def _find_pixels(file: BinaryIO, path: Path, transfer_syntax: str) -> PixelExtent:
-    """Looks at the element at which the header reader stopped.
-
-    Raises: InputRefused "file-cut" where the file ends before its pixels do.
-    """
-    if transfer_syntax == DEFLATED:  # the header reader has already inflated the whole file
-        return PixelExtent(None, None)
-    order = ">" if transfer_syntax == EXPLICIT_BIG_ENDIAN else "<"
-    head = file.read(12)
-    tag = struct.unpack(order + "2H", head[:4]) if len(head) == 12 else None
-    if tag in FLOAT_PIXEL_DATA:
-        return PixelExtent(None, None, floating=True)
-    if tag != PIXEL_DATA:
-        raise cut_off(path, "it ends before the pixels")
-    explicit = head[4:6].isalpha() and head[4:6].isupper()
-    if not explicit:
-        file.seek(-4, os.SEEK_CUR)
-    (length,) = struct.unpack(order + "I", head[8:12] if explicit else head[4:8])
-    if length == UNDEFINED_LENGTH:
-        _walk_fragments(file, path)
-        return PixelExtent(None, None)
-    offset, size = file.tell(), os.fstat(file.fileno()).st_size
-    if size - offset < length:
-        raise cut_off(path, f"{max(0, size - offset)} of {length} bytes of pixels are there")
-    return PixelExtent(offset, length)
-
-
-def _walk_fragments(file: BinaryIO, path: Path) -> None:
-    size = os.fstat(file.fileno()).st_size
-    while True:
-        head = file.read(8)
-        if len(head) < 8:
-            raise cut_off(path, "its compressed pixels have no end")
-        group, element, length = struct.unpack("<2HI", head)
-        if (group, element) == SEQUENCE_END:
-            return
-        if (group, element) != ITEM or file.tell() + length > size:
-            raise cut_off(path, "its compressed pixels have no end")
-        file.seek(length, os.SEEK_CUR)
-
-
-def cut_off(path: Path, how: str) -> InputRefused:
-    """The refusal for a file that is not whole. how: what shows it.
-
-    >>> cut_off(Path("ct.dcm"), "it ends before the pixels").message
-    'The DICOM file ct.dcm is cut off or damaged: it ends before the pixels.'
-    """
+def _bad_number(path: Path, keyword: str, text: str, count: int, code: str) -> InputRefused:
+    why = {
+        "decimal-comma": "numbers are written with a comma, and DICOM asks for a decimal point",
+        "bad-number": f"no true value of a CT is beyond {LARGEST:.0e}",
+        "file-damaged": f"{count} number{'s are' if count > 1 else ' is'} needed",
+    }
     return InputRefused(
-        f"The DICOM file {path.name} is cut off or damaged: {how}.",
-        hint="Copy the series again from its source.",
-        code="file-cut",
+        f"The DICOM header of {path.name} cannot be read: {keyword} is '{text}', but {why[code]}.",
+        hint="Export the series again with a program that writes decimal points."
+        if code == "decimal-comma"
+        else "Copy or export the series again from its source.",
+        code=code,
     )

@@ -81,6 +81,7 @@ def choose_stack(slices: Sequence[Slice], series: str | None) -> tuple[Stack, li
     rivals = [stack for stack in wanted if _rank(stack) == best]
     longest = max(stack.length for stack in rivals)
     rivals = [stack for stack in rivals if stack.length >= COMPETING * longest]
+    _check_one_each(rivals)
     if len({stack.first.series_key for stack in rivals}) > 1:
         raise InputRefused(
             f"The folder holds {len(rivals)} series that could be meant: {_listed(rivals, with_uid=True)}.",
@@ -92,6 +93,18 @@ def choose_stack(slices: Sequence[Slice], series: str | None) -> tuple[Stack, li
     _check_mixed(chosen, [stack for stack in stacks if stack.first.series_key == chosen.first.series_key])
     left = [stack for stack in stacks if stack is not chosen]
     return chosen, _notes(chosen, left)
+
+
+def _check_one_each(rivals: Sequence[Stack]) -> None:
+    """Some anonymisers write a new series UID into every file: then no series has more than one slice."""
+    if len(rivals) > FEW_SLICES and all(len(stack.slices) == 1 for stack in rivals):
+        one, other = rivals[0].first, rivals[1].first
+        raise InputRefused(
+            f"Each of the {len(rivals)} images has a series UID of its own, such as {one.label} and "
+            f"{other.label}, so nothing says which of them are one scan.",
+            hint="Export the series again so that all its images share one SeriesInstanceUID.",
+            code="several-series",
+        )
 
 
 def _group(slices: Sequence[Slice]) -> list[Stack]:
@@ -131,7 +144,7 @@ def _rank(stack: Stack) -> int:
 def _named(stacks: Sequence[Stack], series: str) -> list[Stack]:
     uids = sorted({stack.first.series_uid for stack in stacks})
     found = [uid for uid in uids if uid == series]
-    found = found or [uid for uid in uids if uid.startswith(series) or uid.endswith(series)]
+    found = found or [uid for uid in uids if fits_series(uid, series)]
     if not found:
         raise InputRefused(
             f"The folder holds no series {series}. It holds {_listed(stacks, with_uid=True)}.",
@@ -146,6 +159,15 @@ def _named(stacks: Sequence[Stack], series: str) -> list[Stack]:
             code="series-ambiguous",
         )
     return [stack for stack in stacks if stack.first.series_uid == found[0]]
+
+
+def fits_series(uid: str, series: str) -> bool:
+    """Whether what a user typed names this UID: the start or the end of it.
+
+    >>> fits_series("1.2.840.77", "840.77")
+    True
+    """
+    return uid.startswith(series) or uid.endswith(series)
 
 
 def _check_mixed(chosen: Stack, same_series: Sequence[Stack]) -> None:
