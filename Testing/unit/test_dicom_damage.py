@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from helpers.dicom_factory import body_volume, write_series
 from helpers.reading_helpers import read_as_nobody, refusal
+from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
@@ -173,6 +174,26 @@ def test_top_slices_do_not_vanish_with_their_mark(tmp_path: Path, name: str) -> 
     assert any(file.name in error.message for file in top)
 
 
+@pytest.mark.parametrize(
+    "keyword", ["InstanceNumber", "SeriesNumber", "AcquisitionNumber", "KVP", "SliceThickness"]
+)
+def test_odd_text_in_an_element_that_is_only_shown_stops_nothing(tmp_path: Path, keyword: str) -> None:
+    def change(ds: Dataset, k: int) -> None:
+        tag = Tag(tag_for_keyword(keyword))
+        ds[tag] = RawDataElement(tag, dictionary_VR(tag), 4, b"n,a ", 0, False, True)
+
+    write_series(tmp_path, body_volume(), edit=change)
+    np.testing.assert_array_equal(read_volume(tmp_path).array, body_volume())
+
+
+@pytest.mark.parametrize("at", [140, 160, 200])
+def test_a_slice_whose_file_header_is_garbled_does_not_vanish(tmp_path: Path, at: int) -> None:
+    file = write_series(tmp_path, body_volume())[-1]
+    data = file.read_bytes()
+    file.write_bytes(data[:at] + data[at - 20 :])
+    refusal(tmp_path, ("file-cut", "file-damaged"), "IM0011.dcm")
+
+
 def test_a_packed_slice_beside_the_others_is_missed(tmp_path: Path) -> None:
     last = write_series(tmp_path, body_volume())[-1]
     (tmp_path / f"{last.name}.gz").write_bytes(gzip.compress(last.read_bytes()))
@@ -260,6 +281,8 @@ def test_a_folder_that_holds_only_a_link_to_a_folder_says_so(tmp_path: Path) -> 
     (tmp_path / "study").mkdir()
     (tmp_path / "study" / "series").symlink_to(tmp_path / "series")
     assert "link" in refusal(tmp_path / "study", "no-dicom", "link to a folder (series)").hint
+    write_series(tmp_path / "study", body_volume())
+    assert read_volume(tmp_path / "study").notes == ("The link to the folder series was not followed.",)
 
 
 @pytest.mark.skipif(not hasattr(os, "setuid"), reason="needs permissions as on Unix")

@@ -170,6 +170,14 @@ def test_damaged_compressed_pixels_are_refused_without_a_word_from_gdcm(
     assert capfd.readouterr().err == ""
 
 
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ""], ids=["explicit", "none"])
+def test_compressed_pixels_under_the_name_of_plain_ones_are_refused(tmp_path: Path, syntax: str) -> None:
+    for file in write_series(tmp_path, body_volume(), transfer_syntax=JPEG2000Lossless):
+        name = JPEG2000Lossless.encode()
+        file.write_bytes(file.read_bytes().replace(name, syntax.encode().ljust(len(name), b"\0")))
+    refusal(tmp_path, "codec-failed", "IM0000.dcm", "compressed")
+
+
 def test_colour_pictures_are_refused(tmp_path: Path) -> None:
     def paint(ds: Dataset, k: int) -> None:
         ds.SamplesPerPixel, ds.PhotometricInterpretation, ds.PlanarConfiguration = 3, "RGB", 0

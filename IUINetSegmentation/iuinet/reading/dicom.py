@@ -67,7 +67,8 @@ def read_dicom(path: Path, name: str, series: str | None = None) -> Volume:
             ordered, grid, more = order_slices(chosen.slices)
         except InputRefused as error:
             raise cause_of(error, found.unread) from error
-        notes = (*notes, *more, *notes_on(found.unread))
+        links = [f"The link to the folder {link.name} was not followed." for link in found.links]
+        notes = (*notes, *more, *notes_on(found.unread), *links)
         return Volume(decode(ordered), grid, name, chosen.first.modality, notes)
 
 
@@ -156,7 +157,7 @@ def _look_at(path: Path, found: Found) -> None:
         if ending in FOREIGN_ENDINGS:
             return
         raise no_permission(path) from error
-    if ending in PACKED_ENDINGS:
+    if ending in PACKED_ENDINGS and not path.name.lower().endswith(".nii.gz"):
         found.packed.append(path)
     if ending not in DICOM_ENDINGS | PACKED_ENDINGS:
         return

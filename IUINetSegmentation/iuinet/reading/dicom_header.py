@@ -27,7 +27,7 @@ MEDIA_DIRECTORY = "1.2.840.10008.1.3.10"  # DICOMDIR
 ACQUISITION = (
     *("AcquisitionNumber", "AcquisitionUID", "IrradiationEventUID", "AcquisitionTime", "AcquisitionDateTime"),
     *("TemporalPositionIdentifier", "TriggerTime", "NominalPercentageOfCardiacPhase", "ConvolutionKernel"),
-    *("KVP", "ContrastBolusAgent", "SeriesDescription", "SeriesTime", "FrameOfReferenceUID"),
+    *("KVP", "ContrastBolusAgent", "SeriesDescription", "SeriesTime", "FrameOfReferenceUID", "ImageType"),
 )
 FRAME_ACQUISITION = {  # the same in the functional groups of an enhanced file
     "FrameContentSequence": ("FrameAcquisitionNumber", "FrameAcquisitionDateTime", "TemporalPositionIndex"),
@@ -185,22 +185,22 @@ def _refused(error: InputRefused, ds: pydicom.Dataset) -> FileRefused:
     refused = FileRefused(error.message, hint=error.hint, code=error.code)
     with contextlib.suppress(Exception):  # the header may be broken here too
         refused.series_key = _series_key(ds) if "SeriesInstanceUID" in ds else None
-        refused.modality = str(ds.get("Modality") or "").strip() or None
+        refused.modality = _text(ds, "Modality") or None
     return refused
 
 
 def _series_key(ds: pydicom.Dataset) -> str:
     """An anonymiser may empty the UID: then study and number tell series apart as well as they can."""
     uid = str(ds.get("SeriesInstanceUID") or "")
-    return uid or f"{ds.get('StudyInstanceUID', '')}/{ds.get('SeriesNumber') or ''}"
+    return uid or f"{ds.get('StudyInstanceUID', '')}/{_text(ds, 'SeriesNumber')}"
 
 
 def _is_image(ds: pydicom.Dataset) -> bool:
     media = ds.file_meta.get("MediaStorageSOPClassUID", "") if hasattr(ds, "file_meta") else ""
-    sop_class = pydicom.uid.UID(str(ds.get("SOPClassUID") or media))
-    if sop_class == MEDIA_DIRECTORY:
+    sop_class = pydicom.uid.UID(str(ds.get("SOPClassUID") or ""))
+    if MEDIA_DIRECTORY in (sop_class, media):
         return False
-    # Without a class it is an image if it has a size, or if a true DICOM header ends before or in its class.
+    # A true DICOM file without a class, or with one that the standard does not know, is a damaged image.
     own = sop_class.startswith(STANDARD) or STANDARD.startswith(sop_class)
     unknown = own and sop_class.name == sop_class and ds.preamble is not None
     return "Image" in sop_class.name or "Rows" in ds or unknown
@@ -284,10 +284,10 @@ def _slice(path: Path, n: int, layout: PixelLayout, ds: Any, frame: Any, shared:
         uid=str(ds.get("SOPInstanceUID") or ""),
         series_uid=str(ds.get("SeriesInstanceUID") or ""),
         series_key=_series_key(ds),
-        series_number="" if ds.get("SeriesNumber") is None else str(ds.SeriesNumber),
-        modality=str(ds.Modality).strip() or None if ds.get("Modality") else None,
+        series_number=_text(ds, "SeriesNumber"),
+        modality=_text(ds, "Modality") or None,
         image_type=tuple(str(word).upper() for word in _several(ds.get("ImageType"))),
-        number="" if layout.frames > 1 or ds.get("InstanceNumber") is None else str(ds.InstanceNumber),
+        number="" if layout.frames > 1 else _text(ds, "InstanceNumber"),
         position=position,
         orientation=numbers("PlaneOrientationSequence", "ImageOrientationPatient", 6),
         pixel_spacing=numbers("PixelMeasuresSequence", "PixelSpacing", 2),
@@ -299,10 +299,18 @@ def _slice(path: Path, n: int, layout: PixelLayout, ds: Any, frame: Any, shared:
 
 
 def _acquisition(ds: Any, frame: Any) -> dict[str, str]:
-    found = {word: ds.get(word) for word in ACQUISITION}
+    found = {word: _text(ds, word) for word in ACQUISITION}
     for sequence, words in FRAME_ACQUISITION.items():
-        found |= {word: _first(frame, sequence).get(word) for word in words if sequence in frame}
-    return {word: str(value) for word, value in found.items() if value not in (None, "")}
+        found |= {word: _text(_first(frame, sequence), word) for word in words if sequence in frame}
+    return {word: value for word, value in found.items() if value}
+
+
+def _text(ds: Any, keyword: str) -> str:
+    """An element that only names or compares: what is wrong with it is no reason to refuse the file."""
+    with contextlib.suppress(Exception):
+        value = ds.get(keyword)
+        return "" if value is None else str(value).strip()
+    return ""
 
 
 def _first(ds: Any, sequence: str) -> Any:

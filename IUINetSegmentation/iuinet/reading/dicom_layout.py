@@ -120,6 +120,13 @@ def _check_codestream(piece: Slice) -> None:
     layout = piece.layout
     if layout.extent.first_fragment is None:
         raise cut_off(piece.path, "it holds no compressed pixels")
+    if layout.transfer_syntax not in COMPRESSED - {DEFLATED}:
+        raise InputRefused(
+            f"The pixels of {piece.path.name} are compressed, but its header says "
+            f"{codec_name(layout.transfer_syntax)}.",
+            hint="Copy or export the series again from its source.",
+            code="codec-failed",
+        )
     with open(piece.path, "rb") as file:
         file.seek(layout.extent.first_fragment)
         size = _codestream_size(file.read(CODESTREAM_BYTES))
