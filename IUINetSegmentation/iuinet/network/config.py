@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ..errors import UsageError
 
 HEADS = ("dyfc", "conv")
+ATTENTIONS = ("plain", "standardised")
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,8 @@ class IUINetConfig:
     basis: K of equation 2, the number of basis weights of every DyFC.
     head: "dyfc" or "conv", the mapping layers (ablation of table 3).
     shift: False bypasses the shift operation; its offsets stay listed (ablation of table 4).
+    attention: "plain" is the paper's; "standardised" lets every DyFC see how far the statistics of its input
+        lie from those of the training's scans (``dyfc.py``). No parameter more.
     """
 
     classes: int = 4
@@ -32,12 +35,16 @@ class IUINetConfig:
     basis: int = 4
     head: str = "dyfc"
     shift: bool = True
+    attention: str = "plain"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "blocks", tuple(self.blocks))
         object.__setattr__(self, "kernels", tuple(self.kernels))
         if self.head not in HEADS:
             raise UsageError(f"head is {self.head!r}", hint=f"Use one of {', '.join(HEADS)}.")
+        if self.attention not in ATTENTIONS:
+            hint = f"Use one of {', '.join(ATTENTIONS)}."
+            raise UsageError(f"attention is {self.attention!r}", hint=hint)
         if self.classes < 1 or self.basis < 1 or len(self.blocks) < 2 or min(self.blocks) < 1:
             raise UsageError(
                 f"classes={self.classes}, basis={self.basis}, blocks={self.blocks} do not make a network",
@@ -72,8 +79,11 @@ class IUINetConfig:
             )
 
     def to_dict(self) -> dict:
-        """JSON-ready form."""
-        return {**dataclasses.asdict(self), "blocks": list(self.blocks), "kernels": list(self.kernels)}
+        """JSON-ready form; versions that know no other attention than the plain one read it too."""
+        values = {**dataclasses.asdict(self), "blocks": list(self.blocks), "kernels": list(self.kernels)}
+        if self.attention == "plain":
+            del values["attention"]
+        return values
 
     @classmethod
     def from_dict(cls, values: dict) -> IUINetConfig:

@@ -12,6 +12,10 @@ mix them into one weight and one bias per sample:
 The statistics are those of the inputs before normalisation: instance normalisation removes exactly the
 mean and the deviation, and DyFC turns what is removed into the choice of weights. Several inputs are never
 concatenated: each has its own normalisation and its own rows of the weight.
+
+Behind normalised layers mean and std are nearly the same for every scan, so that a trained attention tends to
+give one answer to all. "Standardised" reads them as deviations from what the training's scans have:
+(x_lr - centre) / spread; both are numbers that the training keeps beside the weights, not parameters.
 """
 
 from __future__ import annotations
@@ -31,6 +35,8 @@ STATISTICS_EPS = 1e-5
 # of the seeds; with 1e-3 they stay finite, and features of ordinary variance are normalised as before.
 NORM_EPS = 1e-3
 NEGATIVE_SLOPE = 0.01
+# A scan unlike all others is answered as one at the edge of them.
+MOST_SPREADS = 4.0
 
 
 class NormActivation(nn.Sequential):
@@ -90,6 +96,13 @@ class DyFC(nn.Module):
         bound = total**-0.5
         self.weights = nn.Parameter(torch.empty(basis, total, out_channels).uniform_(-bound, bound))
         self.biases = nn.Parameter(torch.empty(basis, out_channels).uniform_(-bound, bound))
+        self.standardised = False
+
+    def standardise(self) -> None:
+        """Let the attention read deviations; until a training sets centre and spread, what it read before."""
+        self.standardised = True
+        self.register_buffer("centre", self.weights.new_zeros(2 * sum(self.in_channels)))
+        self.register_buffer("spread", self.weights.new_ones(2 * sum(self.in_channels)))
 
     def coefficients(self, inputs: Sequence[torch.Tensor]) -> torch.Tensor:
         """Attention coefficients (B, K), equations 5 and 6, in float32 whatever the autocast dtype."""
@@ -98,6 +111,8 @@ class DyFC(nn.Module):
             mean = torch.cat([mean for mean, _ in statistics], 1)
             std = torch.cat([std for _, std in statistics], 1)
             interval = torch.cat([mean - std, mean + std], 1)
+            if self.standardised:
+                interval = ((interval - self.centre) / self.spread).clamp(-MOST_SPREADS, MOST_SPREADS)
             return softmax(self.attention(interval.to(self.weights.dtype)), dim=1)
 
     def mixed(self, coefficients: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

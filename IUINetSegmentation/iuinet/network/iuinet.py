@@ -57,6 +57,10 @@ class IUINet(nn.Module):
         self.fusion = nn.ModuleList(DyFC([c, c], c, config.basis) for c in config.widths)
         self.decoder = nn.ModuleList(DecoderStage(c, config.basis) for c in config.widths[:-1])
         self.mapping = nn.ModuleList(self._head(c) for c in config.widths)
+        if config.attention == "standardised":
+            for module in self.modules():
+                if isinstance(module, DyFC):
+                    module.standardise()
 
     def _shift_block(self, features: int, image: int, out: int) -> nn.Module:
         return ShiftBlock(features, image, out, self.config.basis, self.config.shift)

@@ -8,7 +8,7 @@ can disagree. ``last.safetensors`` goes on with a run, ``best.safetensors`` hold
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -78,22 +78,30 @@ def named(kind: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Ten
 # The optimiser's moments ----------------------------------------------------------------------------------
 
 
-def moments(optimiser: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
-    """The optimiser's state as named tensors."""
-    state = optimiser.state_dict()["state"]
+def moments(
+    optimiser: torch.optim.Optimizer, parameters: Sequence[torch.nn.Parameter]
+) -> dict[str, torch.Tensor]:
+    """The optimiser's state as named tensors, by the number of each of the network's parameters: into which
+    groups the optimiser sorts them does not matter."""
     return {
-        f"{OPTIMISER}{index}.{name}": torch.as_tensor(value)
-        for index, values in state.items()
-        for name, value in values.items()
+        f"{OPTIMISER}{number}.{name}": torch.as_tensor(value)
+        for number, parameter in enumerate(parameters)
+        for name, value in optimiser.state.get(parameter, {}).items()
         if value is not None
     }
 
 
-def restore_moments(optimiser: torch.optim.Optimizer, tensors: Mapping[str, torch.Tensor]) -> None:
+def restore_moments(
+    optimiser: torch.optim.Optimizer,
+    parameters: Sequence[torch.nn.Parameter],
+    tensors: Mapping[str, torch.Tensor],
+) -> None:
     """The inverse of ``moments``."""
+    own = [parameter for group in optimiser.param_groups for parameter in group["params"]]
+    place = {parameter: number for number, parameter in enumerate(own)}
     state: dict[int, dict[str, torch.Tensor]] = {}
     for name, tensor in part(tensors, OPTIMISER).items():
         index, key = name.split(".", 1)
-        state.setdefault(int(index), {})[key] = tensor
+        state.setdefault(place[parameters[int(index)]], {})[key] = tensor
     groups = optimiser.state_dict()["param_groups"]
     optimiser.load_state_dict({"state": state, "param_groups": groups})

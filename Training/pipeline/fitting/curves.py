@@ -1,4 +1,4 @@
-"""``curves.png``: a run's loss, DSC and learning rate over its steps, with its phases as bands."""
+"""``curves.png``: a run's loss, DSC, DyFC and learning rate over its steps, with its phases as bands."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from iuinet.files import atomic
 from iuinet.labels import organ_by_name
 from iuinet.preview import quiet_matplotlib
 
-from .history import ORGAN_COLUMN, read_epochs, read_steps
+from .attention import STATIC
+from .history import ORGAN_COLUMN, read_attention, read_epochs, read_steps
 from .run_folder import CURVES
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 MOST_POINTS = 1500  # a line with more is no clearer, only slower
 _BANDS = ("#ffffff", "#eef2f7")
 _TRAIN, _VALIDATION, _MEAN, _RATE = "#1f5fa8", "#c8502d", "#111111", "#5b3f95"
+_DYNAMIC = "#2d7a4f"
 _OTHERS = ("#8c6d31", "#637939", "#7b4173", "#3182bd", "#e6550d", "#31a354", "#756bb1", "#636363")
 _said: set[str] = set()
 
@@ -34,7 +36,8 @@ class Course:
     """A run's history as arrays; what is not known is NaN.
 
     steps, loss, rate: per step (thinned). epochs: steps at which epochs ended. train, validation, mean: per
-    epoch. organs: DSC per epoch by name. phases: name, first and last step.
+    epoch. organs: DSC per epoch by name. phases: name, first and last step. measured: steps at which the DyFC
+    were. entropy, deviation: of each, (measured, DyFC).
     """
 
     steps: np.ndarray
@@ -46,6 +49,9 @@ class Course:
     mean: np.ndarray
     organs: dict[str, np.ndarray]
     phases: list[tuple[str, int, int]]
+    measured: np.ndarray
+    entropy: np.ndarray
+    deviation: np.ndarray
 
 
 def draw_curves(folder: Path, notice: Callable[[str], None] = lambda sentence: None) -> Path | None:
@@ -72,19 +78,22 @@ def draw_curves(folder: Path, notice: Callable[[str], None] = lambda sentence: N
 
 
 def make_figure(course: Course) -> Figure:
-    """The figure of ``draw_curves``: three panels over the same steps."""
+    """The figure of ``draw_curves``: panels over the same steps, one for the DyFC where there are any."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 10), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)  # no window, no state shared with other figures
-    panels = figure.subplots(3, 1, sharex=True, height_ratios=(5, 7, 3))
-    for panel, draw in zip(panels, (draw_loss, draw_scores, draw_rate), strict=True):
+    parts = {draw_loss: 5, draw_scores: 7, draw_rate: 3}
+    if course.measured.size:
+        parts[draw_attention] = 4
+    panels = figure.subplots(len(parts), 1, sharex=True, height_ratios=list(parts.values()))
+    for panel, draw in zip(panels, parts, strict=True):
         draw(panel, course)
         draw_phases(panel, course.phases, named=panel is panels[0])
         panel.grid(alpha=0.25, linewidth=0.6)
         panel.spines[["top", "right"]].set_visible(False)
-    panels[2].set_xlabel("step")
+    panels[-1].set_xlabel("step")
     return figure
 
 
@@ -93,6 +102,7 @@ def read_course(folder: Path) -> Course:
     lines, rows = read_steps(folder), read_epochs(folder)
     steps = np.array([line["step"] for line in lines], dtype=float)
     groups = np.arange(len(lines)) * min(MOST_POINTS, max(len(lines), 1)) // max(len(lines), 1)
+    attention = read_attention(folder)
     columns = [name for name in (rows[0] if rows else {}) if name.startswith(ORGAN_COLUMN)]
     return Course(
         steps=_means(steps, groups),
@@ -104,6 +114,11 @@ def read_course(folder: Path) -> Course:
         mean=_floats(row["mean_dsc"] for row in rows),
         organs={name.removeprefix(ORGAN_COLUMN): _floats(row[name] for row in rows) for name in columns},
         phases=_phases([(entry["phase"], int(entry["step"])) for entry in lines or rows]),
+        measured=_floats(line["step"] for line in attention),
+        **{
+            key: np.array([[layer[key] for layer in line["layers"].values()] for line in attention])
+            for key in ("entropy", "deviation")
+        },
     )
 
 
@@ -158,6 +173,24 @@ def draw_rate(panel: Axes, course: Course) -> None:
         # A constant rate would have no decade on its axis.
         panel.set_ylim(np.nanmin(rate) / 2, np.nanmax(rate) * 2)
     panel.set_ylabel("learning rate")
+
+
+def draw_attention(panel: Axes, course: Course) -> None:
+    """How much the coefficients of every DyFC vary over the validation cases, and how mixed they are."""
+    shown = np.maximum(course.deviation, 1e-5)  # 0 has no place on a logarithmic scale
+    for values in shown.T:
+        _line(panel, course.measured, values, color=_DYNAMIC, alpha=0.5, linewidth=0.7)
+    panel.axhline(STATIC, color=_DYNAMIC, linewidth=0.8, linestyle="--")
+    panel.set_yscale("log")
+    panel.set_ylabel("DyFC: deviation")
+    static = int((course.deviation[-1] < STATIC).sum())
+    said = f"{static} of {shown.shape[1]} DyFC answer all cases alike (below {STATIC:g})"
+    panel.text(0.01, 0.04, said, transform=panel.transAxes, fontsize=9, color=_DYNAMIC)
+    beside = panel.twinx()
+    _line(beside, course.measured, np.median(course.entropy, 1), color=_MEAN, linewidth=1.5)
+    beside.set_ylim(0, 1.02)
+    beside.set_ylabel("median entropy")
+    beside.spines["top"].set_visible(False)
 
 
 def draw_phases(panel: Axes, phases: Sequence[tuple[str, int, int]], named: bool) -> None:

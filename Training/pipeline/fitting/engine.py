@@ -13,6 +13,7 @@ from torch.func import functional_call
 from iuinet.errors import IUINetError
 from iuinet.preprocessing import apply_window
 
+from .attention import IntervalFollower, dyfcs
 from .checkpoint import AVERAGE, NET, moments, named, part, restore_moments
 from .device import Precision, Processes, checkpoint_activations
 from .loss import Loss
@@ -57,6 +58,7 @@ class Engine:
         self.loss = Loss(recipe.loss, organs, device)
         self.precision = Precision(recipe.run.precision, device)
         self.average = Average(self.net, recipe.run.average) if recipe.run.average else None
+        self.follower = IntervalFollower(self.net, processes)
         self.new_optimiser()
         passes = recipe.optimiser.batch // (processes.count * recipe.optimiser.micro_batch)
         self.gradients = GradientSum(self.net, processes, passes)
@@ -66,7 +68,7 @@ class Engine:
 
     def new_optimiser(self) -> None:
         """Forget the optimiser's moments."""
-        self.optimiser = make_optimiser(self.recipe.optimiser, self.net.parameters())
+        self.optimiser = make_optimiser(self.recipe.optimiser, self.net)
 
     def step(self, samples: Iterable[Sample], rate: float, steps_done: int, stop: bool) -> StepResult:
         """One step on this process's samples. steps_done: before this one. stop: whether this process asks.
@@ -95,6 +97,7 @@ class Engine:
                 code="loss-not-finite",
             )
         self.gradients.finish()
+        self.follower.update()
         norm = self._descend(rate)
         taken = math.isfinite(norm)
         if taken and self.average:
@@ -105,7 +108,7 @@ class Engine:
         """Clip the gradient and take the step, unless it is not finite; returns the gradient's norm."""
         scaler = self.precision.scaler
         for group in self.optimiser.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["scale"]
         scaler.unscale_(self.optimiser)
         limit = self.recipe.optimiser.clip or math.inf
         norm = float(nn.utils.clip_grad_norm_(self.net.parameters(), limit))
@@ -128,7 +131,7 @@ class Engine:
         kept = named(NET, self.net.state_dict())
         if self.average:
             kept |= named(AVERAGE, self.average.tensors)
-        return kept | moments(self.optimiser)
+        return kept | moments(self.optimiser, list(self.net.parameters()))
 
     def best_tensors(self) -> dict[str, torch.Tensor]:
         """The weights that were validated."""
@@ -145,12 +148,18 @@ class Engine:
             # A run that kept no average before begins it with its weights, not with random ones.
             self.average.load(part(tensors, AVERAGE) or part(tensors, NET))
         if same_optimiser:
-            restore_moments(self.optimiser, tensors)
+            restore_moments(self.optimiser, list(self.net.parameters()), tensors)
         self.precision.load(scaler)
 
 
-def make_optimiser(settings: OptimiserRecipe, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-    """The recipe's optimiser; its learning rate is set at every step."""
+def make_optimiser(settings: OptimiserRecipe, net: nn.Module) -> torch.optim.Optimizer:
+    """The recipe's optimiser; its learning rate is set at every step, each group's by its own "scale"."""
+    slow = {p for layer in dyfcs(net).values() for p in layer.attention.parameters()}
+    slow = slow if settings.attention_scale != 1 else set()
+    parameters = [{"params": [p for p in net.parameters() if p not in slow], "scale": 1.0}]
+    if slow:
+        attention = [p for p in net.parameters() if p in slow]
+        parameters.append({"params": attention, "scale": settings.attention_scale})
     if settings.name == "sgd":
         return torch.optim.SGD(
             parameters, 1.0, momentum=settings.momentum, nesterov=True, weight_decay=settings.weight_decay

@@ -1,4 +1,4 @@
-"""The course of a training: a line per step, a row per epoch, and TensorBoard's scalars.
+"""The course of a training: a line per step and per validation, a row per epoch, TensorBoard's scalars.
 
 Every line is handed to the system as it is written, so a killed process loses none of the lines before; what
 lies behind the checkpoint that a run goes on from is dropped by ``rewind``, so that no line is double.
@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 from iuinet.errors import InputRefused
 from iuinet.files import atomic, output_error
 
-from .run_folder import EPOCHS, STEPS, TENSORBOARD
+from .run_folder import ATTENTION, EPOCHS, STEPS, TENSORBOARD
 
 STEP_KEYS = ("phase", "epoch", "step", "loss", "learning_rate", "gradient_norm", "seconds")
 EPOCH_KEYS = ("phase", "epoch", "step", "train_loss", "validation_loss", "mean_dsc")
@@ -42,6 +42,7 @@ class History:
         # A name on two lines would make two lines of a row.
         self.columns = [*EPOCH_KEYS, *(ORGAN_COLUMN + " ".join(name.split()) for name in organs), *LAST_KEYS]
         self._steps_path, self._epochs_path = folder / STEPS, folder / EPOCHS
+        self._attention_path = folder / ATTENTION
         folder.mkdir(parents=True, exist_ok=True)
         self._files: dict[Path, BinaryIO] = {}
         self._events: Events | None = None  # opened with the first scalar
@@ -71,6 +72,11 @@ class History:
         self._scalars(entry["step"], organs, {name: f"DSC/{name}" for name in organs})
         if self._events:
             self._events.flush()
+
+    def attention(self, step: int, layers: Mapping[str, Mapping[str, float]]) -> None:
+        """What the DyFC did in the validation after this step: entropy and deviation by their names."""
+        if layers:
+            self._append(self._attention_path, json.dumps({"step": step, "layers": layers}) + "\n")
 
     def rewind(self, step: int, epochs: int) -> None:
         """Drop what lies behind a checkpoint: lines after this step, and rows after so many epochs.
@@ -116,9 +122,13 @@ class History:
     def _rewrite(self, step: float = math.inf, epochs: int | None = None) -> int:
         """Keep the whole lines up to a step and so many rows; returns the number of steps that are left."""
         self.close()
-        lines = [line for line in whole_lines(self._steps_path) if json.loads(line)["step"] <= step]
+        lines, measured = (
+            [line for line in whole_lines(path) if json.loads(line)["step"] <= step]
+            for path in (self._steps_path, self._attention_path)
+        )
         rows = read_epochs(self.folder)[:epochs]
         self._replace(self._steps_path, "".join(lines))
+        self._replace(self._attention_path, "".join(measured))
         text = "".join(_csv_line([row[key] for key in self.columns]) for row in rows)
         self._replace(self._epochs_path, _csv_line(self.columns) + text if rows else "")
         return len(lines)
@@ -161,6 +171,11 @@ class History:
 def read_steps(folder: Path) -> list[dict[str, Any]]:
     """The steps of a run, oldest first; a line that was cut off is left out."""
     return [json.loads(line) for line in whole_lines(folder / STEPS)]
+
+
+def read_attention(folder: Path) -> list[dict[str, Any]]:
+    """What the DyFC of a run did at each validation, oldest first: step, and layers by name."""
+    return [json.loads(line) for line in whole_lines(folder / ATTENTION)]
 
 
 def read_epochs(folder: Path) -> list[dict[str, str]]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,14 @@ from iuinet.memory import give_back_memory
 
 from .device import Processes, join, training_device
 from .engine import MOST_SKIPPED, MOST_SKIPPED_FP16, Engine
+from .initial import COUNTED, begin
+from .loss import Loss
 from .networks import build
 from .progress import Budget, Pace, Progress, after_validation, learning_rate, progress_line, stops_early
 from .recipe import Phase
 from .recorder import Recorder, check_space, find_run
 from .run_folder import BEST, LAST, environment
-from .samples import Samples
+from .samples import Sample, Samples
 from .task import Task
 from .validation import Validation, validate
 
@@ -84,6 +87,8 @@ def _begin(
     net = build(task.config)
     if task.start:
         net.load_state_dict(task.start.tensors)
+    elif not found:
+        begin(net, recipe, first_loss(task), first_samples(task))
     engine = Engine(net, recipe, task.names, device, processes)
     if found:
         tensors, before = found
@@ -100,6 +105,20 @@ def _begin(
             code="run-folders",
         )
     return engine, progress, {**document, "environment": environment(device, processes.count)}
+
+
+def first_loss(task: Task) -> Loss:
+    """The loss of the first phase, on the CPU."""
+    loss = Loss(task.recipe.loss, task.names)
+    loss.set_weight_power(task.recipe.phases[0].class_weight_power)
+    return loss
+
+
+def first_samples(task: Task) -> Iterator[Sample]:
+    """The first samples of the first phase, made as they are asked for, on the CPU."""
+    size = task.recipe.size_of(task.recipe.phases[0])
+    samples = task.samples(0, torch.device("cpu"))
+    return (samples.sample(number, size) for number in range(COUNTED))
 
 
 def _result(folder: Path) -> Path:
@@ -244,6 +263,9 @@ class Training:
         if found:
             entry |= {"validation_loss": found.loss, "mean_dsc": found.dsc, "dsc": found.organs}
         recorder.history.epoch(entry)
+        if found:
+            layers = {name: dataclasses.asdict(values) for name, values in found.attention.items()}
+            recorder.history.attention(progress.step, layers)
 
     def _save(self, name: str) -> None:
         """Write a checkpoint: all that the training goes on from (LAST), or the weights alone (BEST)."""

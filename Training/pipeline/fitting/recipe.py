@@ -65,6 +65,7 @@ class NetworkRecipe:
     basis: int | None = None
     head: str | None = None
     shift: bool | None = None
+    attention: str | None = None
 
     def __post_init__(self) -> None:
         require("network.name", self.name, (OWN, *peers()))
@@ -152,10 +153,25 @@ class Phase:
 
 
 @dataclass(frozen=True)
+class InitialRecipe:
+    """How a new network starts (``initial.py``); PyTorch's way where nothing is said.
+
+    linear: channels in pairs of opposite sign, so that its blocks are linear at first. priors: its outputs
+    begin at the classes' shares. even_attention: all bases of a DyFC weigh alike at first.
+    MONAI's networks take the priors alone.
+    """
+
+    linear: bool = False
+    priors: bool = False
+    even_attention: bool = False
+
+
+@dataclass(frozen=True)
 class OptimiserRecipe:
     """The optimiser. batch: samples per step over all processes; micro_batch: samples per forward pass.
 
-    clip: largest norm of the gradient, 0 for no limit.
+    clip: largest norm of the gradient, 0 for no limit. attention_scale: of the learning rate, for the
+    attention of every DyFC: with all of the rate it soon gives one answer to all scans.
     """
 
     name: str = "adam"
@@ -163,12 +179,13 @@ class OptimiserRecipe:
     momentum: float = 0.99
     weight_decay: float = 0.0
     clip: float = 0.0
+    attention_scale: float = 1.0
     batch: int = 1
     micro_batch: int = 1
 
     def __post_init__(self) -> None:
         require("optimiser.name", self.name, OPTIMISERS)
-        positive("optimiser", self, "batch", "micro_batch")
+        positive("optimiser", self, "batch", "micro_batch", "attention_scale")
         if self.batch % self.micro_batch:
             raise wrong("optimiser.batch", self.batch, f"Give a multiple of micro_batch {self.micro_batch}.")
 
@@ -194,10 +211,14 @@ class LossRecipe:
 
 @dataclass(frozen=True)
 class SynthesisRecipe:
-    """Label maps for "synthetic" phases, and how often each is drawn (equally often by default)."""
+    """Label maps for "synthetic" phases, and how often each is drawn (equally often by default).
+
+    validation: of how many further scans of theirs loss and DSC are measured, without prepared cases.
+    """
 
     anatomies: tuple[str, ...] = ()
     weights: tuple[float, ...] = ()
+    validation: int = 0
 
     def __post_init__(self) -> None:
         if self.weights and len(self.weights) != len(self.anatomies):
@@ -248,6 +269,7 @@ class Recipe:
 
     network: NetworkRecipe = NetworkRecipe()
     data: DataRecipe = DataRecipe()
+    initial: InitialRecipe = InitialRecipe()
     phases: tuple[Phase, ...] = (Phase(),)
     optimiser: OptimiserRecipe = OptimiserRecipe()
     loss: LossRecipe = field(default_factory=LossRecipe)
@@ -260,6 +282,9 @@ class Recipe:
         if not names or len(set(names)) < len(names):
             raise wrong("phases", names, "Give one phase or more, each with a name of its own.")
         config = self.network.config(1)
+        if self.initial.linear and self.network.name == OWN and config.width % (2 * len(config.kernels)):
+            hint = f"Set network.width to a multiple of {2 * len(config.kernels)}, or this to false."
+            raise wrong("initial.linear", True, hint)
         for phase in self.phases:
             config.check_size((self.size_of(phase),) * 3)
         if self.synthetic and not self.synthesis.anatomies:

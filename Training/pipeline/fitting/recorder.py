@@ -23,7 +23,18 @@ from .curves import draw_curves
 from .history import History
 from .progress import Progress
 from .recipe_file import recipe_from
-from .run_folder import BEST, CURVES, EPOCHS, LAST, RUN, STEPS, TENSORBOARD, RunFolder, differences
+from .run_folder import (
+    ATTENTION,
+    BEST,
+    CURVES,
+    EPOCHS,
+    LAST,
+    RUN,
+    STEPS,
+    TENSORBOARD,
+    RunFolder,
+    differences,
+)
 
 CURVES_EVERY_S = 60.0
 CHECKPOINT_EVERY_S = 300.0
@@ -132,7 +143,8 @@ def find_run(
 
 def clear_run(folder: Path, say: Callable[[str], None]) -> None:
     """Remove a run's files, and nothing else in its folder."""
-    found = [folder / name for name in (LAST, BEST, RUN, STEPS, EPOCHS, CURVES) if (folder / name).exists()]
+    names = (LAST, BEST, RUN, STEPS, EPOCHS, ATTENTION, CURVES)
+    found = [folder / name for name in names if (folder / name).exists()]
     for path in found:
         path.unlink(missing_ok=True)  # another process of the same run may be doing the same
     shutil.rmtree(folder / TENSORBOARD, ignore_errors=True)

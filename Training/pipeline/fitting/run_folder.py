@@ -27,7 +27,7 @@ from iuinet.writing import write_json
 FORMAT = 2
 RUN = "run.json"
 LAST, BEST = "last.safetensors", "best.safetensors"
-STEPS, EPOCHS = "steps.jsonl", "epochs.csv"
+STEPS, EPOCHS, ATTENTION = "steps.jsonl", "epochs.csv", "dyfc.jsonl"
 CURVES, TENSORBOARD = "curves.png", "tensorboard"
 _CHANGING = ("recipe", "data", "environment")  # from one resumption to the next
 _ROOT = Path(__file__).resolve().parents[3]

@@ -32,6 +32,14 @@ class Samples(Protocol):
     def sample(self, number: int, size: int) -> Sample: ...
 
 
+class Cases(Protocol):
+    """What a validation measures, the same samples every time, by their ids."""
+
+    ids: tuple[str, ...]
+
+    def take(self, id: str, size: int) -> Sample: ...
+
+
 class PreparedSamples:
     """Cases or pairs of prepared data.
 
@@ -132,6 +140,25 @@ def keeps_on_device(choice: str, data: PreparedData, samples: int, device: torch
         return choice == "true"
     needed = 3 * samples * data.size**3  # float16 image, uint8 labels
     return needed <= torch.cuda.mem_get_info(device)[0] / 3
+
+
+class GeneratedCases:
+    """So many synthetic CT from seeds that no phase draws from: the same in every run.
+
+    samples: what makes them. They are made once for each size, and kept until there is another.
+    """
+
+    def __init__(self, samples: SyntheticSamples, count: int) -> None:
+        self.samples = samples
+        self.ids = tuple(f"{number:04d}" for number in range(count))
+        self._made: dict[tuple[str, int], Sample] = {}
+
+    def take(self, id: str, size: int) -> Sample:
+        """Image float32 HU (S, S, S) and channels uint8 (S, S, S), 255 unknown, on the device."""
+        if (id, size) not in self._made:
+            self._made = {key: made for key, made in self._made.items() if key[1] == size}
+            self._made[id, size] = self.samples.sample(int(id), size)
+        return self._made[id, size]
 
 
 # Seeds ------------------------------------------------------------------------------------------------------

@@ -19,9 +19,10 @@ from pipeline.synthesis import ORGANS
 
 from .networks import Config
 from .recipe import Phase, Recipe
-from .samples import PreparedSamples, Samples, SyntheticSamples, keeps_on_device
+from .samples import Cases, GeneratedCases, PreparedSamples, Samples, SyntheticSamples, keeps_on_device
 from .start import Start, start_from
 
+HELD_OUT = (0, 2**32)  # of the seed: whatever the run's, no phase has this number
 _SYNTHETIC = (
     "Trained on synthetic CT alone, made from the label maps named as its cases: no patient's CT was seen."
 )
@@ -62,8 +63,12 @@ class Task:
         """Cases or pairs of a phase on prepared data."""
         return self.split.pretrain if phase.data == "pairs" else self.split.train
 
-    def validation(self, device: torch.device) -> PreparedSamples | None:
+    def validation(self, device: torch.device) -> Cases | None:
         """The validation cases, None where there are none."""
+        synthesis = self.recipe.synthesis
+        if self.data is None and synthesis.validation:
+            made = SyntheticSamples(self.anatomies, synthesis.weights, self.channels, HELD_OUT, device)
+            return GeneratedCases(made, synthesis.validation)
         if self.split is None or not self.split.validation:
             return None
         ids = self.split.validation
@@ -154,16 +159,19 @@ def _synthetic(recipe: Recipe, anatomies: Sequence, start: str | Path | None) ->
     organs = tuple({"name": name, "label": label} for label, name in enumerate(ORGANS, start=1))
     config, started = _network(recipe, ORGANS, start)
     for phase in recipe.phases:
-        _check_validation(phase, ())
+        _check_validation(phase, [""] * recipe.synthesis.validation)
     channels = torch.zeros(256, dtype=torch.uint8)
     channels[: len(organs) + 1] = torch.arange(len(organs) + 1, dtype=torch.uint8)
     channels[255] = 255
     names = [anatomy.name for anatomy in anatomies]
+    statement = _SYNTHETIC
+    if recipe.synthesis.validation:
+        statement += f" Selected on {recipe.synthesis.validation} further scans made from the same maps."
     provenance = {
         "name": "synthetic",
         "fingerprint": _fingerprint(anatomies),
         "split": "none",
-        "statement": _SYNTHETIC,
+        "statement": statement,
         "train": names,
         "validation": [],
         "test": [],

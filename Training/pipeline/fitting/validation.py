@@ -9,9 +9,10 @@ import torch
 
 from iuinet.preprocessing import apply_window
 
+from .attention import Dynamics, dynamics, watched
 from .engine import Engine
 from .loss import UNKNOWN
-from .samples import PreparedSamples
+from .samples import Cases
 
 
 @dataclass(frozen=True)
@@ -19,15 +20,17 @@ class Validation:
     """loss: mean over the cases. dsc: mean over the organs; None where no case holds one.
 
     organs: per organ the mean over the cases that hold it or were predicted to hold it, None for none.
+    attention: of each DyFC by name, over the cases.
     """
 
     loss: float
     dsc: float | None
     organs: dict[str, float | None]
+    attention: dict[str, Dynamics]
 
 
 @torch.no_grad()
-def validate(engine: Engine, samples: PreparedSamples, size: int) -> Validation:
+def validate(engine: Engine, samples: Cases, size: int) -> Validation:
     """The engine's network, its averaged weights where there are some, on all of the samples' cases.
 
     size: edge of the input, voxels. The processes share the cases.
@@ -37,20 +40,21 @@ def validate(engine: Engine, samples: PreparedSamples, size: int) -> Validation:
     engine.net.eval()
     for id in engine.processes.mine(sorted(samples.ids)):
         image, labels = samples.take(id, size)
-        with engine.precision.autocast():
+        with engine.precision.autocast(), watched(engine.net) as seen:
             outputs = forward(apply_window(image, engine.recipe.data.window)[None, None])
         finest = outputs if isinstance(outputs, torch.Tensor) else outputs[0]
         loss = float(engine.loss(outputs, labels.long()[None])[0])
-        found.append((id, loss, case_dsc(finest[0].argmax(0), labels, len(engine.organs))))
+        found.append((id, loss, case_dsc(finest[0].argmax(0), labels, len(engine.organs)), seen))
     engine.net.train()
     # In the order of the cases, so that the sums do not depend on the number of processes.
-    rows = sorted(row for part in engine.processes.gather(found) for row in part)
+    rows = sorted((row for part in engine.processes.gather(found) for row in part), key=lambda row: row[0])
     scores = {
         name: _mean([row[2][number] for row in rows if row[2][number] is not None])
         for number, name in enumerate(engine.organs)
     }
     known = [value for value in scores.values() if value is not None]
-    return Validation(sum(row[1] for row in rows) / len(rows), _mean(known), scores)
+    attention = {name: [part for row in rows for part in row[3][name]] for name in rows[0][3]}
+    return Validation(sum(row[1] for row in rows) / len(rows), _mean(known), scores, dynamics(attention))
 
 
 def case_dsc(prediction: torch.Tensor, labels: torch.Tensor, organs: int) -> list[float | None]:
