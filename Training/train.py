@@ -72,13 +72,14 @@ def run(options: argparse.Namespace, console: Console) -> None:
 
     if options.limit_steps is not None and options.limit_steps < 1:
         raise UsageError(f"--limit-steps is {options.limit_steps}", hint="Give a number above 0.")
-    recipe = read_recipe(options.config, options.set)
+    recipe = read_recipe(options.config, options.set, started=options.start is not None)
     data = open_prepared(options.data) if options.data else None
     anatomies = _anatomies(recipe, options.anatomy_cache)
     task = make_task(recipe, data, anatomies, options.start, options.partial)
     if _first():
         _show(task, console)
     if options.dry_run:
+        _rehearse(task, options, console)
         return
     if options.restart:
         clear_run(options.run, console.say)
@@ -94,6 +95,19 @@ def run(options: argparse.Namespace, console: Console) -> None:
         )
     if _first():
         console.say(f"The run is in {options.run}; its curves are in {CURVES}.")
+
+
+def _rehearse(task: Task, options: argparse.Namespace, console: Console) -> None:
+    """What the command would do without --dry-run. Raises: what it would refuse."""
+    from pipeline.fitting.loop import rehearse
+
+    if options.restart:
+        console.say("run       would be removed where there is one, and begun again")
+        return
+    progress = rehearse(task, options.run, options.device, options.resume)
+    said = "would begin" if progress is None else f"would go on after step {progress.step}"
+    said = "is finished, and nothing would be done" if progress and progress.finished else said
+    console.say(f"run       {said}")
 
 
 def _first() -> bool:
@@ -136,7 +150,8 @@ def _show(task: Task, console: Console) -> None:
     console.say(f"          {data['statement']}")
     for phase in recipe.phases:
         steps = task.steps_per_epoch(phase)
-        console.say(f"phase     {phase.name}: {phase.data}, up to {phase.epochs} epochs of {steps} steps")
+        words = f"{phase.data}, up to {phase.epochs} epochs of {steps} steps, learning rate"
+        console.say(f"phase     {phase.name}: {words} {phase.learning_rate:g}")
     run = recipe.run
     if run.budget_steps or run.budget_seconds:
         what = f"{run.budget_steps} steps" if run.budget_steps else f"{run.budget_seconds:g} seconds of steps"

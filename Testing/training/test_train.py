@@ -206,7 +206,7 @@ def test_a_training_starts_from_a_model_with_other_organs(training_data, tmp_pat
         start=small_model,
     )
     document = read_checkpoint(tmp_path / "run" / "last.safetensors")[1]
-    assert document["start"]["id"] == "small-random" and document["start"]["made_anew"]
+    assert document["start"]["id"] == "small-random" and document["start"]["left_out"]
     train(small_recipe(tmp_path), training_data, tmp_path / "run", limit_steps=2)
     assert read_checkpoint(tmp_path / "run" / "last.safetensors")[1]["start"] == document["start"]
 

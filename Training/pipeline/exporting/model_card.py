@@ -118,6 +118,8 @@ def _training(training: Mapping[str, Any]) -> list[str]:
     start = training.get("start")
     if start:
         heads = "its heads made anew" if start.get("made_anew") else "all its weights kept"
+        if "left_out" in start and start.get("made_anew"):  # else of a time when no head was kept
+            heads = f"new in its heads: {', '.join(start['made_anew'])}"
         lines.append(
             f"* Started from the model {start.get('id')} {start.get('version', '')} "
             f"(SHA-256 {str(start.get('sha256'))[:12]}...), {heads}."

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,13 @@ from iuinet.console import Console
 from iuinet.errors import IUINetError, UsageError
 from iuinet.memory import give_back_memory
 
-from .device import Processes, join, training_device
+from .device import Precision, Processes, checkpoint_activations, join, training_device
 from .engine import MOST_SKIPPED, MOST_SKIPPED_FP16, Engine
 from .initial import COUNTED, begin
 from .loss import Loss
 from .networks import build
 from .progress import Budget, Pace, Progress, after_validation, learning_rate, progress_line, stops_early
-from .recipe import Phase
+from .recipe import Phase, Recipe
 from .recorder import Recorder, check_space, find_run
 from .run_folder import BEST, LAST, environment
 from .samples import Sample, Samples
@@ -77,6 +78,30 @@ def train(
     return _result(folder)
 
 
+def rehearse(task: Task, folder: Path, device: str = "auto", resume: bool = False) -> Progress | None:
+    """Check, without writing, that ``train`` would begin; returns from where it would go on, None for anew.
+
+    Raises: what ``train`` raises before its first step, but for a full disk.
+    """
+    recipe, chosen = task.recipe, training_device(device)
+    count = int(os.environ.get("WORLD_SIZE", "1"))
+    Processes(0, count).check_batch(recipe.optimiser.batch, recipe.optimiser.micro_batch)
+    Budget.of(task, count)
+    Precision(recipe.run.precision, chosen)
+    found = find_run(folder, task.document(), resume)
+    net = build(task.config)
+    if recipe.run.checkpoint_activations:
+        checkpoint_activations(net)
+    return _progress_of(found[1], recipe) if found else None
+
+
+def _progress_of(before: Mapping[str, Any], recipe: Recipe) -> Progress:
+    """Where a checkpoint stands for this recipe: another one may have more to do."""
+    progress = Progress.from_json(before["progress"])
+    progress.finished &= before["recipe"] == recipe.to_dict()
+    return progress
+
+
 def _begin(
     task: Task, folder: Path, device: torch.device, processes: Processes, resume: bool
 ) -> tuple[Engine, Progress, dict[str, Any]]:
@@ -94,8 +119,7 @@ def _begin(
         tensors, before = found
         same_optimiser = before["recipe"]["optimiser"]["name"] == recipe.optimiser.name
         engine.load(tensors, before["scaler"], same_optimiser)
-        progress = Progress.from_json(before["progress"])
-        progress.finished &= before["recipe"] == recipe.to_dict()
+        progress = _progress_of(before, recipe)
         document["start"] = before.get("start")
     steps = processes.gather(progress.step)
     if len(set(steps)) > 1:  # on machines that share no folder, only the first one's has a checkpoint

@@ -91,12 +91,16 @@ class NetworkRecipe:
 
 @dataclass(frozen=True)
 class DataRecipe:
-    """Which organs, split and pre-training atlases (``dataset``), and the HU that become 0 and 1."""
+    """Which organs, split and pre-training atlases (``dataset``), and the HU that become 0 and 1.
+
+    enlarge: whether data prepared at a smaller size than the network's may be enlarged by interpolation.
+    """
 
     organs: str | tuple[str, ...] = "all13"
     split: str = "transunet"
     atlases: str = "train18"
     window: tuple[float, float] = (-125.0, 275.0)
+    enlarge: bool = False
 
     def __post_init__(self) -> None:
         if self.window[0] >= self.window[1]:

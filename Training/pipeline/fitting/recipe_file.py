@@ -14,18 +14,25 @@ from iuinet.errors import UsageError
 
 from .recipe import Recipe, wrong
 
+STARTED_RATE, STARTED_WARM_UP = 3e-4, 50
 _FORM = "Write section.key=value, such as optimiser.batch=2 or phases.train.epochs=100."
 
 
-def read_recipe(path: Path | None, changes: Sequence[str] = ()) -> Recipe:
+def read_recipe(path: Path | None, changes: Sequence[str] = (), started: bool = False) -> Recipe:
     """The recipe of a TOML file (the defaults without one), with changes such as "optimiser.batch=2".
 
     A phase is named by its name or its number from 0. A value is TOML; what is not TOML is taken as text.
+    started: whether the training starts from a model. A phase that names no learning rate then has a gentle
+    one: a new network's would undo in a hundred steps what the model has learnt.
     Raises: UsageError "recipe" or "recipe-missing".
     """
     values = _read(path) if path else {}
     for change in changes:
         _apply(values, change)
+    phases = values.setdefault("phases", [{}]) if started else []
+    for phase in phases if isinstance(phases, list) else []:
+        if isinstance(phase, dict) and "learning_rate" not in phase:
+            phase |= {"learning_rate": STARTED_RATE, "warm_up_steps": STARTED_WARM_UP, **phase}
     return recipe_from(values)
 
 

@@ -21,6 +21,7 @@ from iuinet.files import require_space
 from .checkpoint import read_checkpoint, write_checkpoint
 from .curves import draw_curves
 from .history import History
+from .networks import config_from
 from .progress import Progress
 from .recipe_file import recipe_from
 from .run_folder import (
@@ -34,6 +35,7 @@ from .run_folder import (
     TENSORBOARD,
     RunFolder,
     differences,
+    known,
 )
 
 CURVES_EVERY_S = 60.0
@@ -54,7 +56,7 @@ class Recorder:
         self.folder, self.document, self.console = folder, dict(document), console
         if (folder / RUN).is_file():
             self.record = RunFolder.open(folder)
-            changed = self.record.resumed(progress.step, document)
+            changed = self.record.resumed(progress.step, document, whole_recipe)
             console.say(f"Going on after step {progress.step}.")
             for sentence in changed:
                 console.say(f"changed: {sentence}")
@@ -120,18 +122,19 @@ def find_run(
         return None
     tensors, before = read_checkpoint(folder / LAST)
     # With what recipes did not have yet when it was begun.
-    before["recipe"] = recipe_from(before["recipe"]).to_dict()
+    before["recipe"] = whole_recipe(before["recipe"])
+    before["network"] = config_from(before["network"]).to_dict()
     document = {**document, "start": before.get("start")}
     for part in ("network", "organs"):
-        changed = differences(before[part], document[part], part)
+        changed = differences(before[part], known(before[part], document[part]), part)
         if changed:
             raise UsageError(
                 f"{folder} holds a training of another network: {changed[0]}",
                 hint="Choose another folder for --run; --start takes over its weights.",
                 code="run-other-network",
             )
-    pairs = [(before[part], document[part], part) for part in ("recipe", "data")]
-    changed = [line for pair in pairs for line in differences(*pair)]
+    changed = differences(before["recipe"], document["recipe"], "recipe")
+    changed += differences(before["data"], known(before["data"], document["data"]), "data")
     if changed and not resume:
         raise UsageError(
             f"{folder} holds another training: {'; '.join(changed[:3])}",
@@ -139,6 +142,11 @@ def find_run(
             code="run-other",
         )
     return tensors, before
+
+
+def whole_recipe(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """A recipe of any age with what it did not know yet at its default, as it was trained."""
+    return recipe_from(recipe).to_dict()
 
 
 def clear_run(folder: Path, say: Callable[[str], None]) -> None:

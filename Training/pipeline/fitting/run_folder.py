@@ -11,7 +11,7 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
@@ -89,13 +89,18 @@ class RunFolder:
             raise InputRefused(text, hint="Update these scripts.", code="run-newer")
         return cls(path, document)
 
-    def resumed(self, step: int, made_of: Mapping[str, Any]) -> list[str]:
-        """Record that the run goes on from this step; returns the changes since it last ran, in sentences."""
+    def resumed(
+        self, step: int, made_of: Mapping[str, Any], whole: Callable[[Any], Any] = lambda recipe: recipe
+    ) -> list[str]:
+        """Record that the run goes on from this step; returns the changes since it last ran, in sentences.
+
+        whole: completes the recipe of an earlier version by what it did not know.
+        """
         present = without_paths({key: made_of[key] for key in _CHANGING})
         before = self._latest()
         sentences = changes(before["environment"], present["environment"])
-        for part in ("recipe", "data"):
-            sentences += differences(before[part], present[part], part)
+        sentences += differences(without_paths(whole(before["recipe"])), present["recipe"], "recipe")
+        sentences += differences(before["data"], known(before["data"], present["data"]), "data")
         record = {"time": now(), "step": step, "changed": sentences}
         # Only what differs is kept, so that hundreds of resumptions do not bloat the file.
         record |= {key: value for key, value in present.items() if value != before[key]}
@@ -140,6 +145,19 @@ def differences(before: Any, after: Any, name: str) -> list[str]:
     if before == after:
         return []
     return [f"{name} was {_short(before)} and is now {_short(after)}"]
+
+
+def known(before: Any, after: Any) -> Any:
+    """What comes after without the entries that before did not have: a later version tells more.
+
+    The sentence that tells the rest in words is left as it was.
+    """
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        kept = {key: known(before[key], value) for key, value in after.items() if key in before}
+        return {**kept, **{key: before[key] for key in ("statement",) if key in kept}}
+    if isinstance(before, list | tuple) and isinstance(after, list | tuple) and len(before) == len(after):
+        return [known(a, b) for a, b in zip(before, after, strict=True)]
+    return after
 
 
 def without_paths(value: Any) -> Any:

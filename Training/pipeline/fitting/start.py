@@ -1,7 +1,8 @@
 """Start a training from the weights of a model, shipped or one's own, for the same or other organs.
 
-The network is the model's. Its heads (``mapping``, the last layer of each scale) belong to its organs: for
-another organ list new ones are made from the run's seed, and everything else is kept.
+The network is the model's. In its heads (``mapping``, the last layer of each scale) each class has numbers of
+its own: an organ that both have, by name, keeps them, as background does; a new organ's are made from the
+run's seed; those of an organ that is left out go. Everything else is kept.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from iuinet.weights.load import load_model
 from .networks import Config
 
 HEADS = "mapping."
+# The dimension of a head's tensor that counts the classes: a DyFC's, and a convolution's (head = "conv").
+_CLASS_DIMS = {"weights": 2, "biases": 1, "weight": 0}
 # The same network computes every size of input, and has a class for each organ of the list.
 _FREE = ("classes", "size")
 
@@ -32,13 +35,15 @@ class Start:
     """Where a training starts.
 
     config: the network. tensors: its state dict, float32 on the CPU. record: for the checkpoint and run.json
-    (id, version, sha256, kept, made_anew, organs_before, organs_now, trained_on, and the model's own start).
+    (id, version, sha256, organs_before, organs_now, of these made_anew and of those left_out, trained_on, and
+    the model's own start). class_weights: of the model's training, for the organs of this one.
     sentences: for the user.
     """
 
     config: IUINetConfig
     tensors: dict[str, torch.Tensor]
     record: dict[str, Any]
+    class_weights: dict[str, float]
     sentences: tuple[str, ...]
 
 
@@ -64,21 +69,24 @@ def start_from(
     size = network.size if network else net.config.size
     config = dataclasses.replace(net.config, classes=len(organs) + 1, size=size)
     tensors = {name: tensor.clone() for name, tensor in net.state_dict().items()}
-    same = [plain_name(name) for name in before] == [plain_name(name) for name in organs]
-    fresh = {} if same else new_heads(config, seed)
-    kept = {name: tensor for name, tensor in tensors.items() if same or not name.startswith(HEADS)}
+    places = {plain_name(name): number for number, name in enumerate(before, start=1)}
+    kept = [places.get(plain_name(name)) for name in organs]
+    tensors |= _heads(tensors, new_heads(config, seed), [0, *kept])
+    training = document.get("training", {})
+    made_anew = [name for name, place in zip(organs, kept, strict=True) if place is None]
+    left_out = [name for place, name in enumerate(before, start=1) if place not in kept]
     record = {
         **found.summary(),
-        "kept": len(kept),
-        "made_anew": sorted(fresh),
         "organs_before": before,
         "organs_now": list(organs),
-        "trained_on": document.get("training", {}).get("data"),
-        "start": document.get("training", {}).get("start"),
+        "made_anew": made_anew,
+        "left_out": left_out,
+        "trained_on": training.get("data"),
+        "start": training.get("start"),
     }
-    said = [_heads_sentence(found.id, before, organs, len(kept), len(fresh))]
+    said = [_heads_sentence(found.id, organs, made_anew, left_out)]
     said += _preprocessing_sentences(document["preprocessing"], size, window)
-    return Start(config, kept | fresh, record, tuple(said))
+    return Start(config, tensors, record, _class_weights(training, organs), tuple(said))
 
 
 def check_network(model: IUINetConfig, recipe: Config | None, name: str) -> None:
@@ -91,7 +99,7 @@ def check_network(model: IUINetConfig, recipe: Config | None, name: str) -> None
             hint="Set network.name=iuinet, or train without a start.",
             code="start-network",
         )
-    before, wanted = model.to_dict(), recipe.to_dict()
+    before, wanted = dataclasses.asdict(model), dataclasses.asdict(recipe)
     differing = [key for key in before if key not in _FREE and before[key] != wanted[key]]
     if differing:
         listed = ", ".join(f"{key} {before[key]} (the recipe: {wanted[key]})" for key in differing)
@@ -110,13 +118,41 @@ def new_heads(config: IUINetConfig, seed: int) -> dict[str, torch.Tensor]:
     return {name: tensor for name, tensor in net.state_dict().items() if name.startswith(HEADS)}
 
 
-def _heads_sentence(name: str, before: Sequence[str], now: Sequence[str], kept: int, fresh: int) -> str:
-    if not fresh:
-        return f"All {kept} tensors of {name} are kept: its organs are those of this training."
-    return (
-        f"{kept} tensors of {name} are kept; the {fresh} tensors of its heads are initialised again, because "
-        f"its organs ({_listed(before)}) are not those of this training ({_listed(now)})."
-    )
+def _heads(
+    model: dict[str, torch.Tensor], fresh: dict[str, torch.Tensor], places: Sequence[int | None]
+) -> dict[str, torch.Tensor]:
+    """The training's heads. fresh: new ones. places: of each class in the model's heads, None for new."""
+    heads = {}
+    for name, tensor in fresh.items():
+        dim = _CLASS_DIMS[name.rpartition(".")[2]] if name.count(".") == 2 else None
+        if dim is None:  # norm and attention, which are not of one class
+            heads[name] = model[name]
+            continue
+        heads[name] = tensor.clone()
+        for number, place in enumerate(places):
+            if place is not None:
+                heads[name].select(dim, number).copy_(model[name].select(dim, place))
+    return heads
+
+
+def _class_weights(training: dict[str, Any], organs: Sequence[str]) -> dict[str, float]:
+    """Of the model's own training, where its document has them; {} where it does not."""
+    found = ((training.get("recipe") or {}).get("loss") or {}).get("class_weights") or {}
+    known = {plain_name(name): value for name, value in found.items()}
+    return {name: known[plain_name(name)] for name in ("background", *organs) if plain_name(name) in known}
+
+
+def _heads_sentence(
+    name: str, organs: Sequence[str], made_anew: Sequence[str], left_out: Sequence[str]
+) -> str:
+    kept = [organ for organ in organs if organ not in made_anew]
+    sentence = f"Of {name} everything is kept"
+    if made_anew or left_out:
+        heads = f"the heads' numbers for {_listed(kept)}" if kept else "of the heads what is no organ's"
+        sentence += f" but for heads: kept are {heads}"
+        sentence += f"; new are {_listed(made_anew)}" if made_anew else ""
+        sentence += f"; left out are {_listed(left_out)}" if left_out else ""
+    return f"{sentence}."
 
 
 def _preprocessing_sentences(
@@ -136,4 +172,4 @@ def _preprocessing_sentences(
 
 
 def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names) if len(names) <= 4 else f"{', '.join(names[:3])} and {len(names) - 3} more"
+    return ", ".join(names)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -128,8 +129,11 @@ def make_task(
                 hint="Prepare the registered pairs too, or leave the phase out of the recipe.",
                 code="empty-phase",
             )
+        if phase.data != "synthetic":
+            _check_size(recipe, phase, data)
         _check_validation(phase, split.validation)
     config, started = _network(recipe, names, start)
+    recipe, started = _with_class_weights(recipe, started)
     return Task(
         recipe=recipe,
         organs=tuple(entries[name] for name in names),
@@ -158,6 +162,7 @@ def _synthetic(recipe: Recipe, anatomies: Sequence, start: str | Path | None) ->
     _check_class_weights(recipe, ORGANS)
     organs = tuple({"name": name, "label": label} for label, name in enumerate(ORGANS, start=1))
     config, started = _network(recipe, ORGANS, start)
+    recipe, started = _with_class_weights(recipe, started)
     for phase in recipe.phases:
         _check_validation(phase, [""] * recipe.synthesis.validation)
     channels = torch.zeros(256, dtype=torch.uint8)
@@ -187,6 +192,29 @@ def _network(recipe: Recipe, names: Sequence[str], start: str | Path | None) -> 
         return config, None
     started = start_from(start, names, recipe.run.seed, config, recipe.data.window)
     return started.config, started
+
+
+def _with_class_weights(recipe: Recipe, start: Start | None) -> tuple[Recipe, Start | None]:
+    """A recipe that names no class weights takes those that the model's heads were trained with."""
+    if start is None or recipe.loss.class_weights or not start.class_weights:
+        return recipe, start
+    listed = ", ".join(f"{name} {value:g}" for name, value in start.class_weights.items())
+    sentence = f"The recipe names no class weights, so those of the model's training are used: {listed}."
+    loss = dataclasses.replace(recipe.loss, class_weights=start.class_weights)
+    start = dataclasses.replace(start, sentences=(*start.sentences, sentence))
+    return dataclasses.replace(recipe, loss=loss), start
+
+
+def _check_size(recipe: Recipe, phase: Phase, data: PreparedData) -> None:
+    size = recipe.size_of(phase)
+    if size > data.size and not recipe.data.enlarge:
+        raise UsageError(
+            f"the phase {phase.name!r} trains at {size}^3 voxels, but the data at {data.size}^3 "
+            "and lack the detail",
+            hint=f"Prepare them again with prepare.py --size {size}, or train at their size "
+            f"(--set network.size={data.size}); --set data.enlarge=true enlarges them by interpolation.",
+            code="prepared-smaller",
+        )
 
 
 def _check_validation(phase: Phase, cases: Sequence[str]) -> None:

@@ -1,7 +1,7 @@
 """Label-driven synthesis of CT for training: real anatomy from label maps, everything else invented.
 
-    anatomy = load("s0327", data_folder(), cache)
-    sample = generate(anatomy, seed=1, size=96)    # sample.image in HU, sample.labels
+anatomy = load("s0327", data_folder(), cache)
+sample = generate(anatomy, seed=1, size=96)    # sample.image in HU, sample.labels
 """
 
 from .anatomy import Anatomy, load, prepare, save

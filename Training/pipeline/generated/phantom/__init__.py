@@ -62,7 +62,8 @@ def make_sample(
     if seed < 0 or min(size) < 8:
         raise UsageError(
             f"Cannot generate a CT with seed {seed} and size {tuple(size)}.",
-            hint="Take a seed of 0 or more and at least 8 voxels along each axis.", code="sample-size",
+            hint="Take a seed of 0 or more and at least 8 voxels along each axis.",
+            code="sample-size",
         )
     options = options or draw_options(seed)
     grid = _grid(size, options)
@@ -85,9 +86,7 @@ def _draw(seed: int, grid: Grid, options: SampleOptions) -> Canvas:
     """Paint the whole body, from the couch and the skin inwards."""
     scale_z = BODY_SCALE * options.stature
     scale = (scale_z * options.girth, scale_z * options.girth, scale_z)
-    i, j, k = (
-        (grid.origin[n] + np.arange(grid.size[n]) * grid.spacing[n]) / scale[n] for n in range(3)
-    )
+    i, j, k = ((grid.origin[n] + np.arange(grid.size[n]) * grid.spacing[n]) / scale[n] for n in range(3))
     thickness = options.thickness_mm or grid.spacing[2]
     softness = (max(thickness / grid.spacing[2], 0.5), 1.2, 1.2)
     canvas = Canvas((k, j + CENTRE_Y_MM, i), softness, seed, options.variation)

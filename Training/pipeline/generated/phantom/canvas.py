@@ -42,8 +42,7 @@ class Window:
     def relative_to(self, outer: Window) -> tuple[slice, ...]:
         """This window's slices inside the arrays of a window that contains it."""
         return tuple(
-            slice(s.start - o.start, s.stop - o.start)
-            for s, o in zip(self.slices, outer.slices, strict=True)
+            slice(s.start - o.start, s.stop - o.start) for s, o in zip(self.slices, outer.slices, strict=True)
         )
 
 
@@ -109,7 +108,11 @@ class Canvas:
         return self._grains[wavelength_mm][window.slices]
 
     def paint(
-        self, window: Window, field: np.ndarray, hu: float | np.ndarray, label: int | None = 0,
+        self,
+        window: Window,
+        field: np.ndarray,
+        hu: float | np.ndarray,
+        label: int | None = 0,
         only: np.ndarray | None = None,
     ) -> np.ndarray:
         """Paint the inside of a field; returns the share of each voxel that was painted.

@@ -12,9 +12,18 @@ PHASES = ("non-contrast", "arterial", "portal", "delayed")
 STOMACH_CONTENTS = ("water", "food", "contrast")
 # Lowest and highest value of each number, of which a picture can be made.
 LIMITS = {
-    "field_of_view_mm": (50, 1000), "length_mm": (1, 1000), "top_mm": (-300, 500), "thickness_mm": (0.1, 50),
-    "noise_hu": (0, 200), "noise_correlation_mm": (0, 20), "stature": (0.8, 1.2), "girth": (0.85, 1.2),
-    "fat_mm": (3, 60), "variation": (0, 2), "fatty_liver_hu": (0, 60), "bowel_contrast": (0, 1),
+    "field_of_view_mm": (50, 1000),
+    "length_mm": (1, 1000),
+    "top_mm": (-300, 500),
+    "thickness_mm": (0.1, 50),
+    "noise_hu": (0, 200),
+    "noise_correlation_mm": (0, 20),
+    "stature": (0.8, 1.2),
+    "girth": (0.85, 1.2),
+    "fat_mm": (3, 60),
+    "variation": (0, 2),
+    "fatty_liver_hu": (0, 60),
+    "bowel_contrast": (0, 1),
 }
 
 

@@ -77,10 +77,14 @@ def paint_liver_vessels(canvas: Canvas, hu: dict[str, float], rng: np.random.Gen
     """Hepatic veins that meet at the vena cava, and portal branches; they keep the liver's label."""
     vein_root, portal_root = np.array([-24, -56, 76.0]), np.array([-52, -84, 30.0])
     trees = [
-        (vein_root, (-118, -40, 30), 4.6), (vein_root, (-78, -124, 34), 4.4),
-        (vein_root, (20, -128, 46), 4.2), (vein_root, (-100, -88, 10), 3.4),
-        (portal_root, (-122, -98, -6), 4.0), (portal_root, (-112, -34, 40), 4.0),
-        (portal_root, (-86, -120, 58), 3.6), (np.array([-20, -108, 40.0]), (44, -134, 44), 3.6),
+        (vein_root, (-118, -40, 30), 4.6),
+        (vein_root, (-78, -124, 34), 4.4),
+        (vein_root, (20, -128, 46), 4.2),
+        (vein_root, (-100, -88, 10), 3.4),
+        (portal_root, (-122, -98, -6), 4.0),
+        (portal_root, (-112, -34, 40), 4.0),
+        (portal_root, (-86, -120, 58), 3.6),
+        (np.array([-20, -108, 40.0]), (44, -134, 44), 3.6),
         (np.array([-20, -108, 40.0]), (-14, -138, 8), 3.2),
     ]
     for root, tip, radius in trees:

@@ -80,8 +80,13 @@ def spline(points: np.ndarray, step_mm: float) -> np.ndarray:
         count = max(1, int(np.ceil(np.linalg.norm((p2 - p1)[:3]) / step_mm)))
         t = (np.arange(1, count + 1) / count)[:, None]
         curve.append(
-            0.5 * (2 * p1 + (p2 - p0) * t + (2 * p0 - 5 * p1 + 4 * p2 - p3) * t**2
-                   + (3 * (p1 - p2) + p3 - p0) * t**3)
+            0.5
+            * (
+                2 * p1
+                + (p2 - p0) * t
+                + (2 * p0 - 5 * p1 + 4 * p2 - p3) * t**2
+                + (3 * (p1 - p2) + p3 - p0) * t**3
+            )
         )
     return np.vstack(curve)
 

@@ -45,7 +45,10 @@ class Torso:
         )
         y = space.y + groove - dent * (space.y < -60)
         return outline_depth(
-            space.x, y, half + fat * (0.55 + 0.45 * low), front - fat * (0.6 + 0.4 * low),
+            space.x,
+            y,
+            half + fat * (0.55 + 0.45 * low),
+            front - fat * (0.6 + 0.4 * low),
             back + 3 + fat * (0.35 + 0.75 * low),
         )
 
