@@ -17,6 +17,8 @@ from training.training_runs import assert_same, small_recipe, steps, train
 from iuinet.errors import UsageError
 from iuinet.network import IUINet, IUINetConfig
 from iuinet.network.blocks import SeparableBlock, ShiftBlock
+from iuinet.weights.load import load_model, save_model
+from pipeline.exporting.model import preset_of
 from pipeline.fitting.attention import IntervalFollower, dyfcs, dynamics, static, watched
 from pipeline.fitting.checkpoint import NET, part, read_checkpoint
 from pipeline.fitting.device import Processes
@@ -259,6 +261,23 @@ def test_centre_and_spread_are_those_of_the_scans_seen():
         net(scans)
     torch.testing.assert_close(intervals[0].mean(0), torch.zeros(raw.shape[1]), atol=1e-2, rtol=0)
     assert float(intervals[0].std(0, correction=0).max()) == pytest.approx(1, abs=0.05)
+
+
+def test_a_model_keeps_centre_and_spread_and_segments_with_them(tmp_path):
+    """Through a model file; the export calls it by no preset's name."""
+    net = standardised().eval()
+    for layer in dyfcs(net).values():
+        layer.centre += 0.25
+        layer.spread *= 0.5
+    organs = [{"name": "liver", "label": 6}, {"name": "spleen", "label": 1}]
+    document = {"format": 1, "id": "a", "version": "1", "network": net.config.to_dict(), "organs": organs}
+    preprocessing = {"orientation": "LPS", "size": 32, "window": [-125.0, 275.0]}
+    save_model(tmp_path / "a.safetensors", net, {**document, "preprocessing": preprocessing})
+    loaded, _ = load_model(tmp_path / "a.safetensors")
+    assert loaded.config.attention == "standardised" and preset_of(loaded.config) == "custom"
+    x = torch.rand(1, 1, 32, 32, 32)
+    with torch.no_grad():
+        assert all(torch.equal(a, b) for a, b in zip(net(x), loaded(x), strict=True))
 
 
 def test_what_is_not_finite_moves_nothing():

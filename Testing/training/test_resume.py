@@ -67,7 +67,7 @@ def test_data_are_not_enlarged_unasked(training_data, tmp_path):
         with pytest.raises(UsageError) as refused:
             make_task(small_recipe(tmp_path, change), training_data)
         assert refused.value.code == "prepared-smaller"
-        assert "the data at 32^3" in refused.value.message and "--size" in refused.value.hint
+        assert "prepared at 32^3" in refused.value.message and "--size" in refused.value.hint
         make_task(small_recipe(tmp_path, change, "data.enlarge=true"), training_data)
     make_task(
         small_recipe(tmp_path, "network.size=48", "phases.first.size=32", "phases.second.size=32"),

@@ -98,7 +98,15 @@ def test_a_size_that_does_not_fit_is_refused_with_its_numbers(size):
 
 @pytest.mark.parametrize(
     "changes",
-    [{"head": "mlp"}, {"width": 7}, {"kernels": (4, 8)}, {"size": 100}, {"classes": 0}, {"blocks": (1,)}],
+    [
+        {"head": "mlp"},
+        {"attention": "free"},
+        {"width": 7},
+        {"kernels": (4, 8)},
+        {"size": 100},
+        {"classes": 0},
+        {"blocks": (1,)},
+    ],
 )
 def test_a_configuration_that_makes_no_network_is_refused(changes):
     with pytest.raises(UsageError):
@@ -106,8 +114,9 @@ def test_a_configuration_that_makes_no_network_is_refused(changes):
 
 
 def test_the_configuration_survives_json_and_refuses_unknown_fields():
-    config = dataclasses.replace(TINY, head="conv")
-    assert IUINetConfig.from_dict(config.to_dict()) == config
+    for changes in ({"head": "conv"}, {"attention": "standardised"}):
+        config = dataclasses.replace(TINY, **changes)
+        assert IUINetConfig.from_dict(config.to_dict()) == config
     with pytest.raises(UsageError, match="depth"):
         IUINetConfig.from_dict({**config.to_dict(), "depth": 3})
 
@@ -117,3 +126,28 @@ def test_presets_have_the_classes_they_promise():
     assert classes == {
         "paper": (4, 32, 128), "abdomen13": (14, 32, 128), "small": (14, 16, 128), "tiny": (14, 8, 128)
     }  # fmt: skip
+
+
+def test_a_standardised_attention_has_no_parameter_and_no_multiplication_more():
+    plain, other = (dataclasses.replace(PRESETS["paper"], attention=a) for a in ("plain", "standardised"))
+    assert count(IUINet(other).to("meta")) == count(IUINet(plain).to("meta"))
+    assert count(IUINet(other).to("meta"))[0] == 48_995_904
+    assert "attention" not in plain.to_dict()  # what older versions of the program read stays as it is
+
+
+def test_a_standardised_attention_reads_deviations_from_what_the_training_saw():
+    torch.manual_seed(0)
+    plain, other = IUINet(TINY), IUINet(dataclasses.replace(TINY, attention="standardised"))
+    other.load_state_dict(plain.state_dict(), strict=False)
+    x = 0.5 * torch.rand(1, 1, 32, 32, 32)
+    with torch.no_grad():
+        for one, two in zip(plain(x), other(x), strict=True):
+            torch.testing.assert_close(one, two)  # around 0, with a spread of 1, nothing is changed
+        layer, read = other.fusion[2], []
+        layer.attention.register_forward_pre_hook(lambda module, inputs: read.append(inputs[0]))
+        other(x)
+        before = read[0].clone()
+        layer.centre += 0.1
+        layer.spread *= 0.01
+        other(x)
+    torch.testing.assert_close(read[1], ((before - 0.1) / 0.01).clamp(-4, 4), atol=1e-3, rtol=1e-3)

@@ -219,7 +219,7 @@ def preset_of(config: IUINetConfig) -> str:
         # paper and abdomen13 differ in their number of classes only.
         free = ("size",) if name == "paper" else ("classes", "size")
         mine, its = config.to_dict(), preset.to_dict()
-        if all(mine[key] == its[key] for key in mine if key not in free):
+        if all(mine[key] == its.get(key) for key in mine if key not in free):
             return name
     return "custom"
 

@@ -209,8 +209,7 @@ def _check_size(recipe: Recipe, phase: Phase, data: PreparedData) -> None:
     size = recipe.size_of(phase)
     if size > data.size and not recipe.data.enlarge:
         raise UsageError(
-            f"the phase {phase.name!r} trains at {size}^3 voxels, but the data at {data.size}^3 "
-            "and lack the detail",
+            f"the phase {phase.name!r} trains at {size}^3 voxels on data that were prepared at {data.size}^3",
             hint=f"Prepare them again with prepare.py --size {size}, or train at their size "
             f"(--set network.size={data.size}); --set data.enlarge=true enlarges them by interpolation.",
             code="prepared-smaller",
