@@ -54,6 +54,11 @@ PUBLISHED_NOTE = (
     "training each, and whether at 128^3 or on the scans' own grid is not said."
 )
 
+PRIORS_NOTE = (
+    "DyFC heads start at the classes' shares (initial.priors); the convolutions in their place have no bias, "
+    "and cannot: the first steps compare that too."
+)
+
 
 def main(arguments: list[str] | None = None) -> int:
     """The command; returns the exit status."""
@@ -75,6 +80,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
             trainings = train_all(jobs, options, lambda: bool(asked), console)
         results = evaluate_all(trainings, options, console)
         notes += [*remarks(trainings, recipe), PUBLISHED_NOTE]
+        notes += [PRIORS_NOTE] if recipe.initial.priors else []
     costs = {title: count_one(config) for title, config in configs.items()}
     rows = rows_of(costs, trainings, results) + published_rows()
     columns = COLUMNS + (score_columns(results) if results else ())

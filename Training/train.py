@@ -146,6 +146,8 @@ def _show(task: Task, console: Console) -> None:
     data = task.provenance
     parts = (("train", "train"), ("validation", "select"), ("test", "test"))
     counts = ", ".join(f"{len(data[part])} to {use}" for part, use in parts)
+    if task.data is None and recipe.synthesis.validation:
+        counts += f"; {recipe.synthesis.validation} generated scans more to select"
     console.say(f"data      {data['name']}, split {data['split']}: {counts}")
     console.say(f"          {data['statement']}")
     for phase in recipe.phases:

@@ -19,8 +19,9 @@ from iuinet.network import IUINet, IUINetConfig
 from iuinet.network.blocks import SeparableBlock, ShiftBlock
 from iuinet.weights.load import load_model, save_model
 from pipeline.exporting.model import preset_of
-from pipeline.fitting.attention import IntervalFollower, dyfcs, dynamics, static, watched
+from pipeline.fitting.attention import STATIC, IntervalFollower, dyfcs, dynamics, static, watched
 from pipeline.fitting.checkpoint import NET, part, read_checkpoint
+from pipeline.fitting.curves import make_figure, read_course
 from pipeline.fitting.device import Processes
 from pipeline.fitting.engine import Engine, make_optimiser
 from pipeline.fitting.initial import class_shares, even_attention, make_linear, set_priors
@@ -294,6 +295,7 @@ def test_what_is_not_finite_moves_nothing():
 
 
 def test_all_of_it_trains_goes_on_and_is_recorded(training_data, tmp_path):
+    pytest.importorskip("matplotlib")
     more = (*START, SLOW, "network.attention=standardised")
     train(small_recipe(tmp_path, *more), training_data, tmp_path / "whole")
     for limit in (1, 4, None):
@@ -305,6 +307,13 @@ def test_all_of_it_trains_goes_on_and_is_recorded(training_data, tmp_path):
     assert [line["step"] for line in lines] == [3, 6, 9, 12, 15]
     assert all(set(layer) == {"entropy", "deviation"} for layer in lines[-1]["layers"].values())
     assert len(lines[0]["layers"]) == 36
+    figure = make_figure(read_course(tmp_path / "whole"))
+    (panel,) = [axes for axes in figure.axes if axes.get_ylabel() == "DyFC: deviation"]
+    deviations = [layer["deviation"] for layer in lines[-1]["layers"].values()]
+    said = f"{sum(value < STATIC for value in deviations)} of 36 DyFC answer all cases alike"
+    assert said in panel.texts[0].get_text() and panel.get_yscale() == "log"
+    assert len(panel.lines) == 38  # the limit, and where a phase ends
+    assert list(panel.lines[0].get_xdata()) == [3, 6, 9, 12, 15]
 
 
 def test_a_synthetic_training_can_be_measured_on_scans_of_its_own(tmp_path):

@@ -113,7 +113,7 @@ def _begin(
     if task.start:
         net.load_state_dict(task.start.tensors)
     elif not found:
-        begin(net, recipe, first_loss(task), first_samples(task))
+        begin(net.to(device), recipe, first_loss(task), first_samples(task, device))
     engine = Engine(net, recipe, task.names, device, processes)
     if found:
         tensors, before = found
@@ -138,10 +138,10 @@ def first_loss(task: Task) -> Loss:
     return loss
 
 
-def first_samples(task: Task) -> Iterator[Sample]:
-    """The first samples of the first phase, made as they are asked for, on the CPU."""
+def first_samples(task: Task, device: torch.device) -> Iterator[Sample]:
+    """The first samples of the first phase, made as they are asked for."""
     size = task.recipe.size_of(task.recipe.phases[0])
-    samples = task.samples(0, torch.device("cpu"))
+    samples = task.samples(0, device)
     return (samples.sample(number, size) for number in range(COUNTED))
 
 
