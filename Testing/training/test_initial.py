@@ -264,6 +264,27 @@ def test_centre_and_spread_are_those_of_the_scans_seen():
     assert float(intervals[0].std(0, correction=0).max()) == pytest.approx(1, abs=0.05)
 
 
+def test_processes_that_share_the_scans_agree_on_centre_and_spread():
+    """As one that saw all of it does; that each sees its scans twice, as recomputation does, is the same."""
+    scans = torch.rand(4, 1, 32, 32, 32)
+    alone, one, other = (standardised().train() for _ in range(3))
+
+    class Shared(Processes):
+        def add(self, values: torch.Tensor) -> torch.Tensor:
+            return values + torch.cat(followers[1]._sums)
+
+    followers = [IntervalFollower(one, Shared()), IntervalFollower(other, Processes())]
+    whole = IntervalFollower(alone, Processes())
+    with torch.no_grad():
+        for net, seen in ((alone, scans), (one, scans[2:]), (other, scans[:2])):
+            for scan in (*seen, *seen) if net is not alone else seen:
+                net(scan[None])
+    whole.update()
+    followers[0].update()
+    for (name, a), (_, b) in zip(alone.named_buffers(), one.named_buffers(), strict=True):
+        torch.testing.assert_close(a, b, msg=name)
+
+
 def test_a_model_keeps_centre_and_spread_and_segments_with_them(tmp_path):
     """Through a model file; the export calls it by no preset's name."""
     net = standardised().eval()
