@@ -8,6 +8,7 @@ and the console writes to copies of them. On a terminal a progress line is shown
 from __future__ import annotations
 
 import argparse
+import errno
 import math
 import os
 import signal
@@ -19,7 +20,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import NoReturn, TextIO
 
-from .errors import Cancelled, IUINetError, UsageError, plain_error
+from .errors import Cancelled, IUINetError, OutputError, UsageError, plain_error
 from .native_output import duplicate, redirected
 
 _STAGES = {
@@ -38,12 +39,20 @@ class Parser(argparse.ArgumentParser):
         """Raises: UsageError for options that make no sense."""
         raise UsageError(message, hint=f"'{self.prog} --help' shows how it is used.")
 
+    def _print_message(self, message: str, file: TextIO | None = None) -> None:
+        """Print help or version; argparse says nothing of an output that takes nothing.
+
+        Raises: OutputError.
+        """
+        with _printing():
+            print(message, end="", file=file or sys.stderr, flush=True)
+
 
 class Console:
     """The command's own standard output and error.
 
     silent: nothing is printed, as for work in a program without a terminal of its own.
-    interrupted: whether the user (Ctrl-C) or the system (SIGTERM) asked to stop.
+    interrupted: whether the user (Ctrl-C), the system (SIGTERM) or a closed terminal (SIGHUP) asked to stop.
     """
 
     def __init__(self, silent: bool = False) -> None:
@@ -65,15 +74,17 @@ class Console:
         """One or several lines on standard output."""
         if not self.silent:
             self.clear()
-            print(text, file=self._out, flush=True)
+            with _printing():
+                print(text, file=self._out, flush=True)
             self._status_time = -math.inf
 
     def refuse(self, error: IUINetError) -> None:
-        """The two lines that a refusal consists of."""
-        self.clear()
+        """The two lines that a refusal consists of; the status remains where nobody can read them."""
         hint = error.hint or "Run the command again with --debug for the details."
-        print(f"error[{error.code}]: {_one_line(error.message)}", file=self._err)
-        print(f"hint: {_one_line(hint)}", file=self._err, flush=True)
+        with suppress(OSError):
+            self.clear()
+            print(f"error[{error.code}]: {_one_line(error.message)}", file=self._err)
+            print(f"hint: {_one_line(hint)}", file=self._err, flush=True)
 
     def progress(self, stage: str, fraction: float) -> None:
         """Show where the work stands, on a terminal only."""
@@ -88,9 +99,10 @@ class Console:
         if self.on_terminal:
             if line != self._line:
                 self._line = line
-                # A line that wraps could not be taken back.
-                self._err.write(f"\r\x1b[K{line[: self._columns() - 1]}")
-                self._err.flush()
+                with suppress(OSError):  # of a terminal that was closed
+                    # A line that wraps could not be taken back.
+                    self._err.write(f"\r\x1b[K{line[: self._columns() - 1]}")
+                    self._err.flush()
         elif every is not None and time.monotonic() - self._status_time >= every:
             self.say(line)
             self._status_time = time.monotonic()
@@ -110,8 +122,9 @@ class Console:
         """Take the progress line away."""
         if self._line:
             self._line = ""
-            self._err.write("\r\x1b[K")
-            self._err.flush()
+            with suppress(OSError):
+                self._err.write("\r\x1b[K")
+                self._err.flush()
 
     @contextmanager
     def quiet(self, unless: bool) -> Iterator[None]:
@@ -124,7 +137,7 @@ class Console:
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:
-        """Ctrl-C and SIGTERM raise KeyboardInterrupt, once: a second one does not disturb the cleaning up."""
+        """Ctrl-C, SIGTERM and SIGHUP raise KeyboardInterrupt, once: a second one disturbs no cleaning up."""
         with _handled(self._interrupt):
             yield
 
@@ -150,6 +163,21 @@ def _copy(descriptor: int, like: TextIO | None) -> TextIO:
     """A text stream of our own to where a descriptor leads; letters that it cannot show are escaped."""
     encoding = getattr(like, "encoding", None) or "utf-8"
     return open(duplicate(descriptor), "w", encoding=encoding, errors="backslashreplace", closefd=True)
+
+
+@contextmanager
+def _printing() -> Iterator[None]:
+    """Raises: OutputError for a standard output that takes nothing; a reader that has ended is no error."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(
+            f"the standard output cannot be written: {error.strerror or error}",
+            hint="Send it to a place with space. The files that the command writes are complete.",
+            code="disk-full" if error.errno == errno.ENOSPC else "output",
+        ) from error
 
 
 def _one_line(text: str) -> str:
@@ -194,7 +222,7 @@ def run_command(
 
 @contextmanager
 def stop_on_signal() -> Iterator[list[int]]:
-    """A list that Ctrl-C and SIGTERM put their number into; a second Ctrl-C interrupts at once.
+    """A list that Ctrl-C, SIGTERM and SIGHUP put their number into; a second Ctrl-C interrupts at once.
 
     >>> with stop_on_signal() as asked:
     ...     signal.raise_signal(signal.SIGTERM)
@@ -214,10 +242,11 @@ def stop_on_signal() -> Iterator[list[int]]:
 
 @contextmanager
 def _handled(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    """The handler gets Ctrl-C and SIGTERM while the block runs."""
-    # A shell that runs the command in the background has SIGINT ignored; that stays so.
+    """The handler gets Ctrl-C, SIGTERM and, of a closed terminal, SIGHUP while the block runs."""
+    # A shell that runs the command in the background has SIGINT ignored, nohup SIGHUP; that stays so.
     left = (None, signal.SIG_IGN)
-    numbers = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) not in left]
+    wanted = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    numbers = [number for number in wanted if signal.getsignal(number) not in left]
     before = {number: signal.signal(number, handler) for number in numbers}
     try:
         yield

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .errors import IUINetError, OutputError, UsageError
+from .leftovers import MARK, Mark, lock, sweep_drafts
 
 # Endings of two parts; of all others the last part is the ending.
 _LONG_ENDINGS = (".seg.nrrd", ".nii.gz")
@@ -41,7 +42,8 @@ _REASONS = {
 def atomic(path: str | os.PathLike, overwrite: bool = False) -> Iterator[Path]:
     """A draft beside the path, empty and with the same ending, that becomes the path when the block is done.
 
-    On any failure the draft is removed, and an earlier file stays as it was.
+    On any failure the draft is removed, and an earlier file stays as it was. A draft whose process was killed
+    is removed by the next one that writes into the folder.
     overwrite: whether an earlier file may be replaced. If not, one that appears meanwhile is kept too.
     Raises: UsageError "output-exists", and OutputError for every OSError about the draft or the path.
 
@@ -56,10 +58,13 @@ def atomic(path: str | os.PathLike, overwrite: bool = False) -> Iterator[Path]:
     if not overwrite and os.path.lexists(path):
         raise _exists(path)
     draft: Path | None = None
+    mark: Mark | None = None
     try:
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-        draft = _make_draft(path)
+        sweep_drafts(path.parent)
+        mark = _mark_beside(path)
+        draft = _make_draft(path, mark)
         yield draft
         _flush(draft)
         _move(draft, path, overwrite)
@@ -72,6 +77,8 @@ def atomic(path: str | os.PathLike, overwrite: bool = False) -> Iterator[Path]:
         if draft is not None:
             with suppress(OSError):
                 draft.unlink(missing_ok=True)
+        if mark is not None:
+            mark.release()
 
 
 def output_error(path: Path, error: OSError) -> OutputError:
@@ -120,12 +127,20 @@ def size_text(count: float) -> str:
     return f"{count:.1f} GB"
 
 
-def _make_draft(path: Path) -> Path:
-    ending = next((end for end in _LONG_ENDINGS if path.name.lower().endswith(end)), path.suffix.lower())
+def _mark_beside(path: Path) -> Mark:
+    """The mark of a draft. Its name, and so the draft's, is a new one in any case."""
     if len(os.fsencode(path.name)) > 255:
         # The draft's own name is short, so this would come out only after all the work.
         raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG), str(path))
-    draft = path.parent / f".iuinet-{secrets.token_hex(6)}{ending}"
+    try:
+        return Mark(lambda: path.parent / f".iuinet-{secrets.token_hex(6)}.{MARK}")
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def _make_draft(path: Path, mark: Mark) -> Path:
+    ending = next((end for end in _LONG_ENDINGS if path.name.lower().endswith(end)), path.suffix.lower())
+    draft = mark.path.with_name(f"{mark.path.stem}{ending}")
     try:
         # Not tempfile: its files are for the user alone, and the result should have the usual rights.
         os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
@@ -207,19 +222,7 @@ def file_lock(path: Path) -> Iterator[None]:
     """
     with open(path, "a+b") as file:
         try:
-            _lock(file.fileno())
+            lock(file.fileno())
         except OSError as error:
             raise Busy(str(path)) from error
         yield
-
-
-def _lock(descriptor: int) -> None:
-    """Lock without waiting; closing the file, and so the end of the process, unlocks it."""
-    if os.name == "nt":
-        import msvcrt
-
-        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-    else:
-        import fcntl
-
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -15,6 +15,8 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 
+from .leftovers import no_place
+
 
 class NativeOutput:
     """Holds the caught text once the block has ended."""
@@ -26,13 +28,19 @@ class NativeOutput:
 def captured_native_output() -> Iterator[NativeOutput]:
     """Redirects file descriptor 2 into a temporary file while the block runs.
 
+    Raises: OutputError "temporary-folder" for want of a place for it.
+
     >>> with captured_native_output() as caught:
     ...     _ = os.write(2, b"a warning")
     >>> caught.text
     'a warning'
     """
     caught = NativeOutput()
-    with tempfile.TemporaryFile() as file:
+    try:
+        temporary = tempfile.TemporaryFile()  # noqa: SIM115 - the next line
+    except OSError as error:
+        raise no_place(tempfile.tempdir, error) from error
+    with temporary as file:
         try:
             with redirected([2], file.fileno()):
                 yield caught

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -25,7 +27,7 @@ pytestmark = [
     pytest.mark.skipif(os.name != "posix", reason="looks at processes in the POSIX way"),
 ]
 
-PACKAGE_ROOT = Path(protocol.__file__).parents[1]
+PACKAGE_ROOT = Path(protocol.__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
@@ -139,7 +141,8 @@ def test_hello_comes_before_torch_and_a_broken_torch_is_told_in_plain_words(
 ) -> None:
     (tmp_path / "torch.py").write_text("import time; time.sleep(1); raise OSError('DLL load failed')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    with WorkerClient() as client:
+    log: list[str] = []
+    with WorkerClient(log=log.append) as client:
         client.warm_up()
         start, hello = time.monotonic(), []
         while not hello:
@@ -149,7 +152,7 @@ def test_hello_comes_before_torch_and_a_broken_torch_is_told_in_plain_words(
         with pytest.raises(IUINetError, match="DLL load failed") as caught:
             client.probe()
         assert caught.value.code == "torch-broken"
-        assert any("DLL load failed" in line for line in client.log_lines)
+        assert any("DLL load failed" in line for line in log)
 
 
 NOISE = """
@@ -178,7 +181,9 @@ def test_what_libraries_print_is_log_and_never_breaks_the_protocol(
     assert any("a native library talks" in line for line in lines)
 
 
-def test_a_request_that_nobody_understands_is_answered_and_the_worker_goes_on(exchange: Path) -> None:
+@pytest.fixture
+def bare_worker(exchange: Path) -> Iterator[subprocess.Popen]:
+    """A worker whose requests the test writes itself."""
     worker = subprocess.Popen(
         [sys.executable, "-m", "iuinet.worker"],
         stdin=subprocess.PIPE,
@@ -187,16 +192,57 @@ def test_a_request_that_nobody_understands_is_answered_and_the_worker_goes_on(ex
         env={**environment_without("PYTHONPATH"), "PYTHONPATH": str(PACKAGE_ROOT)},
     )
     with worker:
-        worker.stdin.write(b"nonsense\n@iuinet {\n" + protocol.encode("probe", run=5, options=None))
-        worker.stdin.flush()
-        kinds = [protocol.decode(worker.stdout.readline()) for _ in range(3)]
-        assert [(message["kind"], message.get("run")) for message in kinds] == [
-            ("hello", None),
-            ("error", 0),
-            ("result", 5),
-        ]
-        worker.stdin.close()
-        assert worker.wait(5) == 0
+        yield worker
+        worker.kill()
+
+
+def replies(worker: subprocess.Popen, requests: bytes, count: int) -> list[tuple]:
+    """What a worker answers: (kind, run, code) of so many messages."""
+    worker.stdin.write(requests)
+    worker.stdin.flush()
+    messages = [protocol.decode(worker.stdout.readline()) for _ in range(count)]
+    return [(message["kind"], message.get("run"), message.get("code")) for message in messages]
+
+
+HELLO, PROBE = ("hello", None, None), protocol.encode("probe", run=5, options=None)
+SEGMENT = {"kind": "segment", "run": 4, "output": "/nowhere", "options": asdict(Options())}
+
+
+@pytest.mark.parametrize(
+    "line, run",
+    [
+        (b"nonsense\n@iuinet {", 0),
+        (b"@iuinet " + b"[" * 100_000, 0),
+        (b'@iuinet {"kind":"probe","run":1,"options":' + b"[" * 900 + b"]" * 900 + b"}", 0),
+        (b"@iuinet " + json.dumps({**SEGMENT, "volume": {}}).encode(), 4),
+        (b"@iuinet " + json.dumps({**SEGMENT, "volume": {"path": 5}}).encode(), 4),
+    ],
+    ids=["no JSON", "deep", "deep options", "no path", "path of another type"],
+)
+def test_a_request_that_nobody_understands_is_answered_and_the_worker_goes_on(
+    bare_worker: subprocess.Popen, line: bytes, run: int
+) -> None:
+    expected = [HELLO, ("error", run, "protocol"), ("result", 5, None)]
+    assert replies(bare_worker, line + b"\n" + PROBE, 3) == expected
+    bare_worker.stdin.close()
+    assert bare_worker.wait(5) == 0
+
+
+def test_a_second_request_of_one_number_is_refused_and_the_first_one_is_done(
+    bare_worker: subprocess.Popen,
+) -> None:
+    said = replies(bare_worker, PROBE + PROBE, 3)
+    assert said == [HELLO, ("error", 0, "protocol"), ("result", 5, None)]
+    assert replies(bare_worker, PROBE, 1) == [("result", 5, None)]  # the number is free again
+
+
+def test_a_worker_hears_that_it_should_end_after_a_request_without_a_path(
+    bare_worker: subprocess.Popen,
+) -> None:
+    line = b"@iuinet " + json.dumps({**SEGMENT, "volume": {}}).encode() + b"\n"
+    bare_worker.stdin.write(line + protocol.encode("quit"))
+    bare_worker.stdin.flush()
+    assert bare_worker.wait(30) == 0
 
 
 def test_a_python_that_is_none_is_told_in_plain_words(exchange: Path) -> None:

@@ -5,7 +5,8 @@
 
 The process stays warm between calls and is replaced if it dies. ``segment`` blocks; an event loop calls
 ``start`` and then the run's ``poll`` from a timer, which never waits. The voxels travel through a private
-temporary folder, which is removed however a run ends.
+temporary folder, which is removed however a run ends; what a killed program left there, a new client and a
+new worker remove.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from iuinet.errors import IUINetError
+from iuinet.leftovers import sweep_folders
 from iuinet.options import Options
 from iuinet.volume import Volume
 
@@ -47,6 +49,7 @@ class WorkerClient:
         self._child: Child | None = None
         self._run: Run | None = None
         self._runs = 0
+        sweep_folders()
 
     def __enter__(self) -> WorkerClient:
         return self
@@ -59,11 +62,6 @@ class WorkerClient:
         """The worker's process number, None if none is running."""
         return self._child.pid if self._child and self._child.exit_code is None else None
 
-    @property
-    def log_lines(self) -> tuple[str, ...]:
-        """The last lines of the present worker's log."""
-        return tuple(self._child.last_lines) if self._child else ()
-
     def _fresh_child(self) -> Child:
         """A running worker in the place of one that ended."""
         self.warm_up()
@@ -75,6 +73,7 @@ class WorkerClient:
             self._child.kill()  # it is dead already; this closes its pipes
             self._child = None
         if self._child is None:
+            sweep_folders()
             self._child = Child(self._python, self._log, self._idle_s)
 
     def start(self, volume: Volume, options: Options | None = None) -> Run:

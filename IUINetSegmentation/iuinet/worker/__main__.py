@@ -29,6 +29,7 @@ from typing import Any, NoReturn
 
 from iuinet import __version__
 from iuinet.errors import Cancelled, plain_error
+from iuinet.leftovers import MARK, sweep_folders
 from iuinet.memory import give_back_memory, keep_memory
 from iuinet.options import Options
 
@@ -40,6 +41,7 @@ IDLE_S = 600.0  # without a request
 _DETAILS = "The log has the details."
 _NICENESS = 5
 _GRACE_S = 2.0  # for a run to end by itself after its parent is gone
+_LAST_MOMENT_S = 1.0  # for a parent that is being killed to be gone
 _PROGRESS_INTERVAL_S = 0.05
 _MOMENT_S = 3.0  # after a run, so that a second volume right after the first is faster
 _PARENT_INTERVAL_S = 1.0  # between two looks at whether the parent is still there
@@ -55,9 +57,9 @@ class Run:
 
     def remove_files(self) -> None:
         """Delete the voxels of a run whose parent is gone: no one else will."""
-        if self.request["kind"] == "segment":
+        if self.request["kind"] == "segment" and isinstance(self.request["volume"].get("path"), str):
             voxels = Path(self.request["volume"]["path"])
-            for path in (voxels, Path(self.request["output"])):
+            for path in (voxels, Path(self.request["output"]), voxels.with_name(MARK)):
                 with suppress(OSError):  # Windows keeps what is still being read
                     path.unlink()
             with suppress(OSError):  # the folder is the client's own and now empty; else it is left alone
@@ -73,6 +75,7 @@ class Worker:
 
     def __init__(self, requests: int, replies: int, idle_s: float) -> None:
         self._requests = requests
+        self._parent = os.getppid()
         self._idle_s = idle_s
         self._replies = replies
         self._writing = threading.Lock()
@@ -105,29 +108,44 @@ class Worker:
     # Reading, in its own thread
 
     def _read_requests(self) -> None:
-        for line in _lines(self._requests):
-            try:
-                request = protocol.decode(line)
-            except protocol.ProtocolError as error:
-                print(error.message, file=sys.stderr, flush=True)
-                self._say("error", run=0, **protocol.describe_error(error))
-                continue
-            if request is None:
-                continue
-            if request["kind"] == "quit":
-                break
-            if request["kind"] == "cancel":
-                run = self._runs.get(request["run"])
-                if run is not None:
-                    run.cancelled.set()
-            elif request["kind"] in protocol.REQUESTS:
-                run = Run(request)
-                self._runs[run.number] = run
-                self._waiting.put(run)
-        self._leave()
+        told = False
+        try:
+            for line in _lines(self._requests):
+                try:
+                    told = self._take(line)
+                except Exception as error:
+                    refusal = plain_error(error, _DETAILS)
+                    print(refusal.message, file=sys.stderr, flush=True)
+                    self._say("error", run=0, **protocol.describe_error(refusal))
+                if told:
+                    break
+        finally:  # without this thread nobody would hear the end
+            self._leave(told)
 
-    def _leave(self) -> None:
-        """End the process, also in the middle of a run, after a moment for the run to end by itself."""
+    def _take(self, line: bytes) -> bool:
+        """Take in one line; returns whether it tells the process to end.
+
+        Raises: ProtocolError for a line that is not understood.
+        """
+        request = protocol.decode(line)
+        kind = None if request is None else request["kind"]
+        if kind == "cancel":
+            run = self._runs.get(request["run"])
+            if run is not None:
+                run.cancelled.set()
+        elif kind in protocol.REQUESTS and kind != "quit":
+            run = Run(request)
+            if run.number in self._runs:
+                raise protocol.ProtocolError(f"a run of the number {run.number} is under way already")
+            self._runs[run.number] = run
+            self._waiting.put(run)
+        return kind == "quit"
+
+    def _leave(self, told: bool) -> None:
+        """End the process, also in the middle of a run, after a moment for the run to end by itself.
+
+        told: by a client that goes on, and removes its files itself.
+        """
         unfinished = list(self._runs.values())
         for run in unfinished:
             run.cancelled.set()
@@ -136,8 +154,20 @@ class Worker:
             time.sleep(0.02)
         for run in (*unfinished, *([self._last] if self._last else ())):
             run.remove_files()
+        if not told:
+            self._sweep()
         # Not sys.exit: this is not the main thread, taking torch down costs time, and nothing is to be saved.
         os._exit(0)
+
+    def _sweep(self) -> None:
+        """Remove what a killed client has left, such as voxels that it was still writing.
+
+        Its locks are free once it is gone altogether, a moment after the end of its pipe.
+        """
+        end = time.monotonic() + _LAST_MOMENT_S
+        while os.getppid() == self._parent and time.monotonic() < end:
+            time.sleep(0.01)
+        sweep_folders()
 
     # Answering, in the main thread
 

@@ -108,7 +108,7 @@ def decode(line: bytes) -> Message | None:
         return None
     try:
         message = json.loads(line[len(PREFIX) :])
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ProtocolError(f"a message cannot be read as JSON: {line[:80]!r}") from error
     if not isinstance(message, dict):
         raise ProtocolError(f"a message is not an object: {line[:80]!r}")
@@ -201,7 +201,7 @@ def grid_from_json(document: Mapping[str, Any]) -> Grid:
         spacing = tuple(float(v) for v in document["spacing"])
         origin = tuple(float(v) for v in document["origin"])
         direction = np.array(document["direction"], dtype=np.float64)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ProtocolError(f"the volume's geometry cannot be read: {error!r}") from error
     if (len(size), len(spacing), len(origin), direction.shape) != (3, 3, 3, (3, 3)):
         raise ProtocolError("the volume's geometry is not three-dimensional")
@@ -243,9 +243,11 @@ def read_volume(document: Mapping[str, Any]) -> Volume:
         path, dtype, shape = Path(document["path"]), np.dtype(document["dtype"]), tuple(document["shape"])
         name, modality, notes = document["name"], document["modality"], tuple(document["notes"])
         doubts = tuple(Doubt(**doubt) for doubt in document["doubts"])
-    except (KeyError, TypeError) as error:
+        if not all(type(count) is int for count in shape):
+            raise TypeError(f"shape {shape}")
+    except (KeyError, TypeError, ValueError) as error:
         raise ProtocolError(f"the volume's description cannot be read: {error!r}") from error
-    grid = grid_from_json(document["grid"])
+    grid = grid_from_json(document.get("grid"))
     # Mapped, the voxels are not copied; but Windows would not delete a mapped file.
     voxels = read_array(path, dtype, shape, mapped=os.name == "posix")
     return Volume(voxels, grid, name, modality, notes, doubts)

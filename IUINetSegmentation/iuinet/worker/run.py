@@ -6,16 +6,14 @@ Nothing here waits, so that a window's timer can drive a run as well as a loop c
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from iuinet.errors import Cancelled, IUINetError, OutputError
+from iuinet.errors import Cancelled, IUINetError
+from iuinet.leftovers import PrivateFolder, no_place
 from iuinet.volume import Volume
 
 from . import protocol
@@ -200,18 +198,16 @@ class Run:
 class Files:
     """The private folder through which the voxels of one run travel.
 
+    Should this process be killed, the worker or the next client removes it, see ``leftovers``.
     description: the fields of the request that describe them.
     Raises: InputRefused for voxels that are not plain numbers, OutputError for want of a place.
     """
 
     def __init__(self, volume: Volume) -> None:
         self._volume = volume
-        try:
-            self._folder = Path(tempfile.mkdtemp(prefix="iuinet-"))
-        except OSError as error:
-            raise _no_place(tempfile.tempdir, error) from error
-        self._voxels = self._folder / "volume.raw"
-        self._labels = self._folder / "labels.raw"
+        self._folder = PrivateFolder()
+        self._voxels = self._folder.path / "volume.raw"
+        self._labels = self._folder.path / "labels.raw"
         try:
             described = protocol.describe_volume(volume, self._voxels)
         except BaseException:
@@ -227,7 +223,7 @@ class Files:
         try:
             yield from protocol.array_writer(self._voxels, self._volume.array)
         except OSError as error:
-            raise _no_place(self._folder.parent, error) from error
+            raise no_place(self._folder.path.parent, error) from error
 
     def read_labels(self) -> np.ndarray:
         """The labels that the worker left: uint8, the volume's shape.
@@ -239,21 +235,8 @@ class Files:
         return protocol.read_array(self._labels, np.dtype(np.uint8), shape, mapped)
 
     def remove(self) -> None:
-        """Delete the folder; also from Windows while a killed child still holds a file for a moment."""
-        for _ in range(5):
-            shutil.rmtree(self._folder, ignore_errors=True)
-            if not self._folder.exists():
-                return
-            time.sleep(0.05)
-
-
-def _no_place(folder: Path | str | None, error: OSError) -> OutputError:
-    place = folder or "a temporary folder"
-    return OutputError(
-        f"the scan cannot be handed over through {place}: {error.strerror or error}",
-        code="temporary-folder",
-        hint="Free some space there, or set TMPDIR (Windows: TEMP) to another folder.",
-    )
+        """Delete the folder."""
+        self._folder.remove()
 
 
 def _check_version(hello: Message) -> None:
