@@ -6,11 +6,11 @@ A new option is one field here, what sets it (a widget, a flag), and what obeys 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from pathlib import Path
 
 from .labels import organs_of_model, select
 from .weights import is_path, resolve
 from .weights.model_file import Weights
+from .weights.places import absolute
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Options:
     def __post_init__(self) -> None:
         # Callers have paths and lists; object's own method is how a frozen dataclass completes itself.
         if self.weights is not None and is_path(self.weights):
-            object.__setattr__(self, "weights", str(Path(self.weights).expanduser().absolute()))
+            object.__setattr__(self, "weights", str(absolute(self.weights)))
         if self.organs is not None:
             object.__setattr__(self, "organs", tuple(self.organs))
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from helpers.command_tools import Finished, refusal, write_index
+from helpers.command_tools import Finished, environment, refusal, write_index
 from helpers.faulty_server import serve
 from helpers.model_factory import entry, write_model
 
@@ -117,3 +119,45 @@ def test_info_tells_versions_devices_folders_and_models(
     document = json.loads(as_json.stdout)
     assert as_json.returncode == 0 and "weights-list" in document["weights_error"]
     assert document["devices"]["cpu"]["cores"] >= 1
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("arguments", [("weights", "list"), ("--help",), ("--version",)])
+def test_an_output_that_takes_nothing_is_an_error_in_plain_words(arguments: tuple[str, ...]) -> None:
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "iuinet", *arguments]
+        finished = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, env=environment()
+        )
+        assert finished.returncode == 1
+        assert finished.stderr.startswith("error[disk-full]: the standard output cannot be written")
+        # With nowhere to say it the status still tells.
+        command = [sys.executable, "-m", "iuinet", "weights", "path", "nosuch"]
+        assert subprocess.run(command, stderr=full, check=False, env=environment()).returncode == 4
+
+
+@pytest.mark.parametrize("command", [("weights", "list"), ("weights", "path"), ("weights", "verify")])
+def test_a_home_that_does_not_exist_is_refused_with_4(iuinet: Callable[..., Finished], command) -> None:
+    assert refusal(iuinet(*command, IUINET_HOME="~nosuchuser/x"), 4) == "weights-folder"
+
+
+def test_a_list_over_http_is_used_with_a_word(iuinet: Callable[..., Finished], tmp_path: Path) -> None:
+    model = write_model(tmp_path / "toy.safetensors")
+    with serve(model.read_bytes()) as files:
+        document = {"format": 1, "default": "toy", "models": [entry(model, urls=[files.address("good")])]}
+        with serve(json.dumps(document).encode()) as site:
+            variables = {
+                "IUINET_HOME": str(tmp_path / "home"),
+                "IUINET_WEIGHTS_INDEX": site.address("good", "index.json"),
+            }
+            finished = iuinet("weights", "install", "toy", **variables)
+    assert finished.returncode == 0
+    assert "warning: The list of models comes from 127.0.0.1 over http" in finished.stdout
+
+
+def test_a_bad_record_is_named_and_stops_nothing(iuinet: Callable[..., Finished], tmp_path: Path) -> None:
+    (tmp_path / "home" / "models").mkdir(parents=True)
+    (tmp_path / "home" / "models" / "bad.json").write_text("[" * 100_000)
+    finished = iuinet("weights", "list", IUINET_HOME=str(tmp_path / "home"))
+    assert finished.returncode == 0 and "starter-tiny" in finished.stdout
+    assert "warning: bad.json is no record of a model" in finished.stdout

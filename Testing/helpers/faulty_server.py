@@ -20,7 +20,8 @@ class Handler(BaseHTTPRequestHandler):
     server: FaultyServer
 
     def do_GET(self) -> None:
-        """One request; it is written down first."""
+        """One request, also one to a proxy; it is written down first."""
+        self.path = re.sub(r"^http://[^/]*", "", self.path)
         behaviour = self.path.split("/")[1]
         self.server.requests.append((behaviour, self.headers.get("Range")))
         getattr(self, f"_{behaviour.replace('-', '_')}")()
@@ -113,6 +114,50 @@ class Handler(BaseHTTPRequestHandler):
         self._head(self._start(), total=len(self.server.data) + 7)
         self.wfile.write(self.server.data[self._start() :])
 
+    def _drips(self) -> None:
+        """A byte now and then, for ever: never silent, never done."""
+        start = self._start()
+        self._head(start)
+        for place in range(start, len(self.server.data)):
+            self.wfile.write(self.server.data[place : place + 1])
+            if self.server.released.wait(0.05):
+                break
+        self.close_connection = True
+
+    def _drips_its_head(self) -> None:
+        self.wfile.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+        while not self.server.released.wait(0.05):
+            self.wfile.write(b"x")
+        self.close_connection = True
+
+    def _gives_a_byte(self) -> None:
+        """One byte more with each request, then it hangs up."""
+        start = self._start()
+        self._head(start)
+        self.wfile.write(self.server.data[start : start + 1])
+        self._hang_up()
+
+    def _cut_in_a_chunk(self) -> None:
+        self.send_response(200)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        self.wfile.write(b"%x\r\n" % len(self.server.data) + self.server.data[: len(self.server.data) // 2])
+        self._hang_up()
+
+    def _bad_chunk(self) -> None:
+        self.send_response(200)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        self.wfile.write(b"no length\r\n" + self.server.data)
+        self._hang_up()
+
+    def _lies_to_half(self) -> None:
+        """The first half, with wrong bytes."""
+        start, half = self._start(), len(self.server.data) // 2
+        self._head(start)
+        self.wfile.write(self.server.data[start:half].translate(bytes(byte ^ 1 for byte in range(256))))
+        self._hang_up()
+
     def _endless(self) -> None:
         """No length, and more bytes than there should be."""
         self.send_response(200)
@@ -134,6 +179,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def _redirects_to_a_file(self) -> None:
         self._lead_to("file:///etc/hostname")
+
+    def _redirects_to_ftp(self) -> None:
+        self._lead_to(f"FTP://127.0.0.1:{self.server.server_port}/model")
 
     def _redirects_to_http(self) -> None:
         self._lead_to(f"http://127.0.0.1:{self.server.server_port}/good/model")

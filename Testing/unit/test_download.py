@@ -20,11 +20,12 @@ from iuinet import weights
 from iuinet.errors import Cancelled, IUINetError
 from iuinet.files import file_lock
 from iuinet.weights import download, transfer
+from iuinet.weights import server as server_module
 from iuinet.weights import user_folder as weights_folder
 from iuinet.weights.download import Download, install, part_file
 from iuinet.weights.index import fetch_list
 
-MODULE = Path(download.__file__).parents[1]
+MODULE = Path(download.__file__).parents[2]
 
 
 @pytest.fixture
@@ -44,7 +45,8 @@ def listed(tmp_path: Path, model: Path, server: FaultyServer, monkeypatch: pytes
     """Puts a list with the model in use, served in the given ways; patience is short."""
     monkeypatch.setenv("IUINET_HOME", str(tmp_path / "home é"))
     monkeypatch.setattr(transfer, "LONGEST_WAIT_S", 0.01)
-    monkeypatch.setattr(transfer, "STALL_S", 0.3)
+    monkeypatch.setattr(server_module, "STALL_S", 0.3)
+    monkeypatch.setattr(server_module, "SLOW_S", 1.0)
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
 
@@ -117,6 +119,10 @@ def test_a_stalled_server_gives_way_to_the_next_mirror(listed, server) -> None:
         ("wrong-bytes", "weights-hash"),
         ("cuts-at-once", "download-offline"),
         ("redirects-to-a-file", "download-status"),
+        ("redirects-to-ftp", "download-status"),
+        ("drips", "download-cut"),
+        ("gives-a-byte", "download-cut"),
+        ("drips-its-head", "download-offline"),
         ("redirects-to-itself", "download-status"),
         ("silent", "download-offline"),
     ],
@@ -132,7 +138,22 @@ def test_a_server_that_never_gives_the_model_is_named_and_nothing_is_installed(
     assert code_of(listed(way)) == code
 
 
+def test_a_part_from_a_lying_mirror_is_not_held_against_the_good_one(listed, server, model) -> None:
+    """The good mirror went on with what the lying one had begun, in this program or in an earlier one."""
+    assert install(listed("lies-to-half", "good")).path.read_bytes() == model.read_bytes()
+    weights_folder.remove("toy")
+    part_file(weights.find_entry("toy")).write_bytes(b"lies" * 1000)
+    assert install(listed("good")).path.read_bytes() == model.read_bytes()
+    weights_folder.remove("toy")
+    server.requests.clear()
+    part_file(weights.find_entry("toy")).write_bytes(b"lies" * 1000)
+    assert code_of(listed("wrong-bytes")) == "weights-hash"
+    assert len(server.requests) == 2, "it starts anew once, not for ever"
+
+
 def test_nobody_at_the_address_and_no_such_name(listed) -> None:
+    assert code_of(listed("ftp://127.0.0.1/x")) == "no-address"
+    assert code_of(listed("http://[::1/x")) == "no-address"
     assert code_of(listed(f"http://127.0.0.1:{closed_port()}/x")) == "download-offline"
     assert code_of(listed("http://no-such-host.invalid/x")) == "download-offline"
     assert code_of(listed()) == "no-address"
@@ -196,7 +217,7 @@ def test_a_certificate_that_no_one_signed_has_to_be_named(
 
 
 def test_a_cancel_does_not_wait_for_a_silent_server_and_frees_the_file(listed, server, monkeypatch) -> None:
-    monkeypatch.setattr(transfer, "STALL_S", 20)
+    monkeypatch.setattr(server_module, "STALL_S", 20)
     running = Download(listed("silent"))
     running.start()
     while not server.requests:
@@ -208,7 +229,7 @@ def test_a_cancel_does_not_wait_for_a_silent_server_and_frees_the_file(listed, s
 
 
 def test_a_cancelled_download_ends_at_once_and_goes_on_later(listed, server, monkeypatch) -> None:
-    monkeypatch.setattr(transfer, "STALL_S", 20)
+    monkeypatch.setattr(server_module, "STALL_S", 20)
     running = Download(listed("stalls"))
     running.start()
     while running.progress is None or running.progress.received < len(server.data) // 3:
@@ -295,3 +316,56 @@ def test_the_list_itself_may_lie_on_a_server(listed, model, tmp_path, monkeypatc
         monkeypatch.setenv("IUINET_WEIGHTS_INDEX", portal.address("good", "index.json"))
         with pytest.raises(IUINetError, match="not a list of models"):
             fetch_list()
+
+
+def refused_list(monkeypatch: pytest.MonkeyPatch, address: str) -> IUINetError:
+    """The refusal that the fetching of a list ends in."""
+    monkeypatch.setenv("IUINET_WEIGHTS_INDEX", address)
+    with pytest.raises(IUINetError) as caught:
+        fetch_list()
+    assert caught.value.message and caught.value.hint and caught.value.exit_status == 4
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("way", "code"),
+    [
+        ("cut-in-a-chunk", "download-offline"),
+        ("bad-chunk", "download-offline"),
+        ("cuts-at-half", "download-offline"),
+        ("drips", "download-offline"),
+        ("drips-its-head", "download-offline"),
+        ("redirects-to-ftp", "download-status"),
+    ],
+)
+def test_a_list_from_a_server_with_faults_is_refused_in_plain_words(
+    listed, monkeypatch, way: str, code: str
+) -> None:
+    listed()
+    with serve(json.dumps({"format": 1, "models": [], "default": "x" * 2000}).encode()) as site:
+        assert refused_list(monkeypatch, site.address(way, "index.json")).code == code
+
+
+def test_a_list_that_is_nested_without_end_or_cannot_be_kept_is_refused(
+    listed, tmp_path, monkeypatch
+) -> None:
+    listed()
+    with serve(b"[" * 200_000) as site:
+        assert refused_list(monkeypatch, site.address("good")).code == "weights-list"
+    (tmp_path / "file").write_text("")
+    with serve(b'{"format": 1, "models": [], "default": ""}') as site:
+        monkeypatch.setenv("IUINET_HOME", str(tmp_path / "file" / "home"))
+        assert refused_list(monkeypatch, site.address("good")).code == "weights-folder"
+
+
+def test_a_list_over_http_from_another_computer_waits_for_the_users_word(listed, server, monkeypatch) -> None:
+    listed()
+    address = "http://mirror.hospital.example/good/index.json"
+    monkeypatch.setenv("http_proxy", server.address("good"))  # which answers for the hospital
+    monkeypatch.setenv("no_proxy", "")
+    refused = refused_list(monkeypatch, address)
+    assert refused.code == "weights-list" and "over http" in refused.message
+    assert "IUINET_ALLOW_HTTP" in refused.hint and not server.requests
+    monkeypatch.setenv("IUINET_ALLOW_HTTP", "1")
+    server.data = b'{"format": 1, "models": [], "default": ""}'
+    assert fetch_list().is_file()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import struct
 import time
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -30,6 +32,15 @@ def test_a_header_that_claims_an_absurd_length_is_refused_without_reading_it(tmp
     path = tmp_path / "absurd.safetensors"
     path.write_bytes(struct.pack("<Q", 2**63) + b"{}")
     assert refusal(model_file.read_document, path).code == "weights-damaged"
+
+
+def test_a_header_of_many_megabytes_is_refused_before_it_is_parsed(tmp_path: Path) -> None:
+    """As Python's objects it would take 25 times its size."""
+    path = write_model(tmp_path / "long.safetensors", text=json.dumps([{}] * 1_300_000))
+    tracemalloc.start()
+    assert refusal(model_file.read_document, path).code == "weights-damaged"
+    assert tracemalloc.get_traced_memory()[1] < 1e6
+    tracemalloc.stop()
 
 
 @pytest.mark.parametrize("header", [b"[]", b"{]", b'{"a": 1}', b'{"a": {}}', b"\xff\xfe", b"[" * 100_000])

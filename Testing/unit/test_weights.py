@@ -38,6 +38,21 @@ def use_manifest(path: Path, monkeypatch: pytest.MonkeyPatch, **changes: object)
     return path
 
 
+GOOD = {"id": "a", "version": "1", "file": "a.safetensors", "sha256": "0" * 64, "size": 1}
+BAD = [
+    {"file": "x.json"},  # whose record would take its place
+    {"file": "a" * 5000 + ".safetensors"},
+    {"id": "a" * 5000},
+    {"size": 10**400},
+    {"size": True},
+    {"urls": 5},
+    {"urls": [5]},
+    {"organs": 5},
+    {"organs": "liver"},
+    {"preset": {}},
+]
+
+
 # Finding ------------------------------------------------------------------------------------------------
 
 
@@ -118,7 +133,9 @@ def test_the_first_version_in_the_list_is_the_current_one(
         '{"format": 2, "models": []}',
         '{"format": 1, "models": [{"id": "a"}]}',
         '{"format": 1, "models": [{"id": "a", "version": "1", "file": "../a"}]}',
-        '{"format": 1, "models": [{"id": "a", "version": "1", "file": "a", "sha256": "0"}]}',
+        '{"format": 1, "models": [{"id": "a", "version": "1", "file": "a.safetensors", "sha256": "0"}]}',
+        "[" * 100_000,
+        *(json.dumps({"format": 1, "models": [{**GOOD, **change}]}) for change in BAD),
     ],
 )
 def test_a_wrong_list_is_refused_with_its_path(
@@ -128,6 +145,7 @@ def test_a_wrong_list_is_refused_with_its_path(
     path.write_text(text, encoding="utf-8")
     error = refusal(weights.list_models)
     assert error.code == "weights-list" and str(path) in error.message
+    assert len(error.message) < 300 + len(str(path))
 
 
 def test_a_missing_list_and_one_that_was_never_fetched_are_refused(
@@ -222,6 +240,30 @@ def test_a_damaged_record_hides_its_model_and_no_other(manifest: Path, home: Pat
     weights_folder.import_file(write_model(tmp_path / "mine.safetensors", id="mine"))
     (home / "models" / "mine-1.0.json").write_text("{")
     assert [item.id for item in weights.list_models()] == ["toy"]
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, *(json.dumps({**GOOD, **change}) for change in BAD)])
+def test_a_bad_record_breaks_no_command_and_is_named(
+    text: str, manifest: Path, home: Path, tmp_path: Path
+) -> None:
+    weights_folder.import_file(write_model(tmp_path / "mine.safetensors", id="mine"))
+    (home / "models" / "bad.json").write_text(text)
+    (home / "models" / "gone.json").symlink_to(tmp_path / "nowhere")
+    assert [item.id for item in weights.list_models()] == ["toy", "mine"]
+    named = weights.bad_records()
+    assert [text.split()[0] for text in named] == ["bad.json", "gone.json"] and len(named[0]) < 300
+
+
+def test_a_name_of_thousands_of_letters_is_no_file(manifest: Path) -> None:
+    assert refusal(weights.resolve, "a" * 5000).code == "weights-unknown"
+    assert refusal(weights.resolve, "folder/" + "a" * 5000).code == "weights-missing"
+
+
+@pytest.mark.parametrize("variable", ["IUINET_HOME", "IUINET_WEIGHTS_INDEX"])
+def test_the_home_of_a_user_that_does_not_exist_is_refused(variable: str, home: Path, monkeypatch) -> None:
+    monkeypatch.setenv(variable, "~nosuchuser/x")
+    error = refusal(weights.list_models)
+    assert error.code == "weights-folder" and "~nosuchuser" in error.message
 
 
 def test_a_name_that_reaches_out_of_the_folder_is_not_imported(

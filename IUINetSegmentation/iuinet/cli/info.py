@@ -12,7 +12,7 @@ from iuinet import __version__
 from iuinet.console import Console
 from iuinet.devices import cpu_count, probe
 from iuinet.errors import IUINetError, WeightsError
-from iuinet.weights import Entry, list_models, manifest_path, models_folder
+from iuinet.weights import Entry, bad_records, list_models, manifest_path, models_folder
 
 from .weights import models_table
 
@@ -40,6 +40,7 @@ def _gather() -> tuple[tuple[Entry, ...], dict[str, Any]]:
     models: tuple[Entry, ...] = ()
     try:
         document["folders"] = {"models": str(models_folder()), "list": str(manifest_path())}
+        document["bad_records"] = bad_records()
         models = list_models()
     except WeightsError as error:
         document["weights_error"] = f"{error.message} ({error.code})"
@@ -73,5 +74,6 @@ def _as_text(models: tuple[Entry, ...], document: dict[str, Any]) -> str:
     lines += [f"  {name:<12}{place}" for name, place in document.get("folders", {}).items()]
     lines += ["", "Models (* is the default)"]
     lines += [f"  {document['weights_error']}"] if "weights_error" in document else []
+    lines += [f"  {text}" for text in document.get("bad_records", ())]
     lines += [f"  {line}" for line in models_table(models).splitlines()]
     return "\n".join(lines)

@@ -9,6 +9,7 @@ from iuinet.console import Console
 from iuinet.errors import WeightsError
 from iuinet.weights import (
     Entry,
+    bad_records,
     check_entry,
     download,
     find_entry,
@@ -18,12 +19,14 @@ from iuinet.weights import (
     resolve,
     user_folder,
 )
-from iuinet.weights.index import fetch_list, index_address
+from iuinet.weights.index import fetch_list, index_address, open_way
 
 
 def run_list(options: argparse.Namespace, console: Console) -> None:
     """One line for each model."""
     console.say(models_table(list_models()))
+    for text in bad_records():
+        console.say(f"warning: {text}")
 
 
 def models_table(models: tuple[Entry, ...]) -> str:
@@ -75,7 +78,8 @@ def run_install(options: argparse.Namespace, console: Console) -> None:
             code="weights-unknown",
             hint=f"Run 'iuinet weights import {options.weights}'.",
         )
-    if index_address():
+    address = index_address()
+    if address:
         fetch_list()
     model = find_entry(options.weights)
     if model.path is not None:
@@ -90,6 +94,8 @@ def run_install(options: argparse.Namespace, console: Console) -> None:
     installed = download.install(model, lambda progress: console.status(progress_line(progress)))
     console.clear()
     console.say(f"{installed.id} {installed.version} is in {installed.path}")
+    if address and (warning := open_way(address)):
+        console.say(f"warning: {warning}")
 
 
 def progress_line(progress: download.DownloadProgress) -> str:

@@ -25,11 +25,12 @@ from iuinet.errors import WeightsError
 
 from .index import index_address, kept_copy
 from .model_file import PICKLE_SUFFIXES, SUFFIX, Weights, check_file
-from .places import models_folder
+from .places import absolute, models_folder
 
 __all__ = [
     "Entry",
     "Weights",
+    "bad_records",
     "check_entry",
     "check_file",
     "find_entry",
@@ -39,7 +40,9 @@ __all__ = [
 ]
 
 MANIFEST_FORMAT = 1
-PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_LONGEST_NAME = 215  # of a file: a download's part file adds some letters, and drives take 255
+_LARGEST_SIZE = 2**63  # bytes
 
 
 @dataclass(frozen=True)
@@ -78,14 +81,14 @@ def manifest_path() -> Path:
     address = index_address()
     if address:
         copy = kept_copy(address)
-        if not copy.exists():
+        if not os.path.exists(copy):
             raise WeightsError(
                 f"the list of models at {address} has not been fetched yet",
                 code="weights-list",
                 hint="Run 'iuinet weights install' with a model's id, which fetches it.",
             )
         return copy
-    return Path(named).expanduser().absolute()
+    return absolute(named)
 
 
 # Finding ------------------------------------------------------------------------------------------------
@@ -102,7 +105,7 @@ def resolve(weights: str | Path | None = None) -> Weights:
     if weights is None:
         return check_entry(_default_entry())
     if is_path(weights):
-        return check_file(Path(weights).expanduser().absolute())
+        return check_file(absolute(weights))
     return check_entry(find_entry(str(weights)))
 
 
@@ -115,7 +118,7 @@ def is_path(weights: str | Path) -> bool:
     path = Path(weights)
     if isinstance(weights, Path) or len(path.parts) > 1 or path.is_absolute():
         return True
-    return path.suffix.lower() in {SUFFIX, *PICKLE_SUFFIXES} or path.is_file()
+    return path.suffix.lower() in {SUFFIX, *PICKLE_SUFFIXES} or os.path.isfile(path)
 
 
 def _default_entry() -> Entry:
@@ -177,8 +180,8 @@ def check_entry(entry: Entry) -> Weights:
 def list_models() -> tuple[Entry, ...]:
     """All models that the manifest and the per-user folder name, in the order in which ids are searched.
 
-    Among the user's own, the latest import goes first. A record that cannot be read is left out: its model
-    counts as not imported.
+    Among the user's own, the latest import goes first. A record that cannot be read is left out, see
+    ``bad_records``: its model counts as not imported.
 
     >>> [entry.id for entry in list_models() if entry.default]
     ['starter-tiny']
@@ -189,16 +192,41 @@ def list_models() -> tuple[Entry, ...]:
     entries = [_entry(model, path.parent, "manifest", model["id"] == default) for model in manifest["models"]]
     listed = {(entry.id, entry.version) for entry in entries}
     folder = models_folder()
-    records = sorted(folder.glob("*.json"), key=os.path.getmtime, reverse=True) if folder.is_dir() else []
-    for record in records:
-        try:
-            model = json.loads(record.read_text(encoding="utf-8"))
-            check_model(model)
-        except (OSError, KeyError, TypeError, ValueError):
-            continue
+    for model in _records()[0]:
         if (model["id"], model["version"]) not in listed:
             entries.append(_entry(model, folder, "user"))
     return tuple(entries)
+
+
+def bad_records() -> list[str]:
+    """A sentence on every record in the per-user folder that cannot be read, so that its model is left out.
+
+    >>> bad_records()
+    []
+    """
+    return _records()[1]
+
+
+def _records() -> tuple[list[dict[str, Any]], list[str]]:
+    """The models of the per-user folder, the latest first, and sentences on the records left out."""
+    models, bad = {}, []
+    folder = models_folder()
+    for path in sorted(folder.glob("*.json")) if folder.is_dir() else []:
+        try:
+            model = json.loads(path.read_text(encoding="utf-8"))
+            check_model(model)
+            models[path] = (os.path.getmtime(path), model)
+        except (OSError, KeyError, TypeError, ValueError, RecursionError) as error:
+            bad.append(f"{path.name} is no record of a model and was left out: {_reason(error)}")
+    return [model for _, model in sorted(models.values(), key=lambda item: -item[0])], bad
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, KeyError):
+        return f"{error} is missing"
+    if isinstance(error, OSError):
+        return error.strerror or "the drive reports an error"
+    return str(error) or type(error).__name__
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
@@ -215,11 +243,9 @@ def read_manifest(path: Path) -> dict[str, Any]:
             raise ValueError(f"its format {manifest['format']} is newer than this version of IUINet")
         for model in manifest["models"]:
             check_model(model)
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        reason = f"{error} is missing" if isinstance(error, KeyError) else error
-        reason = error.strerror if isinstance(error, OSError) else reason
+    except (OSError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise WeightsError(
-            f"the list of models {path} cannot be used: {reason}",
+            f"the list of models {path} cannot be used: {_reason(error)}",
             code="weights-list",
             hint="Correct or unset IUINET_WEIGHTS_INDEX, or install IUINet again.",
         ) from error
@@ -233,14 +259,31 @@ def check_model(model: Mapping[str, Any]) -> None:
 
     >>> check_model({"id": "a", "version": "1", "file": "a.safetensors", "sha256": "0" * 64, "size": 5})
     """
-    for key in ("id", "version", "file"):
-        # A file name with a folder in it could reach out of the models' folder.
+    for key in ("id", "version"):
         if not isinstance(model[key], str) or not PLAIN_NAME.fullmatch(model[key]):
-            raise ValueError(f"{key} {model[key]!r} is not a plain name")
+            raise ValueError(f"{key} {_shortened(model[key])} is not a plain name of at most 100 letters")
+    # A file name with a folder in it could reach out of the models' folder, and the record beside a model
+    # has its name with another ending.
+    file = model["file"]
+    plain = isinstance(file, str) and re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", file)
+    if not plain or not file.endswith(SUFFIX) or len(file) > _LONGEST_NAME:
+        raise ValueError(f"file {_shortened(file)} is not a plain name that ends with {SUFFIX}")
     if not re.fullmatch(r"[0-9a-fA-F]{64}", str(model["sha256"])):
-        raise ValueError(f"sha256 {model['sha256']!r} is not a SHA-256")
-    if type(model["size"]) is not int or model["size"] <= 0:
-        raise ValueError(f"size {model['size']!r} is not a number of bytes")
+        raise ValueError(f"sha256 {_shortened(model['sha256'])} is not a SHA-256")
+    if type(model["size"]) is not int or not 0 < model["size"] < _LARGEST_SIZE:
+        raise ValueError(f"size {_shortened(model['size'])} is not a number of bytes")
+    for key in ("urls", "organs"):
+        words = model.get(key, [])
+        if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+            raise TypeError(f"{key} {_shortened(words)} is not a list of words")
+    if not isinstance(model.get("preset", ""), str):
+        raise TypeError(f"preset {_shortened(model['preset'])} is not a word")
+
+
+def _shortened(value: object) -> str:
+    """A value for a message, which should stay one line."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}..."
 
 
 def _entry(model: Mapping[str, Any], folder: Path, source: str, default: bool = False) -> Entry:
@@ -256,6 +299,6 @@ def _entry(model: Mapping[str, Any], folder: Path, source: str, default: bool = 
         preset=model.get("preset", ""),
         organs=tuple(model.get("organs", ())),
         source=source,
-        path=next((place for place in places if place.is_file()), None),
+        path=next((place for place in places if os.path.isfile(place)), None),
         default=default,
     )

@@ -22,7 +22,8 @@ from iuinet.files import Busy, file_lock, output_error, require_space
 
 from . import Entry, find_entry, models_folder
 from .model_file import check_file, file_sha256
-from .transfer import BY_HAND, DownloadProgress, Transfer
+from .server import BY_HAND
+from .transfer import DownloadProgress, Transfer
 from .user_folder import write_record
 
 __all__ = ["Download", "DownloadProgress", "install", "part_file"]
@@ -158,7 +159,11 @@ def _install(entry: Entry, transfer: Transfer) -> Entry:
 
 
 def _fetch(entry: Entry, part: Path, transfer: Transfer) -> None:
-    """Receive until the part file is the promised file; a mirror that sends another one is left out."""
+    """Receive until the part file is the promised file; a mirror that sends another one is left out.
+
+    Where one mirror went on with what another had begun, it is not to blame: then it starts anew, once.
+    """
+    anew = False
     while True:
         address = transfer.run()
         with open(part, "rb") as file:
@@ -167,7 +172,9 @@ def _fetch(entry: Entry, part: Path, transfer: Transfer) -> None:
         if found == entry.sha256:
             return
         _set_aside(part, entry, found)
-        if not transfer.drop_address(address):
+        if not transfer.in_one_go and not anew:
+            anew = True
+        elif not transfer.drop_address(address):
             raise WeightsError(
                 f"the downloaded file is not the model {entry.id} {entry.version} and was not installed: its "
                 f"SHA-256 is {found[:8]}... instead of {entry.sha256[:8]}...",

@@ -2,6 +2,9 @@
 
 ``IUINET_WEIGHTS_INDEX`` may hold its address. It is fetched only when a user has a model installed;
 whatever else reads the list reads the copy that was kept then. Needs no torch.
+
+The list holds the models' SHA-256 sums: who can change it chooses what is installed. So it comes over https;
+over http only from this computer, or where ``IUINET_ALLOW_HTTP=1`` says that the network is trusted.
 """
 
 from __future__ import annotations
@@ -10,14 +13,15 @@ import hashlib
 import json
 import os
 import re
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import urljoin
 
-from iuinet.errors import WeightsError
-from iuinet.files import atomic
+from iuinet.errors import OutputError, WeightsError
+from iuinet.files import atomic, output_error
 
 from .places import user_folder
-from .transfer import Interrupted, Unusable, host_of, open_address, read_pieces
+from .server import Interrupted, Unusable, ask, host_of
 
 LARGEST_LIST = 2**20  # bytes
 
@@ -50,14 +54,18 @@ def fetch_list() -> Path:
     >>> fetch_list()  # doctest: +SKIP
     """
     address = index_address() or ""
+    _check_way(address)
     try:
-        text = b""
-        with open_address(address) as answer:
-            base = answer.url
-            for piece in read_pieces(answer, address):
+        text, answers = b"", ask(address)
+        with closing(answers):
+            answer = next(answers)
+            for piece in answers:
                 text += piece
                 if len(text) > LARGEST_LIST:
                     break
+        due = answer.headers.get("Content-Length", "")
+        if due.isdigit() and len(text) < min(int(due), LARGEST_LIST):
+            raise Interrupted(f"{host_of(address)} ended the connection")
     except Unusable as failure:
         raise failure.error from failure
     except (Interrupted, OSError) as failure:
@@ -66,12 +74,45 @@ def fetch_list() -> Path:
             code="download-offline",
             hint="Check the address in IUINET_WEIGHTS_INDEX, or set it to a copy of the list.",
         ) from failure
-    document = _parse(text, base, address)
+    document = _parse(text, answer.url, address)
     copy = kept_copy(address)
-    copy.parent.mkdir(parents=True, exist_ok=True)
-    with atomic(copy, overwrite=True) as draft:
-        draft.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    try:
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        with atomic(copy, overwrite=True) as draft:
+            draft.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    except (OSError, OutputError) as failure:
+        refused = failure if isinstance(failure, OutputError) else output_error(copy, failure)
+        raise WeightsError(
+            f"the list of models cannot be kept: {refused.message}",
+            code="disk-full" if refused.code == "disk-full" else "weights-folder",
+            hint="Free some space or set IUINET_HOME to a folder that you may write to.",
+        ) from failure
     return copy
+
+
+def open_way(address: str) -> str:
+    """A warning about a list that anyone on its way can change, "" for one over https.
+
+    >>> open_way("https://example.org/models.json")
+    ''
+    """
+    if address.lower().startswith("https:"):
+        return ""
+    return (
+        f"The list of models comes from {host_of(address)} over http, not https: whoever can change it on "
+        "its way chooses which models are installed."
+    )
+
+
+def _check_way(address: str) -> None:
+    """Raises: WeightsError "weights-list" for http from another computer on a network that is not trusted."""
+    here = host_of(address) in ("localhost", "127.0.0.1", "::1")
+    if open_way(address) and not here and os.environ.get("IUINET_ALLOW_HTTP") != "1":
+        raise WeightsError(
+            f"the list of models is not fetched. {open_way(address)}",
+            code="weights-list",
+            hint="Use https or a copy of the list, or set IUINET_ALLOW_HTTP=1 for a network that you trust.",
+        )
 
 
 def _parse(text: bytes, base: str, address: str) -> dict:
@@ -81,7 +122,7 @@ def _parse(text: bytes, base: str, address: str) -> dict:
         for model in document["models"]:
             addresses = model.get("urls") or [model["file"]]
             model["urls"] = [urljoin(base, other) for other in addresses]
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise WeightsError(
             f"what {host_of(address)} sent is not a list of models",
             code="weights-list",

@@ -23,7 +23,8 @@ METADATA_KEY = "iuinet"
 SUFFIX = ".safetensors"
 PICKLE_SUFFIXES = frozenset({".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".bin"})
 
-_LONGEST_HEADER = 100_000_000  # the safetensors format's own limit, bytes
+# Bytes. Ours have some 100 kB; the format allows 100 MB, which as Python's objects need 2.5 GB.
+_LONGEST_HEADER = 4_000_000
 _CONVERT = "Convert it where it was trained: 'python Training/export.py --help'. Only .safetensors is read."
 _AGAIN = "Copy or download it again and compare its size and SHA-256 with the source."
 
@@ -83,7 +84,7 @@ def read_document(path: str | os.PathLike) -> dict[str, Any]:
     96
     """
     path = Path(path)
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise WeightsError(
             f"there is no model file {path}",
             code="weights-missing",

@@ -6,6 +6,8 @@ import os
 import sys
 from pathlib import Path
 
+from iuinet.errors import WeightsError
+
 _chosen: str | None = None
 
 
@@ -39,13 +41,30 @@ def user_folder() -> Path:
     """
     named = _chosen or os.environ.get("IUINET_HOME")
     if named:
-        return Path(named).expanduser().absolute()
+        return absolute(named)
     if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
-        return Path(base) / "IUINet"
+        return absolute(os.environ.get("LOCALAPPDATA") or "~/AppData/Local") / "IUINet"
     if sys.platform == "darwin":
-        return Path.home() / "Library" / "Application Support" / "IUINet"
-    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "iuinet"
+        return absolute("~/Library/Application Support/IUINet")
+    return absolute(os.environ.get("XDG_DATA_HOME") or "~/.local/share") / "iuinet"
+
+
+def absolute(named: str | Path) -> Path:
+    """A path that a user gave, from the root; "~" is the home folder.
+
+    Raises: WeightsError "weights-folder" for the home of a user that does not exist.
+
+    >>> absolute("/data/../models").parts[-2:]
+    ('..', 'models')
+    """
+    try:
+        return Path(named).expanduser().absolute()
+    except RuntimeError as error:
+        raise WeightsError(
+            f"the folder {named} cannot be found: there is no such home folder",
+            code="weights-folder",
+            hint="Give its whole path, without '~'; IUINET_HOME names the folder for models.",
+        ) from error
 
 
 def models_folder() -> Path:

@@ -17,6 +17,7 @@ from iuinet.errors import WeightsError
 
 from . import PLAIN_NAME, Entry, find_entry, is_path, list_models, models_folder
 from .model_file import SUFFIX, Weights, check_file, file_sha256
+from .places import absolute
 
 
 def import_file(path: Path) -> Entry:
@@ -28,7 +29,7 @@ def import_file(path: Path) -> Entry:
     >>> import_file(Path("abdomen13.safetensors")).id  # doctest: +SKIP
     'abdomen13'
     """
-    weights = check_file(path.expanduser().absolute())
+    weights = check_file(absolute(path))
     if not all(PLAIN_NAME.fullmatch(word) for word in (weights.id, weights.version)):
         raise WeightsError(
             f"the model's id {weights.id!r} or version {weights.version!r} is not a plain name",
