@@ -138,6 +138,7 @@ def build_report(
             "modality": volume.modality,
         },
         "checks": [asdict(finding) for finding in findings],
+        "notes": list(volume.notes),
         "weights": weights.summary(),
         "device": prediction.device,
         "passes": prediction.passes,
@@ -211,8 +212,17 @@ def report_table(report: Mapping[str, Any]) -> str:
     lines.insert(1, "-" * max(len(line) for line in lines))
     lines += [f"warning: {check['message']}" for check in report["checks"] if check["severity"] == "warning"]
     lines += [f"warning: {remark['message']}" for remark in report["plausibility"]]
-    lines += [f"note: {text}" for text in report["fallbacks"]]
+    lines += [f"note: {text}" for text in (*report.get("notes", ()), *report["fallbacks"])]
     return "\n".join(lines)
+
+
+def picture_title(report: Mapping[str, Any]) -> str:
+    """What stands over a picture of the result: the model. The scan's name may be the patient's.
+
+    >>> picture_title({"weights": {"id": "starter-tiny", "version": "0.4.0"}})
+    'IUINet, model starter-tiny 0.4.0'
+    """
+    return "IUINet, model {id} {version}".format(**report["weights"])
 
 
 def _remarks(organ: Mapping[str, Any]) -> list[str]:

@@ -63,9 +63,10 @@ class Volume:
 
     array: (k, j, i), any real dtype.
     grid: its place; ``grid.shape == array.shape``.
-    name: a neutral file stem for outputs, never a patient's name.
+    name: file stem for outputs, the input's own: it may be a patient's name, so no file holds it.
     modality: DICOM modality (0008,0060) where it is known, else None.
-    notes: sentences a user should read, such as which of several series was taken; those of the doubts too.
+    notes: sentences a user should read, such as which of several series was taken, and those of the doubts;
+        they stand in the report, so they name no file and no patient.
     doubts: what the file says in two ways, or not at all.
     """
 

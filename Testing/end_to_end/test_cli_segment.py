@@ -227,3 +227,11 @@ def read_until(terminal: int, text: str) -> str:
         except OSError:  # the program has ended, and its terminal with it
             raise AssertionError(f"{text!r} was never shown, only: {shown}") from None
     return shown
+
+
+def test_names_of_thousands_of_letters_are_refused(iuinet: Callable[..., Finished], ct: Path) -> None:
+    long = "a" * 5000
+    assert refusal(iuinet("segment", ct, "-o", f"{long}.nrrd"), 1) == "name-too-long"
+    assert refusal(iuinet("segment", ct, "--report", f"{long}.json"), 1) == "name-too-long"
+    assert refusal(iuinet("segment", f"{long}.nrrd"), 3) == "file-unreadable"
+    assert refusal(iuinet("segment", ct, "--weights", f"{long}.safetensors"), 4) == "weights-missing"

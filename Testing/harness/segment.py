@@ -62,11 +62,10 @@ def run(options: argparse.Namespace, console: Console) -> None:
     enforce(check_volume(volume), options.accept_warnings)  # a node does not carry what a file leaves open
     outputs = Outputs(out, volume.name, ct)
     node, report = segment(volume, options, console)
+    report["notes"] = [*volume.notes, *report["notes"]]  # a volume node keeps none
     console.progress("writing", 0.0)
     outputs.write(volume, node, organs, report, console)
     console.clear()
-    for note in volume.notes:
-        console.say(f"note: {note}")
     console.say(report_table(report))
     console.say()
     if not options.ct:
@@ -120,6 +119,7 @@ class Outputs:
         """Write all files beside their places, and only when all are complete rename them."""
         from iuinet.files import atomic
         from iuinet.preview import draw_preview
+        from iuinet.report import picture_title
         from iuinet.writing import write_json
 
         with ExitStack() as drafts:
@@ -128,7 +128,7 @@ class Outputs:
             write_json(draft["report"], report, overwrite=True)
             # The picture shows what is in the saved file, not what should be there.
             labels = read_labels(draft["segmentation"], volume)
-            draw_preview(draft["preview"], volume, labels, organs, volume.name)
+            draw_preview(draft["preview"], volume, labels, organs, picture_title(report))
             with console.uninterrupted():
                 drafts.pop_all().close()
 

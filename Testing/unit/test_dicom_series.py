@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from iuinet.reading import read_volume
 
 UID = "1.2.826.0.1.3680043.8.498.1001"
 OTHER_UID = "1.2.826.0.1.3680043.8.498.2002"
+END, OTHER_END = "ending in 3.8.498.1001", "ending in 3.8.498.2002"
 CORONAL = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])
 
 
@@ -73,7 +75,8 @@ def test_the_one_clear_ct_is_taken_and_the_notes_say_so(tmp_path: Path, volume: 
 def test_two_equally_plausible_ct_series_are_listed(tmp_path: Path, volume: np.ndarray) -> None:
     write_series(tmp_path / "thick", volume, series_uid=UID)
     write_series(tmp_path / "thin", body_volume((24, 24, 28)), spacing=(0.8, 0.7, 1.25), series_uid=OTHER_UID)
-    error = refusal(tmp_path, "several-series", UID, OTHER_UID, "24 slices of 28 x 24, 1.25 mm apart")
+    error = refusal(tmp_path, "several-series", END, OTHER_END, "24 slices of 28 x 24, 1.25 mm apart")
+    assert UID not in error.message, "a whole UID leads to the patient"
     assert "--series" in error.hint
 
 
@@ -99,11 +102,22 @@ def test_a_series_that_is_no_ct_can_be_asked_for(tmp_path: Path, volume: np.ndar
     assert read_volume(tmp_path, "2002").modality == "MR"
 
 
+def test_the_ends_of_uids_in_a_list_are_long_enough_to_choose_by(tmp_path: Path, volume: np.ndarray) -> None:
+    alike = ["1.2.826.1.3680043.8.498.1001", "1.2.826.2.3680043.8.498.1001", "1.2.3.4"]
+    for number, uid in enumerate(alike):
+        write_series(tmp_path / str(number), body_volume(seed=number), series_uid=uid)
+    error = refusal(tmp_path, "several-series")
+    ends = re.findall(r"ending in ([0-9.]*[0-9])", error.message)
+    assert len(ends) == 3 and not set(alike[:2]) & set(ends)
+    read = [read_volume(tmp_path, end).array for end in sorted(ends)]
+    assert len({array.tobytes() for array in read}) == 3
+
+
 def test_an_unknown_or_ambiguous_series_is_refused_with_the_list(tmp_path: Path, volume: np.ndarray) -> None:
     write_series(tmp_path / "a", volume, series_uid=UID)
     write_series(tmp_path / "b", volume, series_uid=OTHER_UID)
-    refusal(tmp_path, "series-unknown", "9999", UID, OTHER_UID, series="9999")
-    refusal(tmp_path, "series-ambiguous", UID, OTHER_UID, series="1.2.826")
+    refusal(tmp_path, "series-unknown", "9999", END, OTHER_END, series="9999")
+    refusal(tmp_path, "series-ambiguous", END, OTHER_END, series="1.2.826")
 
 
 def test_series_without_uid_are_told_apart_by_their_number(tmp_path: Path, volume: np.ndarray) -> None:

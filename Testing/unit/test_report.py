@@ -1,5 +1,6 @@
 """The numbers of a report, against numbers that were worked out by hand."""
 
+import dataclasses
 import itertools
 import json
 from pathlib import Path
@@ -181,6 +182,12 @@ class TestDocument:
         assert report["passes"] == 1
         assert (report["device"], report["fallbacks"]) == ("cpu", ["The CPU was used."])
         assert report["seconds"] == {"preparing": 0.123, "segmenting": 2.0}
+
+    def test_the_notes_of_the_reader_stand_in_it_and_below_the_table(self):
+        volume = dataclasses.replace(scan(), notes=("Taken: series 2. Left out: series 1.",))
+        report = report_on(volume, blocks())
+        assert report["notes"] == ["Taken: series 2. Left out: series 1."]
+        assert report_table(report).splitlines()[-1] == "note: Taken: series 2. Left out: series 1."
 
     def test_it_names_no_patient_and_no_path(self):
         text = json.dumps(report_on(scan(), blocks())).casefold()

@@ -120,7 +120,7 @@ def headline(report: Mapping[str, Any], seconds: float) -> str:
         lines.append(_("Not found: {names}.").format(names=", ".join(missing)))
     lines += [f"⚠ {remark['message']}" for remark in report["plausibility"]]
     lines += [f"⚠ {check['message']}" for check in report["checks"] if check["severity"] == "warning"]
-    lines += report["fallbacks"]
+    lines += [*report["notes"], *report["fallbacks"]]
     lines.append(_("Check before use; not a diagnosis."))
     return "\n".join(lines)
 

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 from iuinet.console import Console
 from iuinet.devices import require_torch
 from iuinet.errors import OutputError, UsageError
-from iuinet.files import atomic, check_letters
+from iuinet.files import atomic, check_letters, output_error
+from iuinet.leftovers import sweep_folders
 from iuinet.memory import keep_memory
 from iuinet.options import Options
 from iuinet.preview import draw_preview
 from iuinet.reading import read_volume
-from iuinet.report import report_table
+from iuinet.report import picture_title, report_table
 from iuinet.volume import Volume
 from iuinet.writing import ENDINGS, image_on_grid, write_json, write_labels
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 def run(given: argparse.Namespace, console: Console) -> None:
     """Do it, cheapest checks first, so that a refusal comes before any waiting."""
+    sweep_folders()  # also for those who use the command only, after a program that was killed
     outputs = Outputs.of(given)
     outputs.check(Path(given.ct))
     options = Options.of(given)
@@ -49,8 +51,6 @@ def run(given: argparse.Namespace, console: Console) -> None:
     outputs.write(volume, result, console)
     console.clear()
     console.say(report_table(result.report))
-    for note in volume.notes:
-        console.say(f"note: {note}")
     console.say()
     for name, path in outputs.named():
         console.say(f"{name:<13}{path.absolute()}")
@@ -104,6 +104,12 @@ class Outputs:
             seen.add(path.resolve())
 
     def _check_place(self, path: Path) -> None:
+        try:
+            os.lstat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            pass
+        except OSError as error:  # such as a name that is too long
+            raise output_error(path, error) from error
         folder = path.absolute().parent
         if not folder.is_dir():
             message = f"the folder {folder} does not exist"
@@ -135,7 +141,7 @@ class Outputs:
                     write_json(draft, result.report, overwrite=True)
             if self.preview is not None:
                 with _named(drafts, self.preview) as draft:
-                    draw_preview(draft, volume, result.labels, result.organs, volume.name)
+                    draw_preview(draft, volume, result.labels, result.organs, picture_title(result.report))
             with console.uninterrupted():
                 stack.pop_all().close()
 

@@ -59,9 +59,10 @@ def draw_preview(
     """Draw a result as a PNG file; one that is there is replaced.
 
     labels: uint8 (k, j, i), the volume's shape. organs: what the labels mean, in the order of the legend.
+    title: stands over the picture, so it should be no name of a patient, nor of a file that may hold one.
     Raises: OutputError if the file cannot be written, IUINetError "no-matplotlib".
 
-    >>> draw_preview("ct.preview.png", volume, labels, organs, title="ct")  # doctest: +SKIP
+    >>> draw_preview("ct.preview.png", volume, labels, organs, title="starter-tiny")  # doctest: +SKIP
     """
     with quiet_matplotlib():
         figure = make_figure(volume, labels, organs, title)

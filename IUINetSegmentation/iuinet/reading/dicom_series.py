@@ -23,6 +23,7 @@ AXIAL = 0.5  # the normal's share along the body from which a stack counts as ax
 FEW_SLICES = 5  # fewer never make a scan of an abdomen
 SHORT_MM = 20.0  # nor does a shorter one
 COMPETING = 0.5  # a stack at least this share as long as the longest is another plausible choice
+_UID_END = 12  # letters
 LISTED = 8  # series named in one message
 
 
@@ -84,8 +85,8 @@ def choose_stack(slices: Sequence[Slice], series: str | None) -> tuple[Stack, li
     _check_one_each(rivals)
     if len({stack.first.series_key for stack in rivals}) > 1:
         raise InputRefused(
-            f"The folder holds {len(rivals)} series that could be meant: {_listed(rivals, with_uid=True)}.",
-            hint="Choose one with --series and its UID (the last digits are enough), "
+            f"The folder holds {len(rivals)} series that could be meant: {_listed(rivals, among=stacks)}.",
+            hint="Choose one with --series and its UID or the end of it, "
             "or give a folder that holds one series.",
             code="several-series",
         )
@@ -147,14 +148,14 @@ def _named(stacks: Sequence[Stack], series: str) -> list[Stack]:
     found = found or [uid for uid in uids if fits_series(uid, series)]
     if not found:
         raise InputRefused(
-            f"The folder holds no series {series}. It holds {_listed(stacks, with_uid=True)}.",
-            hint="Give --series a UID of the list, or its last digits.",
+            f"The folder holds no series {series}. It holds {_listed(stacks, among=stacks)}.",
+            hint="Give --series the end of a UID of the list.",
             code="series-unknown",
         )
     if len(found) > 1:
         fitting = [stack for stack in stacks if stack.first.series_uid in found]
         raise InputRefused(
-            f"{len(found)} series fit {series}: {_listed(fitting, with_uid=True)}.",
+            f"{len(found)} series fit {series}: {_listed(fitting, among=stacks)}.",
             hint="Give --series more digits of the UID.",
             code="series-ambiguous",
         )
@@ -194,14 +195,24 @@ def _plane(piece: Slice) -> str:
 def _notes(chosen: Stack, left: Sequence[Stack]) -> list[str]:
     if not left:
         return []
-    uid = chosen.first.series_uid
-    tail = f", UID ending in {uid[-12:]}" if uid else ""
-    return [f"Taken: {chosen.describe()}{tail}. Left out: {_listed(left, with_uid=False)}."]
+    tail = f", {_uid_end(chosen, (chosen, *left))}" if chosen.first.series_uid else ""
+    return [f"Taken: {chosen.describe()}{tail}. Left out: {_listed(left)}."]
 
 
-def _listed(stacks: Sequence[Stack], with_uid: bool) -> str:
+def _uid_end(stack: Stack, among: Sequence[Stack]) -> str:
+    """As much of a series' UID as --series needs to find it: the whole one would lead to the patient."""
+    uid, others = stack.first.series_uid, {other.first.series_uid for other in among}
+    if not uid:
+        return "without a UID"
+    lengths = range(_UID_END, len(uid))
+    ends = (uid[-n:] for n in lengths if sum(fits_series(other, uid[-n:]) for other in others) == 1)
+    return f"UID ending in {next(ends, uid)}"
+
+
+def _listed(stacks: Sequence[Stack], among: Sequence[Stack] = ()) -> str:
+    """The stacks in words; among: all that there are, where a user should choose by the UID."""
     named = [
-        stack.describe() + (f" UID {stack.first.series_uid or 'none'}" if with_uid else "")
+        stack.describe() + (f" {_uid_end(stack, among)}" if among else "")
         for stack in sorted(stacks, key=lambda stack: -len(stack.slices))[:LISTED]
     ]
     more = len(stacks) - len(named)
