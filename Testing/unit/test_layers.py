@@ -48,6 +48,12 @@ def test_training_knows_nothing_of_slicer():
     assert not offences(("Training",), {*SLICER, *OWN_SLICER_SIDE})
 
 
+def test_the_pipeline_imports_no_script():
+    scripts = {path.stem for path in (ROOT / "Training").glob("*.py")}
+    assert {"evaluate", "prepare", "train"} <= scripts, "the test looks at the wrong place"
+    assert not offences(("Training/pipeline",), scripts)
+
+
 def test_the_module_knows_nothing_of_training_nor_of_the_tests():
     assert not offences(("IUINetSegmentation",), {"harness", "helpers", "unit", "tools", *TRAINING})
 

@@ -15,6 +15,7 @@ from pipeline.dataset.prepared import PreparedData
 from .candidates import SINGLE, Candidate, group_name, groups_of
 from .exposure import other_data, warnings
 from .metrics import TRANSUNET, Rules
+from .runner import Settings
 from .scoring import not_scored
 from .statistics import ABSOLUTE, FEWEST_CASES, GRIDS, MEAN, over_seeds, paired_tests, summarise
 
@@ -31,11 +32,10 @@ def build(
     candidates: Sequence[Candidate],
     organs: Sequence[Organ],
     rows: Sequence[dict[str, Any]],
-    rules: Rules,
-    islands: bool,
-    fast: bool = False,
+    settings: Settings,
 ) -> dict[str, Any]:
     """The document. about: of the data ("split", "statement", "subset"). organs: the data's."""
+    rules = settings.rules
     scored = {row["organ"] for row in rows}
     organs = [organ for organ in organs if organ.name in scored]
     names = [organ.name for organ in organs]
@@ -47,8 +47,8 @@ def build(
         "software": iuinet.__version__,
         "convention": rules.convention,
         "tolerance_mm": rules.tolerance_mm,
-        "largest_piece_only": islands,
-        "one_pass_only": fast,
+        "largest_piece_only": settings.islands,
+        "one_pass_only": settings.fast,
         "created": str(date.today()),
         "warnings": _warnings(data, candidates, rules),
         "definitions": _definitions(rules),

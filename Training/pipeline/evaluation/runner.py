@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -37,6 +38,11 @@ from .segmenters import Model, segmenter
 # Raised whenever the same label maps would be scored otherwise than by an earlier version.
 SCORING = 1
 PARTS, LABELS = "parts", "labels"
+
+
+def usual_threads() -> int:
+    """Threads that score beside the one that segments."""
+    return min(4, os.cpu_count() or 1)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ No training is done twice.
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -100,13 +99,13 @@ def evaluate_all(
     trainings: Sequence[dict[str, Any]], options: argparse.Namespace, console: Console
 ) -> dict[str, Any] | None:
     """Measure all runs that did not fail into --run/evaluation; returns its results.json, None for no run."""
-    import evaluate  # the script, and all that it needs, only where something is measured
+    # With all that it needs, such as jinja2, only where something is measured.
+    from pipeline.evaluation.measuring import Choices, measure
+    from pipeline.evaluation.runner import Settings, usual_threads
 
     runs = [options.run / training["run"] for training in trainings if "run" in training]
     if not runs:
         return None
+    settings = Settings(device=options.device, workers=usual_threads())
     out = options.run / "evaluation"
-    words = ["--data", options.data, "--run", *runs, "--out", out, "--device", options.device]
-    words += ["--partial"] if options.partial else []
-    evaluate.run(evaluate.parse([str(word) for word in words]), console)
-    return json.loads((out / "results.json").read_text(encoding="utf-8"))
+    return measure(Choices(options.data, out, runs=runs, partial=options.partial, settings=settings), console)
