@@ -52,8 +52,8 @@ class IUINetSegmentationParameterNode:
     """What the scene remembers of the panel.
 
     volume: the CT. segmentation: for the result, None for a new one. replace: the organs that are in it.
-    islands: keep only the largest piece of each organ. fast: one pass of the network. region: box to segment
-    in, None for all.
+    islands: keep only the largest piece of organs that are one piece. fast: one pass of the network.
+    region: box to segment in, None for all.
     allFrames: of a volume that belongs to a sequence.
     """
 

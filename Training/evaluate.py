@@ -57,7 +57,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--partial", action="store_true", help="go on where cases of the split are not in the data")
     words = "the models are folds: each case is scored by the fold that held it out, and all are pooled"
     add("--cross-validation", action="store_true", help=words)
-    words = "keep all pieces of an organ; the product keeps the largest"
+    words = "keep all pieces of every organ; the product does as the model says of each"
     add("--all-pieces", action="store_true", help=words)
     add("--fast", action="store_true", help="one pass of models that were made for two")
     words = f"{TRANSUNET}: TransUNet's own rules, only to compare with published tables"

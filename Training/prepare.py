@@ -17,6 +17,7 @@ RAW is one of these:
       name = "liver"                # as dataset.json has it
       color = [221, 130, 101]
       terminology = {type = {scheme = "SCT", value = "10200004", meaning = "Liver"}}
+      pieces = "largest"            # a result keeps its largest piece only; else it keeps "all"
 
       [splits.mine]
       train = ["case a", "case b"]

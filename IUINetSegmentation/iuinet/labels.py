@@ -19,6 +19,8 @@ from .errors import UsageError, WeightsError
 CONTEXT = "Segmentation category and type - DICOM master list"
 REGION_CONTEXT = "Anatomic codes - DICOM master list"
 NEUTRAL_COLOR = (170, 170, 170)  # for an organ whose colour neither the model nor the table holds
+# Whether an organ is one piece, so that what a network finds apart from it is a mistake, or may be several.
+LARGEST, ALL = "largest", "all"
 
 
 @dataclass(frozen=True)
@@ -54,12 +56,17 @@ class Terminology:
 
 @dataclass(frozen=True)
 class Organ:
-    """One structure. label: its number in label maps, 1 to 255. color: red, green, blue, 0 to 255."""
+    """One structure. label: its number in label maps, 1 to 255. color: red, green, blue, 0 to 255.
+
+    pieces: LARGEST for an organ that is one piece, of which only the largest is kept; ALL for others, such
+    as "kidneys" or "lesions".
+    """
 
     name: str
     label: int
     color: tuple[int, int, int] = NEUTRAL_COLOR
     terminology: Terminology | None = None
+    pieces: str = ALL
 
     @property
     def id(self) -> int:
@@ -96,8 +103,9 @@ def organs_of_model(document: Mapping[str, Any]) -> tuple[Organ, ...]:
     """A model's organs in the order of its channels 1, 2, ... (0 is the background).
 
     document: the model's JSON document; each entry of its "organs" has a name and a label, and may have a
-    color [red, green, blue] and a terminology as in organs.json.
-    Raises: WeightsError for a colour or terms that make no sense.
+    color [red, green, blue], a terminology as in organs.json, and pieces ("largest" or "all"; without it an
+    organ of the table is one piece, and all pieces of any other are kept).
+    Raises: WeightsError for a colour, terms or pieces that make no sense.
 
     >>> [organ.label for organ in organs_of_model({"organs": [{"name": "liver", "label": 1}]})]
     [1]
@@ -146,12 +154,15 @@ def plain_name(name: str) -> str:
 def _organ(entry: Mapping[str, Any]) -> Organ:
     """An organ from a model's list, completed from the table where the name is known."""
     known = organ_by_name(entry["name"]) or Organ(entry["name"], entry["label"])
-    color, terms = entry.get("color"), entry.get("terminology")
+    color, terms, pieces = entry.get("color"), entry.get("terminology"), entry.get("pieces", known.pieces)
+    if pieces not in (LARGEST, ALL):
+        raise ValueError(f"the pieces {pieces!r} of {entry['name']!r} are neither {LARGEST!r} nor {ALL!r}")
     return Organ(
         entry["name"],
         entry["label"],
         known.color if color is None else _color(color),
         known.terminology if terms is None else _terminology(terms),
+        pieces,
     )
 
 
@@ -173,7 +184,13 @@ def _terminology(entry: Mapping[str, Any]) -> Terminology:
 def _read_table() -> tuple[Organ, ...]:
     text = Path(__file__).with_name("organs.json").read_text(encoding="utf-8")
     return tuple(
-        Organ(entry["name"], entry["label"], _color(entry["color"]), _terminology(entry["terminology"]))
+        Organ(
+            entry["name"],
+            entry["label"],
+            _color(entry["color"]),
+            _terminology(entry["terminology"]),
+            LARGEST,  # each of them is one piece in whoever has it
+        )
         for entry in json.loads(text)["organs"]
     )
 

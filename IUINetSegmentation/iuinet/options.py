@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from .labels import organs_of_model, select
+from .errors import UsageError
+from .labels import LARGEST, organs_of_model, select
 from .weights import is_path, resolve
 from .weights.model_file import Weights
 from .weights.places import absolute
@@ -21,7 +22,8 @@ class Options:
     the worker runs in another folder.
     device: "auto", "cpu", "cuda", "cuda:N" or "mps", see ``devices.choose_device``.
     organs: names of those wanted, None for all that the model knows.
-    islands: keep each organ's largest piece only.
+    islands: True to keep only the largest piece of each organ that is one piece by the model's own table,
+    "largest" of every organ, False to keep all pieces of all.
     fast: one pass of the network, also with a model that was trained for a second, closer one.
     accept_warnings: go on where a person should decide, such as values that do not look like CT.
     """
@@ -29,7 +31,7 @@ class Options:
     weights: str | None = None
     device: str = "auto"
     organs: tuple[str, ...] | None = None
-    islands: bool = True
+    islands: bool | str = True
     fast: bool = False
     accept_warnings: bool = False
 
@@ -39,6 +41,12 @@ class Options:
             object.__setattr__(self, "weights", str(absolute(self.weights)))
         if self.organs is not None:
             object.__setattr__(self, "organs", tuple(self.organs))
+        if self.islands not in (True, False, LARGEST):
+            raise UsageError(
+                f"{self.islands!r} is no choice of an organ's pieces",
+                hint=f"Choose True (as the model says), False (all of them) or {LARGEST!r}.",
+                code="pieces",
+            )
 
     @classmethod
     def of(cls, given: object) -> Options:

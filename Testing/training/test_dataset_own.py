@@ -89,6 +89,14 @@ def test_colours_come_from_the_file_beside_else_from_the_table_else_are_neutral(
     assert organs["cyst"].color == NEUTRAL_COLOR
 
 
+def test_own_organs_are_of_several_pieces_unless_the_file_says_other(tmp_path, capfd):
+    raw = write_own(tmp_path / "raw", organs=ORGANS + '[[organs]]\nname = "liver"\npieces = "largest"\n')
+    data = prepared(raw)
+    assert {organ["name"]: organ["pieces"] for organ in data.organs} == {"tumour": "all", "liver": "largest"}
+    (raw / "organs.toml").write_text('[[organs]]\nname = "liver"\npieces = "two"\n')
+    assert "pieces 'two'" in refused(raw, capfd)
+
+
 def test_nnunets_layout_with_its_folds(tmp_path):
     raw = write_own(tmp_path / "Dataset042_Liver", name="Liver")
     folds = [

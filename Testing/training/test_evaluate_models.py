@@ -22,6 +22,7 @@ from training.evaluation_factory import (
 )
 
 from iuinet.inference import Segmenter
+from iuinet.options import Options
 from iuinet.reading import read_volume
 from iuinet.weights import resolve
 
@@ -54,6 +55,17 @@ def test_transunets_rules_are_marked_in_every_output(place, data, models, capfd)
     for name in ("cases.csv", "summary.csv"):
         with open(out / name, encoding="utf-8", newline="") as file:
             assert {line["convention"] for line in csv.DictReader(file)} == {"transunet"}
+
+
+def test_transunets_rules_keep_all_pieces_as_the_published_code_does(place, data, models):
+    out = place / "transunet-pieces"
+    command = ("--data", data.folder, "--weights", models["few"], "--split", "mine", "--out", out)
+    assert run(*command, "--subset", "validation", "--metric-convention", "transunet") == 0
+    volume, _ = data.native("c1")
+    found = Segmenter(resolve(models["few"]), "cpu")(volume, Options(islands=False)).labels
+    kept = read_volume(out / "labels" / "three" / "c1.nii.gz").array
+    assert np.array_equal(kept, np.where(found > 0, found - 100, 0))
+    assert results_of(out)["largest_piece_only"] is False and "All pieces" in results_of(out)["warnings"][0]
 
 
 def test_folds_are_pooled_each_case_by_the_fold_that_held_it_out(place, data, capfd):

@@ -32,6 +32,7 @@ from iuinet.weights.load import load_model, save_model
 from iuinet.weights.model_file import check_file
 from iuinet.writing import image_on_grid
 from pipeline.exporting.model import Trained, model_document, read_trained
+from pipeline.exporting.model_card import model_card
 from pipeline.exporting.verify import checkpoint_labels, verify
 from pipeline.generated.phantom import make_sample
 
@@ -98,6 +99,14 @@ def test_own_organs_keep_their_colour_and_get_no_codes(run, tmp_path):
     liver, own = organs_of_model(check_file(tmp_path / "m.safetensors").document)
     assert liver.terminology is not None and liver.color != NEUTRAL_COLOR
     assert (own.name, own.label, own.color, own.terminology) == ("my own structure", 40, (10, 200, 30), None)
+
+
+def test_the_model_file_says_of_each_organ_whether_it_is_one_piece(run, tmp_path):
+    write_model(run / "best.safetensors", tmp_path / "m.safetensors", CARD)
+    weights = check_file(tmp_path / "m.safetensors")
+    assert [organ["pieces"] for organ in weights.document["organs"]] == ["largest", "all"]
+    card = model_card(weights)
+    assert "All pieces are kept of my own structure." in card
 
 
 def test_the_document_says_what_the_checkpoint_knows(run, tmp_path):

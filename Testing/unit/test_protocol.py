@@ -67,7 +67,7 @@ def test_what_is_no_json_is_not_sent() -> None:
 def test_all_options_cross_the_border_and_come_back_as_they_were(tmp_path: Path) -> None:
     given = Options(tmp_path / "модель.safetensors", "cuda:1", ["liver", "spleen"], False, True, True)
     assert given != Options() and all(getattr(given, f.name) != f.default for f in fields(Options))
-    for options in (given, Options()):
+    for options in (given, Options(), Options(islands="largest")):
         message = protocol.decode(protocol.encode("probe", run=1, options=asdict(options)))
         assert Options(**message["options"]) == options
 

@@ -14,6 +14,7 @@ from importlib import import_module
 from iuinet import __version__
 from iuinet.console import Console, Parser, run_command
 from iuinet.errors import UsageError
+from iuinet.labels import ALL, LARGEST
 
 from . import weights
 
@@ -79,6 +80,8 @@ def _add_segment(commands: argparse._SubParsersAction) -> None:
     add("--weights", metavar="ID|FILE", help="model to use; default: the one that comes with IUINet")
     add("--device", type=_device, default="auto", help="auto, cpu, cuda, cuda:N or mps; default: auto")
     add("--fast", action="store_true", help="look once, not twice: half the time, less exact")
+    add("--pieces", dest="islands", type=_pieces, default=True, metavar="all|largest", help="keep all pieces "
+        "of each organ, or only the largest; default: as the model says of each of its organs")  # fmt: skip
     add("--organs", type=_organs, metavar="A,B", help="only these, such as 'liver,left kidney'; default: all")
     add("--series", metavar="UID", help="which series of a DICOM folder with several")
     add("--accept-warnings", action="store_true", help="go on where a person should decide")
@@ -106,6 +109,12 @@ def _add_weights(commands: argparse._SubParsersAction) -> None:
     command.add_argument("weights", metavar="ID")
     command = _add(actions, "install", weights.run_install, "get a listed model")
     command.add_argument("weights", metavar="ID")
+
+
+def _pieces(text: str) -> bool | str:
+    if text not in (ALL, LARGEST):
+        raise argparse.ArgumentTypeError(f"{text!r} is none of {ALL}, {LARGEST}")
+    return text == LARGEST and LARGEST
 
 
 def _device(text: str) -> str:

@@ -14,7 +14,7 @@ from iuinet.devices import device_name
 from iuinet.errors import Cancelled, out_of_memory
 from iuinet.geometry import canonical_axes, canonical_grid, from_canonical, to_canonical
 from iuinet.islands import keep_largest_components
-from iuinet.labels import Organ, organs_of_model, select
+from iuinet.labels import LARGEST, Organ, organs_of_model, select
 from iuinet.network import IUINet
 from iuinet.network.complexity import count_modules
 from iuinet.options import Options
@@ -39,7 +39,7 @@ class Prediction:
     labels: uint8 (k, j, i) on the volume's own grid, holding the organs' label ids.
     organs: the requested organs.
     margins: per organ, the mean lead of its softmax over the runner-up, on the last pass's grid.
-    components: per organ, connected pieces before only the largest was kept.
+    components: per organ of which only the largest connected piece was kept, how many there were.
     seconds: per stage. device: where the network ran in the end. fallbacks: what had to be changed for it.
     passes: how often the network ran, see ``refine``.
     """
@@ -282,11 +282,19 @@ class Segmenter:
             for handle in hooks:
                 handle.remove()
 
-    def clean(self, channels: np.ndarray, islands: bool) -> tuple[np.ndarray, dict[str, int]]:
-        """Keep each organ's largest piece if requested; pieces per organ are counted only then."""
-        if not islands:
+    def clean(self, channels: np.ndarray, islands: bool | str) -> tuple[np.ndarray, dict[str, int]]:
+        """Keep the largest piece of the organs that ``islands`` means, see ``Options``.
+
+        Only their pieces are counted.
+        """
+        one_piece = [
+            channel
+            for channel, organ in enumerate(self.organs, start=1)
+            if islands == LARGEST or (islands and organ.pieces == LARGEST)
+        ]
+        if not one_piece:
             return channels, {}
-        channels, components = keep_largest_components(channels, range(1, len(self.organs) + 1))
+        channels, components = keep_largest_components(channels, one_piece)
         return channels, {self.organs[n - 1].name: count for n, count in components.items()}
 
     def to_label_ids(self, channels: np.ndarray, wanted: tuple[Organ, ...]) -> np.ndarray:

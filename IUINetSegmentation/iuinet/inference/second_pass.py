@@ -15,16 +15,21 @@ import torch
 from torch.nn.functional import grid_sample, log_softmax
 
 from iuinet.islands import keep_largest_components
+from iuinet.labels import ALL, organs_of_model
 
 Box = tuple[slice, slice, slice]
 
 
 @dataclass(frozen=True)
 class SecondPass:
-    """Where the second pass looks. channels: of the organs whose box it is. margin_mm: on every side."""
+    """Where the second pass looks. channels: of the organs whose box it is. margin_mm: on every side.
+
+    several: those of the channels of which all pieces count, and not only the largest.
+    """
 
     channels: tuple[int, ...]
     margin_mm: float
+    several: tuple[int, ...] = ()
 
     @classmethod
     def of_model(cls, document: Mapping[str, Any]) -> SecondPass | None:
@@ -32,16 +37,20 @@ class SecondPass:
         stated = document["preprocessing"].get("second_pass")
         if stated is None:
             return None
-        names = [organ["name"] for organ in document["organs"]]
-        return cls(tuple(1 + names.index(name) for name in stated["organs"]), float(stated["margin_mm"]))
+        organs = organs_of_model(document)
+        names = [organ.name for organ in organs]
+        channels = tuple(1 + names.index(name) for name in stated["organs"])
+        several = tuple(channel for channel in channels if organs[channel - 1].pieces == ALL)
+        return cls(channels, float(stated["margin_mm"]), several)
 
     def box(self, logits: torch.Tensor, shape: Sequence[int], spacing: Sequence[float]) -> Box | None:
         """The voxels to look at again; None where no organ was found, or the box is the whole volume.
 
         logits: (classes, H, W, D) of the first pass. shape: the volume's, canonical (k, j, i); spacing: mm
-        along k, j, i. Of each organ only the largest piece counts.
+        along k, j, i. Of an organ that is one piece only the largest counts.
         """
-        found, _ = keep_largest_components(logits.argmax(0).to(torch.uint8).numpy(), self.channels)
+        one_piece = set(self.channels) - set(self.several)
+        found, _ = keep_largest_components(logits.argmax(0).to(torch.uint8).numpy(), one_piece)
         places = np.argwhere(np.isin(found, self.channels))
         if not len(places):
             return None

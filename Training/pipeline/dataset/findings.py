@@ -50,7 +50,7 @@ class Source:
 class Found:
     """All that was found.
 
-    layout: OFFICIAL or NNUNET. organs: {"name", "label"[, "color", "terminology"]} each.
+    layout: OFFICIAL or NNUNET. organs: {"name", "label"[, "color", "terminology", "pieces"]} each.
     ignore: value in the label files that means unknown, None if there is none. notes: for the user to read.
     """
 

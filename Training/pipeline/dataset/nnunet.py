@@ -14,6 +14,7 @@ from typing import Any
 from unicodedata import normalize
 
 from iuinet.errors import InputRefused
+from iuinet.labels import ALL
 from iuinet.reading import READERS
 
 from .findings import NNUNET, REFUSED, WARNING, Finding, Found, Source
@@ -76,7 +77,8 @@ def _labels(labels: dict[str, Any]) -> tuple[tuple[dict, ...], int | None]:
     if wrong:
         raise _refused(f"the label {wrong[0]!r} is {labels[wrong[0]]!r}", "Labels are whole numbers.")
     organs = {name: value for name, value in labels.items() if name.lower() != "ignore" and value != 0}
-    table = checked(tuple({"name": name, "label": value} for name, value in organs.items()))
+    # Own labels such as "kidneys" or "lesions" are several pieces: where one is not, organs.toml says so.
+    table = checked(tuple({"name": name, "label": value, "pieces": ALL} for name, value in organs.items()))
     if not table:
         raise _refused("dataset.json names no organ", "Give names and numbers beside the background.")
     ignore = next((value for name, value in labels.items() if name.lower() == "ignore"), None)

@@ -6,6 +6,8 @@ The numbers of the labels come with the data. A TOML file may add what those do 
 name = "liver"                                 # as the data call it
 color = [221, 130, 101]                        # optional: red, green, blue
 terminology = {type = {scheme = "SCT", value = "10200004", meaning = "Liver"}}   # optional, as in organs.json
+pieces = "largest"                             # optional: one piece, so that a result keeps only the largest;
+                                               # "all" (usual for own data): all that the network finds
 
 [splits.mine]                                  # optional: own splits
 train = ["case a"]
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
 
 Splits = dict[str, dict[str, list[str]]]  # name -> "train", "validation", "test" -> ids
 PARTS = ("train", "validation", "test")
-_KEYS = {"name", "color", "terminology"}
+_KEYS = {"name", *(_OPTIONAL := ("color", "terminology", "pieces"))}
 _EXAMPLE = (
     'For example: [[organs]], then on lines of their own name = "liver" and color = [221, 130, 101]. '
     "The numbers of the labels come with the data."
@@ -131,14 +133,15 @@ def complete(table: tuple[dict, ...], path: Path) -> tuple[tuple[dict, ...], Spl
                 hint=f"The data hold: {', '.join(one['name'] for one in table)}.",
                 code="organs",
             )
-        organ.update({key: entry[key] for key in ("color", "terminology") if key in entry})
+        organ.update({key: entry[key] for key in _OPTIONAL if key in entry})
         try:
             organs_of_model({"organs": [organ]})
         except WeightsError as error:
             reason = error.message.split(": ", 1)[-1]
             raise UsageError(
-                f"the color or terminology of {organ['name']!r} makes no sense: {reason}",
-                hint="color = [red, green, blue] from 0 to 255; terminology as in iuinet/organs.json.",
+                f"the color, terminology or pieces of {organ['name']!r} make no sense: {reason}",
+                hint="color = [red, green, blue] from 0 to 255; terminology as in iuinet/organs.json; pieces "
+                '= "largest" or "all".',
                 code="organs",
             ) from error
     return tuple(by_name.values()), splits

@@ -79,7 +79,7 @@ class PreparedData:
     """A prepared folder.
 
     size: the arrays' edge. root: of the raw data.
-    organs: {"name", "label"[, "color", "terminology"]}, all that the labels may hold, raw ids.
+    organs: {"name", "label"[, "color", "terminology", "pieces"]}, all that the labels may hold, raw ids.
     splits: named splits that came with own data, else {}.
     fingerprint: sha256 over everything that decides the content.
     ignore: the raw labels' own number for unknown voxels.

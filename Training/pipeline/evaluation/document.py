@@ -9,7 +9,7 @@ from datetime import date
 from typing import Any
 
 import iuinet
-from iuinet.labels import NEUTRAL_COLOR, Organ, organs_of_model
+from iuinet.labels import LARGEST, NEUTRAL_COLOR, Organ, organs_of_model
 from pipeline.dataset.prepared import PreparedData
 
 from .candidates import SINGLE, Candidate, group_name, groups_of
@@ -22,7 +22,8 @@ from .statistics import ABSOLUTE, FEWEST_CASES, GRIDS, MEAN, over_seeds, paired_
 FORMAT = 2
 _MARK = (
     "Scored by the rules of TransUNet, for comparison with published tables only: HD95 in voxels, both "
-    "directions pooled; a missed organ has HD95 0, an invented one DSC 1, one that is absent in both DSC 0."
+    "directions pooled; a missed organ has HD95 0, an invented one DSC 1, one that is absent in both DSC 0. "
+    "All pieces of every organ are kept, as the published code does."
 )
 
 
@@ -85,6 +86,7 @@ def _model(candidate: Candidate, organs: Sequence[Organ]) -> dict[str, Any]:
         "members": len(candidate.members),
         "member_names": [member.name for member in candidate.members],
         "member_sha256": hashes,
+        "one_piece": [organ.name for organ in known if organ.pieces == LARGEST],
         "not_scored": not_scored(known, organs),
         "folds": {case: member.name for case, member in candidate.member_of.items()},
         "exposure": {case: candidate.exposure(case) for case in candidate.cases},

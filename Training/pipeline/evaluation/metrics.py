@@ -118,7 +118,7 @@ def _transunet_scores(masks: Masks) -> Row:
     * HD95 is MedPy's without a spacing: the 95th percentile of both directions pooled, in voxels;
     * both empty: DSC 0; only the reference empty: DSC 1; only the result empty: DSC 0; HD95 is 0 in all
       three, so that a missed organ improves the mean. No case is left out of a mean;
-    * NSD and ASSD are not part of it.
+    * NSD and ASSD are not part of it, nor is any choice of an organ's pieces (``runner.Settings``).
     """
     row: Row = {"dsc": 0.0, "hd95_mm": None, "assd_mm": None, "nsd": None, "hd95_voxels": 0.0}
     if masks.state == "both":

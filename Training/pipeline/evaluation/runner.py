@@ -31,12 +31,12 @@ from pipeline.dataset.facts import finite
 from pipeline.dataset.prepared import PreparedData
 
 from .candidates import Candidate, Member
-from .metrics import Rules
+from .metrics import TRANSUNET, Rules
 from .scoring import Found, Reference, score_case, translation
 from .segmenters import Model, segmenter
 
 # Raised whenever the same label maps would be scored otherwise than by an earlier version.
-SCORING = 1
+SCORING = 2
 PARTS, LABELS = "parts", "labels"
 
 
@@ -47,9 +47,9 @@ def usual_threads() -> int:
 
 @dataclass(frozen=True)
 class Settings:
-    """rules: of the scores. islands: keep each organ's largest piece only. fast: one pass of the network.
+    """rules: of the scores. islands, fast: see ``iuinet.options``. workers: threads that score.
 
-    workers: threads that score.
+    By the rules of TransUNet all pieces are kept, as the code behind the published tables does.
     """
 
     rules: Rules = field(default_factory=Rules)
@@ -57,6 +57,10 @@ class Settings:
     device: str = "auto"
     workers: int = 1
     fast: bool = False
+
+    def __post_init__(self) -> None:
+        if self.rules.convention == TRANSUNET:
+            object.__setattr__(self, "islands", False)
 
 
 class Runner:

@@ -41,7 +41,7 @@ class Model(Segmenter):
     def at_network_size(self, islands: bool) -> np.ndarray:
         """The last volume's labels at the network's size: uint8 cube, canonical axes, the model's ids.
 
-        islands: keep each organ's largest piece only.
+        islands: see ``Options``.
         """
         channels = self.logits.argmax(0).numpy().astype(np.uint8)
         return self.to_label_ids(self.clean(channels, islands)[0], self.organs)

@@ -150,7 +150,10 @@ def model_document(trained: Trained, card: Mapping[str, Any], metrics: Mapping[s
         "id": card["id"],
         "version": card["version"],
         "network": trained.config.to_dict(),
-        "organs": [dict(organ) for organ in known["organs"]],
+        "organs": [
+            {**organ, "pieces": said.pieces}
+            for organ, said in zip(known["organs"], organs_of_model(known), strict=True)
+        ],
         "preprocessing": {"orientation": "LPS", "size": known["size"], "window": list(known["window"])}
         | ({"second_pass": card["second_pass"]} if card.get("second_pass") else {}),
         "training": training_of(trained, card.get("training") or {}),
@@ -160,7 +163,6 @@ def model_document(trained: Trained, card: Mapping[str, Any], metrics: Mapping[s
         "intended_use": card["intended_use"],
         **optional,
     }
-    organs_of_model(document)
     if len(document["organs"]) + 1 != trained.config.classes:
         raise WeightsError(
             f"the checkpoint names {len(document['organs'])} organs for {trained.config.classes} classes",

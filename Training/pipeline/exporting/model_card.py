@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from iuinet.labels import ALL, organs_of_model
 from iuinet.weights.model_file import Weights
 
 _METRICS = {
@@ -52,11 +53,14 @@ def _what(document: Mapping[str, Any]) -> str:
     low, high = settings["window"]
     organs = document["organs"]
     names = ", ".join(f"{organ['name']} ({organ['label']})" for organ in organs)
+    several = ", ".join(organ.name for organ in organs_of_model(document) if organ.pieces == ALL)
+    kept = f" All pieces are kept of {several}." if several else ""
     return (
         f"IUINet (width {network['width']}, head {network['head']}) that segments {len(organs)} "
         f"{'organ' if len(organs) == 1 else 'organs'} in CT, with their label ids: {names}.\n\n"
         f"It sees the whole scan at {settings['size']}^3 voxels, window {low:g} to {high:g} HU"
-        f"{_second_pass(settings)}; labels are brought back to the scan's own grid."
+        f"{_second_pass(settings)}; labels are brought back to the scan's own grid. Of an "
+        f"organ that is one piece only the largest is kept.{kept}"
     )
 
 
