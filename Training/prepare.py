@@ -8,7 +8,8 @@
 RAW is one of these:
 
 * The Synapse/BTCV abdomen set (syn3193805): a folder with RawData and RegData at any depth. Unzip RawData.zip
-  and Reg-Training-Testing.zip there; zip files are not read.
+  and Reg-Training-Testing.zip there; zip files are not read. A copy that differs says how in an organs.toml
+  in RAW, as below: which organs are labelled, what the images are clipped to.
 * A data set in nnU-Net's raw layout: dataset.json, imagesTr, labelsTr; NIfTI, NRRD or MetaImage. Labels run
   from 1 to 254; 0 is background, and "ignore" names the number of unknown voxels. A splits_final.json beside
   them holds the folds, and an organs.toml what else there is to say, all of it optional:
@@ -18,6 +19,10 @@ RAW is one of these:
       color = [221, 130, 101]
       terminology = {type = {scheme = "SCT", value = "10200004", meaning = "Liver"}}
       pieces = "largest"            # a result keeps its largest piece only; else it keeps "all"
+
+      labelled = ["liver"]              # above all tables: of other organs nothing is known, and nothing said
+      clipped = [-125, 275]             # likewise: the images end at these HU,
+      air = -125                        # and this stands for air in them
 
       [splits.mine]
       train = ["case a", "case b"]
@@ -88,7 +93,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
     _check_options(options)
     found = find_sources(options.raw, options.organs, options.pairs)
     console.say(f"{found.name}: {_count(found.sources)} found in {found.root}")
-    for note in found.notes:
+    for note in [*found.notes, *found.declared()]:
         console.say(f"note: {note}")
     settings = Settings(options.size, options.exclude, options.workers, options.partial, console)
     if options.check_only:

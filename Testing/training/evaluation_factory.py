@@ -58,6 +58,7 @@ def random_model(
     seed: int,
     organs: Sequence[str] = SUBSET,
     training: dict[str, Any] | None = None,
+    window: Sequence[float] = (-125, 275),
 ) -> Path:
     """A model file whose id is the file's stem."""
     with torch.random.fork_rng(devices=[]):
@@ -70,7 +71,7 @@ def random_model(
         "version": "1",
         # Ids of its own, so that nothing can work by the accident of equal numbers.
         "organs": [{"name": name, "label": 100 + labels[name]} for name in organs],
-        "preprocessing": {"orientation": "LPS", "size": SIZE, "window": [-125, 275]},
+        "preprocessing": {"orientation": "LPS", "size": SIZE, "window": list(window)},
         "training": training or {},
         "metrics": {},
         "license": "Apache-2.0",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -78,16 +78,19 @@ def prepare_arrays(job: ArrayJob) -> None:
     Raises: InputRefused and OutputError for what cannot be read or written.
     """
     volume = _read(job.root, job.source.image, job.hashes[0])
-    axes = canonical_axes(volume.grid.direction)
-    array = finite(to_canonical(volume.array, axes))
+    array = finite(_canonical(volume))
     if job.source.kind == "pair":
         array = air_outside(array)
     image = resize(array, (job.size,) * 3).half()
     del volume
-    labels = to_canonical(read_labels(job.root, job.source.label, job.hashes[1], job.ignore), axes)
+    labels = _canonical(read_labels(job.root, job.source.label, job.hashes[1], job.ignore))
     tensors = {"image": image, "labels": resize_labels(np.ascontiguousarray(labels), (job.size,) * 3)}
     with atomic(job.file, overwrite=True) as draft:
         draft.write_bytes(save(tensors, metadata={"case": job.source.id}))
+
+
+def _canonical(volume: Volume) -> np.ndarray:
+    return to_canonical(volume.array, canonical_axes(volume.grid.direction))
 
 
 def air_outside(array: np.ndarray) -> np.ndarray:
@@ -108,15 +111,16 @@ def air_outside(array: np.ndarray) -> np.ndarray:
     return np.where(outside, np.float32(-1024), array) if outside.any() else array
 
 
-def read_labels(root: Path, place: str, sha256: str, ignore: int | None) -> np.ndarray:
-    """Raw labels uint8 (k, j, i) on their native grid; the data's number for unknown voxels becomes 255.
+def read_labels(root: Path, place: str, sha256: str, ignore: int | None) -> Volume:
+    """Raw labels uint8 (k, j, i) on their own grid; the data's number for unknown voxels becomes 255.
 
     Raises: InputRefused "source-changed" for a file that is not the one that was checked.
     """
-    labels = _read(root, place, sha256).array.astype(np.uint8)
+    volume = _read(root, place, sha256)
+    labels = volume.array.astype(np.uint8)
     if ignore is not None and ignore != UNKNOWN:
         labels[labels == ignore] = UNKNOWN
-    return labels
+    return replace(volume, array=labels)
 
 
 def _read(root: Path, place: str, sha256: str) -> Volume:

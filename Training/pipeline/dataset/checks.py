@@ -10,7 +10,7 @@ from iuinet.volume import Grid
 
 from .facts import Facts, grid_from_json
 from .findings import OFFICIAL, REFUSED, WARNING, Finding, Found, Source
-from .synapse import check_case, check_ids, check_pair, ids, official_facts
+from .synapse import check_case, check_ids, check_pair, declares_itself, ids, official_facts
 
 # Corners of image and labels further apart than this (mm) are named; further than half a voxel, refused.
 SAME_PLACE_MM = 0.1
@@ -29,7 +29,8 @@ def check_all(
     findings = list(found.findings)
     official = found.layout == OFFICIAL
     if official:
-        findings += check_ids([one.id for one in found.sources if one.kind == "case"], exclude, partial)
+        cases = [one.id for one in found.sources if one.kind == "case"]
+        findings += check_ids(cases, exclude, partial or declares_itself(found))
         findings += _pairs_missing(found)
         findings += _pairs_elsewhere(found, facts)
     for source in found.sources:
@@ -68,10 +69,10 @@ def _check(source: Source, facts: Facts, found: Found, official: bool) -> list[F
         text = facts.error["message"]
         return [Finding(REFUSED, facts.error["code"], source.id, "A file cannot be read", text, _AGAIN)]
     findings = [*_check_labels(source, facts, found), *_check_geometry(source, facts)]
-    findings += _check_values(source, facts, official)
+    findings += _check_values(source, facts, found)
     if official and not any(one.severity == REFUSED for one in findings):
-        organs = {organ["name"]: organ["label"] for organ in found.organs}
-        findings += (check_pair if source.kind == "pair" else check_case)(source.id, facts, organs)
+        check = check_pair if source.kind == "pair" else check_case
+        findings += check(source.id, facts, found.labels)
     return findings
 
 
@@ -90,18 +91,28 @@ def _check_labels(source: Source, facts: Facts, found: Found) -> Iterator[Findin
             low, high = official_facts()["labels"]
             what = f"Labels hold other numbers than {low} to {high}"
         yield Finding(REFUSED, "label-values", source.id, what, value, _OUT)
+    elif others := sorted(set(facts.voxels) - {0, found.ignore, *found.labels.values()}):
+        what = "Labels hold organs that the set is said not to label"
+        names = {organ["label"]: organ["name"] for organ in found.organs}
+        value, todo = ", ".join(names[label] for label in others), "Correct the list of labelled organs."
+        yield Finding(REFUSED, "label-unlabelled", source.id, what, value, todo)
     elif source.kind == "case" and not set(facts.voxels) - {0, found.ignore}:
         yield Finding(REFUSED, "no-organ", source.id, "No voxel has a label", "", _OUT)
 
 
 def _check_geometry(source: Source, facts: Facts) -> Iterator[Finding]:
     image, label = grid_from_json(facts.grid), grid_from_json(facts.label_grid)
-    if image.size != label.size:
-        value, what = f"{_size(image)} and {_size(label)}", "Image and labels differ in size"
+    apart, half_voxel = corners_apart_mm(image, label), min(*image.spacing, *label.spacing) / 2
+    if image.size != label.size and apart > half_voxel:
+        what = "Image and labels differ in size, and do not show the same box"
+        value = f"{_size(image)} and {_size(label)}, {apart:.3g} mm apart"
         yield Finding(REFUSED, "size-differs", source.id, what, value, _AGAIN)
         return
-    apart = corners_apart_mm(image, label)
-    if apart > min(image.spacing) / 2:
+    if image.size != label.size:
+        what = "Image and labels have voxels of different sizes"
+        todo = "Nothing has to be done: scores are on the labels' own grid."
+        yield Finding(WARNING, "size-differs", source.id, what, f"{_size(image)} and {_size(label)}", todo)
+    if apart > half_voxel:
         what = "Image and labels lie at different places"
         yield Finding(REFUSED, "place-differs", source.id, what, f"{apart:.3g} mm apart", _OUT)
     elif apart > SAME_PLACE_MM:
@@ -111,19 +122,32 @@ def _check_geometry(source: Source, facts: Facts) -> Iterator[Finding]:
 
 
 def corners_apart_mm(one: Grid, other: Grid) -> float:
-    """The largest distance between the same corners of two grids of one size, mm."""
-    ends = [(0, size - 1) for size in one.size]
-    corners = np.array([[i, j, k, 1] for i in ends[0] for j in ends[1] for k in ends[2]], dtype=float)
-    moved = corners @ (one.index_to_lps() - other.index_to_lps()).T
-    return float(np.linalg.norm(moved[:, :3], axis=1).max())
+    """The largest distance between the same corners of two grids, mm.
+
+    Corners are the centres of corner voxels; for grids of different sizes those of the boxes that they fill.
+    """
+    beyond = 0.0 if one.size == other.size else 0.5
+    return float(np.linalg.norm(_corners(one, beyond) - _corners(other, beyond), axis=1).max())
 
 
-def _check_values(source: Source, facts: Facts, official: bool) -> Iterator[Finding]:
+def _corners(grid: Grid, beyond: float) -> np.ndarray:
+    """(8, 3) LPS mm: so many voxels beyond the centres of the corner voxels."""
+    ends = [(-beyond, size - 1 + beyond) for size in grid.size]
+    corners = np.array([[i, j, k, 1] for i in ends[0] for j in ends[1] for k in ends[2]])
+    return (corners @ grid.index_to_lps().T)[:, :3]
+
+
+def _check_values(source: Source, facts: Facts, found: Found) -> Iterator[Finding]:
+    official = found.layout == OFFICIAL
     if source.kind == "pair":
         return  # what lies outside a warped scan is filled with all kinds of values
     if facts.not_numbers:
         what = "The image holds voxels that are not numbers (taken as air)"
         yield Finding(WARNING, "not-numbers", source.id, what, str(facts.not_numbers), "Look at the image.")
+    if found.clipped and not (found.clipped[0] <= facts.least and facts.most <= found.clipped[1]):
+        what = "The image holds values beyond those that it is said to be clipped to"
+        value, todo = f"{facts.least:g} to {facts.most:g}", "Correct what the file of organs says is clipped."
+        yield Finding(REFUSED, "not-clipped", source.id, what, value, todo)
     if not facts.looks_like_hu:
         what = "The image's values do not look like Hounsfield units (0.1st and 99.9th percentile)"
         value = f"{facts.lowest:g} to {facts.highest:g}"

@@ -17,13 +17,15 @@ import iuinet
 from iuinet.checks import judge
 from iuinet.errors import InputRefused, IUINetError
 from iuinet.reading import read_volume
+from iuinet.report import measure
 from iuinet.volume import Grid, Volume
 from iuinet.writing import write_json
 
 from .findings import Source
 from .raw_files import sha256_of
 
-FORMAT = 1
+FORMAT = 2
+OPEN_AIR = -1000  # HU, what is taken in the place of a set's own value for air
 HIGHEST_LABEL = 255
 _SHOWN = 5  # values that a message names
 _SLAB = 1 << 24  # voxels looked at together
@@ -35,8 +37,10 @@ class Facts:
 
     voxels: of each label 0 to 255. odd_values: some label values that are not whole numbers from 0 to 255.
     not_numbers: voxels that are NaN or infinite. zeros: voxels that are exactly 0. empty_slices: slices along
-    the last axis of the file with one value only. lowest, highest: 0.1st and 99.9th percentile of the image.
-    looks_like_hu: whether the image's values can be Hounsfield units. error: why nothing was found out.
+    the last axis of the file with one value only. lowest, highest: 0.1st and 99.9th percentile of the image; least, most: its extremes.
+    looks_like_hu: whether the image's values can be Hounsfield units, once what stands for air in it (air,
+    None for air itself) is -1000. centres: centroid of each label, LPS mm. edges: sides of the scan that
+    each label touches, where there are any. error: why nothing was found out.
     """
 
     image_sha256: str = ""
@@ -50,6 +54,11 @@ class Facts:
     empty_slices: int = 0
     lowest: float = 0.0
     highest: float = 0.0
+    least: float = 0.0
+    most: float = 0.0
+    air: float | None = None
+    centres: dict[int, list[float]] = field(default_factory=dict)
+    edges: dict[int, list[str]] = field(default_factory=dict)
     looks_like_hu: bool = True
     notes: list[str] = field(default_factory=list)
     error: dict | None = None
@@ -66,7 +75,8 @@ class Facts:
         """
         if (document.pop("format"), document.pop("software")) != (FORMAT, iuinet.__version__):
             raise ValueError("another version")
-        document["voxels"] = {int(label): count for label, count in document["voxels"].items()}
+        for key in ("voxels", "centres", "edges"):
+            document[key] = {int(label): value for label, value in document[key].items()}
         return cls(**document)
 
 
@@ -84,11 +94,12 @@ def grid_from_json(document: dict) -> Grid:
 
 @dataclass(frozen=True)
 class LookJob:
-    """What a worker needs. kept: folder for what was found out, None to keep nothing."""
+    """What a worker needs. kept: folder for what was found out, None to keep nothing. air: see ``Facts``."""
 
     root: Path
     source: Source
     kept: Path | None = None
+    air: float | None = None
 
 
 def look(job: LookJob) -> Facts:
@@ -96,10 +107,10 @@ def look(job: LookJob) -> Facts:
     try:
         hashes = sha256_of(job.root, job.source.image), sha256_of(job.root, job.source.label)
         memory = job.kept and job.kept / "{:.24}-{:.24}.json".format(*hashes)
-        if memory and (known := _known(memory, *hashes)):
+        if memory and (known := _known(memory, *hashes, job.air)):
             return known
-        found = _found_out(job.root / job.source.image, job.root / job.source.label)
-        facts = Facts(**found, image_sha256=hashes[0], label_sha256=hashes[1])
+        found = _found_out(job.root / job.source.image, job.root / job.source.label, job.air)
+        facts = Facts(**found, image_sha256=hashes[0], label_sha256=hashes[1], air=job.air)
         if memory:
             write_json(memory, facts.to_json(), overwrite=True)
         return facts
@@ -107,21 +118,26 @@ def look(job: LookJob) -> Facts:
         return Facts(error={"code": error.code, "message": error.message, "hint": error.hint})
 
 
-def _known(memory: Path, image_sha256: str, label_sha256: str) -> Facts | None:
+def _known(memory: Path, image_sha256: str, label_sha256: str, air: float | None) -> Facts | None:
     with suppress(OSError, ValueError, TypeError, KeyError):
         facts = Facts.from_json(json.loads(memory.read_text(encoding="utf-8")))
-        if (facts.image_sha256, facts.label_sha256) == (image_sha256, label_sha256):
+        if (facts.image_sha256, facts.label_sha256, facts.air) == (image_sha256, label_sha256, air):
             return facts
     return None
 
 
-def _found_out(image: Path, label: Path) -> dict:
+def _found_out(image: Path, label: Path, air: float | None) -> dict:
     volume = _read(image, "image")
     array = volume.array
     bad = 0
     if array.dtype.kind == "f":
         bad = sum(int(np.count_nonzero(~np.isfinite(part))) for part in _parts(array))
-    judgement = judge(finite(array) if bad else array)
+    whole = finite(array) if bad else array
+    judgement = judge(whole)
+    if air is not None:
+        hu = judge(np.where(whole == air, OPEN_AIR, whole)).looks_like_hu
+    else:
+        hu = judgement.looks_like_hu
     found = {
         "grid": grid_as_json(volume.grid),
         "not_numbers": bad,
@@ -129,13 +145,20 @@ def _found_out(image: Path, label: Path) -> dict:
         "empty_slices": sum(bool((part == part.flat[0]).all() or np.isnan(part.flat[0])) for part in array),
         "lowest": judgement.low,
         "highest": judgement.high,
-        "looks_like_hu": judgement.looks_like_hu,
+        "least": float(whole.min()),
+        "most": float(whole.max()),
+        "looks_like_hu": hu,
         "notes": list(volume.notes),
     }
-    del volume, array
+    del volume, array, whole
     labels = _read(label, "labels")
     found["label_grid"] = grid_as_json(labels.grid)
     found["voxels"], found["odd_values"] = _count(labels.array)
+    if not found["odd_values"]:
+        places = measure(labels, np.ascontiguousarray(labels.array, np.uint8))
+        organs = [label for label in found["voxels"] if label]
+        found["centres"] = {label: places.centroid[label].tolist() for label in organs}
+        found["edges"] = {label: list(places.edges[label]) for label in organs if label in places.edges}
     return found
 
 

@@ -52,6 +52,8 @@ class Found:
 
     layout: OFFICIAL or NNUNET. organs: {"name", "label"[, "color", "terminology", "pieces"]} each.
     ignore: value in the label files that means unknown, None if there is none. notes: for the user to read.
+    labelled: names of the organs that the label files show where there are any; None for all. clipped, air:
+    see ``organs.Declared``.
     """
 
     root: Path
@@ -63,6 +65,25 @@ class Found:
     splits: dict[str, dict[str, list[str]]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
+    labelled: tuple[str, ...] | None = None
+    clipped: tuple[float, float] | None = None
+    air: float | None = None
+
+    @property
+    def labels(self) -> dict[str, int]:
+        """The labels of the organs that the set labels, by name."""
+        chosen = (one for one in self.organs if self.labelled is None or one["name"] in self.labelled)
+        return {organ["name"]: organ["label"] for organ in chosen}
+
+    def declared(self) -> list[str]:
+        """What the set says of itself, as sentences."""
+        told = []
+        if self.labelled is not None:
+            told.append(f"Only these organs are labelled, by its file of organs: {', '.join(self.labelled)}.")
+        if self.clipped is not None:
+            low, high = self.clipped
+            told.append(f"By its file of organs the images end at {low:g} and {high:g} HU.")
+        return told
 
 
 def is_excluded(case: str, patterns: Iterable[str]) -> bool:

@@ -18,10 +18,9 @@ from iuinet.labels import ALL
 from iuinet.reading import READERS
 
 from .findings import NNUNET, REFUSED, WARNING, Finding, Found, Source
-from .organs import Splits, checked, complete
+from .organs import ORGANS_FILE, Declared, Splits, checked, complete
 
 _CHANNEL = "_0000"
-_ORGANS_FILE = "organs.toml"
 # Not those whose voxels lie in a second file: the hash of the first would not notice a change.
 _ENDINGS = tuple(ending for ending in READERS if ending not in (".nhdr", ".mhd"))
 
@@ -44,11 +43,11 @@ def find_nnunet(folder: Path, organs: Path | None) -> Found | None:
         text = f"dataset.json lists {len(channels)} channels ({', '.join(map(str, channels.values()))})"
         raise _refused(text, "IUINet takes one CT: give a data set with its channel alone.")
     table, ignore = _labels(document["labels"])
-    splits: Splits = {}
-    if organs or (folder / _ORGANS_FILE).exists():
-        table, splits = complete(table, organs or folder / _ORGANS_FILE)
+    declared = Declared()
+    if organs or (folder / ORGANS_FILE).exists():
+        table, declared = complete(table, organs or folder / ORGANS_FILE)
     name = str(document.get("name") or folder.resolve().name)
-    found = Found(folder, NNUNET, name, table, [], ignore, splits)
+    found = Found(folder, NNUNET, name, table, [], ignore, **vars(declared))
     channel = str(next(iter(channels.values())))
     if channel.strip().upper() != "CT":
         todo = "Go on only if the images hold Hounsfield units."

@@ -2,6 +2,10 @@
 
 The numbers of the labels come with the data. A TOML file may add what those do not tell:
 
+labelled = ["liver", "spleen"]  # optional: where the others are is unknown, and not that nobody has them
+clipped = [-125, 275]           # optional: lowest and highest HU that the images still hold
+air = -125                      # optional: what stands for air in them
+
 [[organs]]
 name = "liver"                                 # as the data call it
 color = [221, 130, 101]                        # optional: red, green, blue
@@ -19,6 +23,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,12 +40,24 @@ if TYPE_CHECKING:
     from .prepared import PreparedData
 
 Splits = dict[str, dict[str, list[str]]]  # name -> "train", "validation", "test" -> ids
+ORGANS_FILE = "organs.toml"
 PARTS = ("train", "validation", "test")
 _KEYS = {"name", *(_OPTIONAL := ("color", "terminology", "pieces"))}
+_TOP = ("organs", "splits", "labelled", "clipped", "air")
 _EXAMPLE = (
     'For example: [[organs]], then on lines of their own name = "liver" and color = [221, 130, 101]. '
     "The numbers of the labels come with the data."
 )
+
+
+@dataclass(frozen=True)
+class Declared:
+    """What a set says of itself, as above; None where it says nothing. labelled: as the table names them."""
+
+    splits: Splits = field(default_factory=dict)
+    labelled: tuple[str, ...] | None = None
+    clipped: tuple[float, float] | None = None
+    air: float | None = None
 
 
 # Choosing organs ----------------------------------------------------------------------------------------
@@ -55,14 +72,15 @@ def subsets() -> dict[str, list[str]]:
 def organ_names(data: PreparedData, chosen: str | Sequence[str]) -> tuple[str, ...]:
     """The organs of a choice as the data call them, in the order of the choice.
 
-    chosen: a subset ("paper3", "transunet8", "all13"), "all" for all that the data hold, one name, several in
-    one text with commas, or a sequence of names; case does not matter.
-    Raises: UsageError "unknown-organ" for what the data do not hold, and for an organ chosen twice.
+    chosen: a subset ("paper3", "transunet8", "all13"), "all" for all that the data label, one name, several
+    in one text with commas, or a sequence of names; case does not matter.
+    Raises: UsageError "unknown-organ" for what the data do not hold, and for an organ chosen twice;
+    "organ-unlabelled" for one that they do not label, since a network would learn that nobody has it.
     """
     known = {plain_name(organ["name"]): organ["name"] for organ in data.organs}
     if isinstance(chosen, str):
         if chosen == "all":
-            return tuple(known.values())
+            return data.labelled
         names = subsets().get(chosen) or [name.strip() for name in chosen.split(",") if name.strip()]
     else:
         names = list(chosen)
@@ -73,6 +91,13 @@ def organ_names(data: PreparedData, chosen: str | Sequence[str]) -> tuple[str, .
     found = tuple(known[plain_name(name)] for name in names)
     if not found or len(set(found)) < len(found):
         raise UsageError("no organ is chosen, or one is chosen twice", hint=hint, code="unknown-organ")
+    unlabelled = [name for name in found if name not in data.labelled]
+    if unlabelled:
+        raise UsageError(
+            f"the data do not label {', '.join(unlabelled)}: a network would learn that nobody has them",
+            hint=f"Choose from what they label, with data.organs: {', '.join(data.labelled)}.",
+            code="organ-unlabelled",
+        )
     return found
 
 
@@ -118,12 +143,12 @@ def _wrong(text: str) -> UsageError:
     return UsageError(text, hint=hint + "each name and label once.", code="organs")
 
 
-def complete(table: tuple[dict, ...], path: Path) -> tuple[tuple[dict, ...], Splits]:
-    """The table with the colours and codes of a file of organs, and the file's splits.
+def complete(table: tuple[dict, ...], path: Path) -> tuple[tuple[dict, ...], Declared]:
+    """The table with the colours and codes of a file of organs, and what else the file declares.
 
     Raises: UsageError "organs-file" for a wrong entry of the file, "organs" for one that the table lacks.
     """
-    entries, splits = _read(path)
+    entries, declared = _read(path)
     by_name = {plain_name(organ["name"]): dict(organ) for organ in table}
     for entry in entries:
         organ = by_name.get(plain_name(str(entry.get("name", ""))))
@@ -144,11 +169,18 @@ def complete(table: tuple[dict, ...], path: Path) -> tuple[tuple[dict, ...], Spl
                 '= "largest" or "all".',
                 code="organs",
             ) from error
-    return tuple(by_name.values()), splits
+    if declared.labelled is not None:
+        wrong = [name for name in declared.labelled if plain_name(name) not in by_name]
+        if wrong:
+            raise _refused(path, f"has labelled = {wrong}, which are no organs of the data")
+        named = {plain_name(name) for name in declared.labelled}
+        names = tuple(organ["name"] for key, organ in by_name.items() if key in named)
+        declared = replace(declared, labelled=names)
+    return tuple(by_name.values()), declared
 
 
-def _read(path: Path) -> tuple[list[dict], Splits]:
-    """Organs and splits of a file of organs."""
+def _read(path: Path) -> tuple[list[dict], Declared]:
+    """Organs of a file of organs, and what it declares."""
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
@@ -157,11 +189,33 @@ def _read(path: Path) -> tuple[list[dict], Splits]:
     entries = document.get("organs", [])
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise _refused(path, "has organs that are not tables")
-    odd = sorted(set(document) - {"organs", "splits"})
+    odd = sorted(set(document) - set(_TOP))
     odd += [f"organs.{key}" for entry in entries for key in sorted(set(entry) - _KEYS)]
     if odd:
         raise _refused(path, f"has {odd[0]!r}, which is not understood")
-    return entries, _splits(document.get("splits", {}), path)
+    return entries, _declared(document, path)
+
+
+def _declared(document: dict, path: Path) -> Declared:
+    labelled, clipped, air = (document.get(key) for key in ("labelled", "clipped", "air"))
+    lists = [one if isinstance(one, list) else [] for one in (labelled, clipped)]
+    if labelled is not None and not (lists[0] and all(isinstance(name, str) for name in lists[0])):
+        raise _refused(path, f"has labelled = {labelled!r}, which is not a list of names")
+    pair = lists[1] if len(lists[1]) == 2 and all(map(_is_number, lists[1])) else [0, 0]
+    if clipped is not None and not pair[0] < pair[1]:
+        raise _refused(path, f"has clipped = {clipped!r}, which is not a lowest and a highest HU")
+    if air is not None and not _is_number(air):
+        raise _refused(path, f"has air = {air!r}, which is not a number of HU")
+    return Declared(
+        _splits(document.get("splits", {}), path),
+        None if labelled is None else tuple(labelled),
+        None if clipped is None else tuple(map(float, clipped)),
+        None if air is None else float(air),
+    )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e5
 
 
 def _splits(splits: dict, path: Path) -> Splits:

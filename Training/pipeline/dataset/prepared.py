@@ -45,7 +45,8 @@ class Case:
     id: "0001"; a pair: "0001-0061" (labelled case moved onto 0061); own data: its name.
     kind: "case" or "pair". atlas: of a pair the labelled case whose image and labels were warped.
     image, label: where they were found, relative to the raw root.
-    grid: the native grid. arrays: file name of the prepared arrays.
+    grid: the image's native grid. label_grid: the labels', None where it is the same.
+    arrays: file name of the prepared arrays.
     voxels: native voxels per raw label (the data's own number for unknown as 255).
     """
 
@@ -59,10 +60,12 @@ class Case:
     grid: Grid
     arrays: str
     voxels: dict[int, int]
+    label_grid: Grid | None = None
 
     def to_json(self) -> dict:
         """A document that ``from_json`` reads."""
-        return {**asdict(self), "grid": grid_as_json(self.grid)}
+        own = None if self.label_grid is None else grid_as_json(self.label_grid)
+        return {**asdict(self), "grid": grid_as_json(self.grid), "label_grid": own}
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Case:
@@ -71,7 +74,9 @@ class Case:
         Raises: TypeError, KeyError or ValueError for anything else.
         """
         voxels = {int(label): int(count) for label, count in document["voxels"].items()}
-        return cls(**{**document, "grid": grid_from_json(document["grid"]), "voxels": voxels})
+        own = document.get("label_grid")
+        grids = {"grid": grid_from_json(document["grid"]), "label_grid": own and grid_from_json(own)}
+        return cls(**{**document, **grids, "voxels": voxels})
 
 
 @dataclass(frozen=True)
@@ -83,6 +88,9 @@ class PreparedData:
     splits: named splits that came with own data, else {}.
     fingerprint: sha256 over everything that decides the content.
     ignore: the raw labels' own number for unknown voxels.
+    labelled_only: names of the organs that the labels show where there are any: of all others a voxel without
+    a label says nothing. None for all organs. clipped: lowest and highest HU of the images, None where no
+    limit is known.
     """
 
     folder: Path
@@ -94,6 +102,14 @@ class PreparedData:
     splits: dict[str, dict[str, list[str]]] = field(default_factory=dict)
     fingerprint: str = ""
     ignore: int | None = None
+    labelled_only: tuple[str, ...] | None = None
+    clipped: tuple[float, float] | None = None
+
+    @property
+    def labelled(self) -> tuple[str, ...]:
+        """Names of the organs that the labels show where there are any, in the order of the organs."""
+        only = self.labelled_only
+        return tuple(organ["name"] for organ in self.organs if only is None or organ["name"] in only)
 
     @cached_property
     def _by_id(self) -> dict[str, Case]:
@@ -128,7 +144,9 @@ class PreparedData:
         return image, labels
 
     def native(self, id: str) -> tuple[Volume, np.ndarray]:
-        """Raw image and raw labels uint8 (k, j, i) on the image's native grid, read where they were found.
+        """Raw image, and raw labels uint8 (k, j, i) on their own grid, read where they were found.
+
+        Both grids fill one box, and have one direction; ``Case.label_grid`` tells whether they differ.
 
         Raises: InputRefused "source-changed" for a file that is not the one prepared, "not-found" without it.
         """
@@ -144,7 +162,7 @@ class PreparedData:
             text = f"{case.image} has changed since it was prepared."
             raise InputRefused(text, hint=_AGAIN, code="source-changed")
         volume = read_volume(self.root / case.image)
-        return volume, read_labels(self.root, case.label, case.label_sha256, self.ignore)
+        return volume, read_labels(self.root, case.label, case.label_sha256, self.ignore).array
 
     def _damaged(self, id: str, file: Path) -> InputRefused:
         text = f"The prepared arrays of {id} ({file.name}) are missing or damaged."
@@ -170,7 +188,9 @@ def open_prepared(folder: Path | str) -> PreparedData:
         plain = {key: document[key] for key in ("name", "size", "splits", "fingerprint", "ignore")}
         organs, root = tuple(document["organs"]), Path(document["root"])
         cases = tuple(Case.from_json(entry) for entry in document["cases"])
-        return PreparedData(folder=folder, root=root, organs=organs, cases=cases, **plain)
+        # Written only where the set declares them.
+        told = {key: tuple(document[key]) for key in ("labelled_only", "clipped") if key in document}
+        return PreparedData(folder=folder, root=root, organs=organs, cases=cases, **plain, **told)
     except (KeyError, TypeError, ValueError) as error:
         raise InputRefused(f"{folder / INDEX} is damaged.", hint=_AGAIN, code="index-damaged") from error
 

@@ -114,7 +114,7 @@ def check(found: Found, settings: Settings, out: Path | None) -> Checked:
     """Look at every source that is not excluded. out: folder that keeps what was found out, or None."""
     excluded = [source.id for source in found.sources if is_excluded(source.id, settings.exclude)]
     found.sources = [source for source in found.sources if source.id not in set(excluded)]
-    jobs = [LookJob(found.root, source, out and out / FACTS) for source in found.sources]
+    jobs = [LookJob(found.root, source, out and out / FACTS, found.air) for source in found.sources]
     looked = run_all("checking", look, jobs, settings.workers, settings.console)
     facts = {source.id: one for source, one in zip(found.sources, looked, strict=True)}
     findings = check_all(found, facts, settings.exclude, settings.partial)
@@ -150,7 +150,8 @@ def _case(source: Source, facts: Facts, found: Found, size: int) -> Case:
     hashes = (facts.image_sha256, facts.label_sha256)
     voxels = {UNKNOWN if label == found.ignore else label: count for label, count in facts.voxels.items()}
     file = array_name(source.id, hashes, size, found.ignore)
-    return Case(*astuple(source), *hashes, grid_from_json(facts.grid), file, voxels)
+    own = None if facts.label_grid["size"] == facts.grid["size"] else grid_from_json(facts.label_grid)
+    return Case(*astuple(source), *hashes, grid_from_json(facts.grid), file, voxels, own)
 
 
 def _index(checked: Checked, cases: list[Case], settings: Settings) -> dict:
@@ -165,6 +166,9 @@ def _index(checked: Checked, cases: list[Case], settings: Settings) -> dict:
         "ignore": found.ignore,
         "splits": found.splits,
     }
+    # Only where declared, so that data without a word of it keep their fingerprint.
+    told = {"labelled_only": found.labelled, "clipped": found.clipped, "air": found.air}
+    content |= {key: value for key, value in told.items() if value is not None}
     files = [[case.id, case.kind, case.atlas, case.image_sha256, case.label_sha256] for case in cases]
     what = json.dumps([content, files], sort_keys=True, ensure_ascii=False)
     return {

@@ -113,14 +113,14 @@ def _of_peer(checkpoint: Path, name: str, sha256: str, trained: dict[str, Any]) 
 
 
 def check_organs(members: Sequence[Member], organs: Sequence[Organ]) -> None:
-    """Raises: UsageError "no-organ" for a model that knows none of the data's organs."""
+    """organs: that the data label. Raises: UsageError "no-organ" for a model that knows none of them."""
     for member in members:
         known = organs_of_model(member.weights.document)
         if not translation(known, organs)[1]:
             finds, hold = (", ".join(organ.name for organ in table) for table in (known, organs))
             raise UsageError(
-                f"{member.name} finds {finds}, and the data hold none of it",
-                hint=f"The data hold: {hold}. Organs are matched by name.",
+                f"{member.name} finds {finds}, and the data label none of it",
+                hint=f"The data label: {hold}. Organs are matched by name.",
                 code="no-organ",
             )
 

@@ -9,7 +9,7 @@ from datetime import date
 from typing import Any
 
 import iuinet
-from iuinet.labels import LARGEST, NEUTRAL_COLOR, Organ, organs_of_model
+from iuinet.labels import LARGEST, NEUTRAL_COLOR, Organ, organs_of_model, plain_name
 from pipeline.dataset.prepared import PreparedData
 
 from .candidates import SINGLE, Candidate, group_name, groups_of
@@ -61,7 +61,7 @@ def build(
             "references": {case: data.case(case).label_sha256 for case in cases},
         },
         "organs": [{"name": o.name, "label": o.label, "color": list(o.color)} for o in organs],
-        "models": [_model(candidate, organs) for candidate in candidates],
+        "models": [_model(candidate, organs, data) for candidate in candidates],
         "rows": list(rows),
         "summary": summary,
         "seeds": over_seeds(summary, _seed_groups(candidates)),
@@ -69,11 +69,13 @@ def build(
     }
 
 
-def _model(candidate: Candidate, organs: Sequence[Organ]) -> dict[str, Any]:
+def _model(candidate: Candidate, organs: Sequence[Organ], data: PreparedData) -> dict[str, Any]:
     """A candidate's entry in "models". organs: those that were scored."""
     known = organs_of_model(candidate.members[0].weights.document)
     first = candidate.members[0]
     alone = candidate.kind == SINGLE
+    left_out = not_scored(known, organs)
+    held = {plain_name(organ["name"]) for organ in data.organs}
     hashes = [member.sha256 for member in candidate.members]
     return {
         "name": candidate.name,
@@ -87,7 +89,8 @@ def _model(candidate: Candidate, organs: Sequence[Organ]) -> dict[str, Any]:
         "member_names": [member.name for member in candidate.members],
         "member_sha256": hashes,
         "one_piece": [organ.name for organ in known if organ.pieces == LARGEST],
-        "not_scored": not_scored(known, organs),
+        "not_scored": [name for name in left_out if plain_name(name) not in held],
+        "unlabelled": [name for name in left_out if plain_name(name) in held],
         "folds": {case: member.name for case, member in candidate.member_of.items()},
         "exposure": {case: candidate.exposure(case) for case in candidate.cases},
     }
@@ -95,12 +98,26 @@ def _model(candidate: Candidate, organs: Sequence[Organ]) -> dict[str, Any]:
 
 def _warnings(data: PreparedData, candidates: Sequence[Candidate], rules: Rules) -> list[str]:
     sentences = [_MARK] if rules.convention == TRANSUNET else []
+    if unlabelled := [organ["name"] for organ in data.organs if organ["name"] not in data.labelled]:
+        sentences.append(f"{data.name} does not label {', '.join(unlabelled)}: nothing is said of them.")
     for candidate in candidates:
         sentences += warnings(candidate.name, {case: candidate.exposure(case) for case in candidate.cases})
     members = {member.name: member for candidate in candidates for member in candidate.members}
     for name, member in members.items():
         sentences += other_data(name, member.training, data.name)
+        sentences += _clipped(name, member.weights.document["preprocessing"]["window"], data)
     return sentences
+
+
+def _clipped(model: str, window: Sequence[float], data: PreparedData) -> list[str]:
+    """A sentence where the images end within the window that a model looks through."""
+    low, high = data.clipped or window
+    if low <= window[0] and window[1] <= high:
+        return []
+    return [
+        f"The images of {data.name} are clipped to {low:g} to {high:g} HU, within the window of {model} "
+        f"({window[0]:g} to {window[1]:g}): it does not see what it would see of a scanner's image."
+    ]
 
 
 def _definitions(rules: Rules) -> dict[str, str]:

@@ -68,7 +68,7 @@ def measure(choices: Choices, console: Console) -> dict[str, Any]:
         console.status("Reading the models")
         members = find_members(choices.weights, choices.runs, Path(folder), data)
         organs = organs_of_model({"organs": list(data.organs)})
-        check_organs(members, organs)
+        check_organs(members, [organ for organ in organs if organ.name in data.labelled])
         if choices.cross_validation:
             candidates = cross_validation(members, (case.id for case in data.cases if case.kind == "case"))
             about = {"split": "folds", "statement": POOLED, "subset": "test"}

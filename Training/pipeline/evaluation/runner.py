@@ -32,7 +32,7 @@ from pipeline.dataset.prepared import PreparedData
 
 from .candidates import Candidate, Member
 from .metrics import TRANSUNET, Rules
-from .scoring import Found, Reference, score_case, translation
+from .scoring import Found, Reference, score_case, to_shape, translation
 from .segmenters import Model, segmenter
 
 # Raised whenever the same label maps would be scored otherwise than by an earlier version.
@@ -117,7 +117,9 @@ class Runner:
         model = self._load(candidate.member_for(case))
         prediction = model(volume, Options(islands=self.settings.islands, fast=self.settings.fast))
         lookup, organs = translation(model.organs, self.organs)
-        found = Found(lookup[prediction.labels], lookup[model.at_network_size(self.settings.islands)], organs)
+        organs = {name: label for name, label in organs.items() if name in self.data.labelled}
+        native = to_shape(lookup[prediction.labels], self._label_grid(case).shape)
+        found = Found(native, lookup[model.at_network_size(self.settings.islands)], organs)
         about = {
             "device": prediction.device,
             "seconds": {stage: round(seconds, 2) for stage, seconds in prediction.seconds.items()},
@@ -127,12 +129,13 @@ class Runner:
         return found, about
 
     def look_up(self, candidate: Candidate, case: str) -> tuple[Volume, np.ndarray, np.ndarray]:
-        """CT, reference and the candidate's labels on the native grid: as kept, else computed."""
+        """CT, reference and the candidate's labels on the reference's grid: as kept, else computed."""
         volume, reference = self._native(case)
         labels = self.store.read_labels(candidate.name, case)
         if labels is None:
             labels = self.predict(candidate, case, volume)[0].native
-        return volume, reference, labels
+        shown = Volume(to_shape(volume.array, reference.shape), self._label_grid(case), volume.name)
+        return shown, reference, labels
 
     # One case after the other ---------------------------------------------------------------------------
 
@@ -146,7 +149,7 @@ class Runner:
             for case, candidate in waiting:
                 if case != loaded:
                     volume, labels = self._native(case)
-                    loaded, reference = case, Reference(labels, volume.grid)
+                    loaded, reference = case, Reference(labels, self._label_grid(case))
                 found, about = self.predict(candidate, case, volume)
                 pending.add(pool.submit(self._finish, candidate, case, found, reference, about))
                 # Label maps wait in memory for their scores: no more of them than are worked on, and one.
@@ -168,6 +171,11 @@ class Runner:
     def _native(self, case: str) -> tuple[Volume, np.ndarray]:
         volume, labels = self.data.native(case)
         return replace(volume, array=finite(volume.array)), labels
+
+    def _label_grid(self, case: str) -> Grid:
+        """The grid of the reference, on which scores are."""
+        files = self.data.case(case)
+        return files.label_grid or files.grid
 
     def _key(self, candidate: Candidate, case: str) -> str:
         files = self.data.case(case)

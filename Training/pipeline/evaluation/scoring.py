@@ -31,7 +31,7 @@ from .metrics import UNKNOWN, Rules, score_labels
 class Found:
     """What a model found, as uint8 with the data's ids.
 
-    native: on the case's own grid. small: at the network's size (a cube in canonical axes).
+    native: on the reference's own grid. small: at the network's size (a cube in canonical axes).
     organs: name -> id of those that the model knows and the data hold.
     """
 
@@ -122,6 +122,14 @@ def score_case(found: Found, reference: Reference, rules: Rules) -> list[dict[st
         for grid, rows in grids.items()
         for organ, scores in rows.items()
     ]
+
+
+def to_shape(array: np.ndarray, shape: Sequence[int]) -> np.ndarray:
+    """An array (k, j, i) on another grid that fills the same box: voxels as those their centres lie in."""
+    if array.shape == tuple(shape):
+        return array
+    places = [((np.arange(m) + 0.5) * n / m).astype(int) for n, m in zip(array.shape, shape, strict=True)]
+    return array[np.ix_(*places)]
 
 
 def _rounded(value: str | float | None) -> str | float | None:

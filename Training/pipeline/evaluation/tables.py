@@ -55,6 +55,8 @@ def print_results(results: dict[str, Any], say: Callable[[str], None]) -> None:
             say(line + failures.rjust(11))
         if model["not_scored"]:
             say(f"not scored, because the data do not hold them: {', '.join(model['not_scored'])}")
+        if model["unlabelled"]:
+            say(f"not scored, because the data do not label them: {', '.join(model['unlabelled'])}")
     for entry in _headline(results["seeds"]):
         say("")
         score = f"mean DSC {entry['mean']:.3f} ± {entry['sd']:.3f}"
