@@ -45,6 +45,7 @@ from iuinet.errors import Cancelled, UsageError
 from iuinet.files import size_text
 from iuinet.writing import write_json
 from pipeline.dataset.findings import WARNING, print_table
+from pipeline.dataset.organs import label_maps
 from pipeline.dataset.parallel import usual_workers
 from pipeline.dataset.prepared import (
     CHECKS,
@@ -75,6 +76,8 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     add("--size", type=int, default=128, help="voxels along every axis (default 128)")
     hint = "colours and codes of the organs, and splits (default: RAW/organs.toml)"
     add("--organs", type=Path, metavar="FILE.toml", help=hint)
+    hint = "numbers of the organs in a copy of the Synapse set (default: the challenge's own)"
+    add("--label-map", choices=sorted(label_maps()), help=hint)
     hint = "use the registered pairs of Training-Testing for pre-training (default: if they are there)"
     add("--pairs", action=argparse.BooleanOptionalAction, default=True, help=hint)
     hint = 'leave out cases ("0025"), pairs ("0025-0061"), several ("0025-*"), a folder ("Cervix")'
@@ -91,7 +94,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
 def run(options: argparse.Namespace, console: Console) -> None:
     """Find, check, prepare; what must not be is refused before the long work."""
     _check_options(options)
-    found = find_sources(options.raw, options.organs, options.pairs)
+    found = find_sources(options.raw, options.organs, options.pairs, options.label_map)
     console.say(f"{found.name}: {_count(found.sources)} found in {found.root}")
     for note in [*found.notes, *found.declared()]:
         console.say(f"note: {note}")

@@ -5,7 +5,7 @@ A report names no patient, file or folder. Needs numpy only.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,11 @@ FORMAT = 1
 # An organ is marked as uncertain where its softmax leads the runner-up by less than this on average: about
 # where the network holds it for three times as likely as one other. A choice, not calibrated on patients.
 LOW_MARGIN = 0.5
+# Who lies on the right of whom in nearly everybody, and what is said where it is not so.
+RIGHT_OF = {
+    ("liver", "spleen"): "the liver lies left of the spleen",
+    ("right kidney", "left kidney"): "the right kidney lies left of the left one",
+}
 _CHUNK = 1 << 19  # voxels whose statistics are taken at once: few enough for the processor's cache
 
 
@@ -177,14 +182,25 @@ def _check_sides(organs: Sequence[Organ], found: Measurements) -> list[dict[str,
     Goes by the organs' centroids along LPS x, which rises to the patient's left.
     """
     left_mm = {organ.name.casefold(): found.centroid[organ.label, 0] for organ in organs}
-    pairs = (
-        ("liver", "spleen", "the liver lies left of the spleen"),
-        ("right kidney", "left kidney", "the right kidney lies left of the left one"),
-    )
     return [
-        {"code": "check-orientation", "message": f"Check the scan's orientation: {words}."}
-        for one, other, words in pairs
-        if one in left_mm and other in left_mm and left_mm[one] > left_mm[other]  # False with NaN
+        {"code": "check-orientation", "message": f"Check the scan's orientation: {RIGHT_OF[pair]}."}
+        for pair in out_of_order(left_mm, RIGHT_OF)
+    ]
+
+
+def out_of_order(places: Mapping[str, float], pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Those of the pairs whose first organ lies behind its second one.
+
+    places: along one axis, by the organs' names, mm; NaN for an organ that was not found. pairs: first and
+    second, as they lie in nearly everybody.
+
+    >>> out_of_order({"liver": 40.0, "spleen": -60.0}, [("liver", "spleen")])
+    [('liver', 'spleen')]
+    """
+    return [
+        (one, other)
+        for one, other in pairs
+        if one in places and other in places and places[one] > places[other]  # False with NaN
     ]
 
 

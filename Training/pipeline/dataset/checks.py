@@ -10,6 +10,7 @@ from iuinet.volume import Grid
 
 from .facts import Facts, grid_from_json
 from .findings import OFFICIAL, REFUSED, WARNING, Finding, Found, Source
+from .plausibility import check_anatomy
 from .synapse import check_case, check_ids, check_pair, declares_itself, ids, official_facts
 
 # Corners of image and labels further apart than this (mm) are named; further than half a voxel, refused.
@@ -35,7 +36,7 @@ def check_all(
         findings += _pairs_elsewhere(found, facts)
     for source in found.sources:
         findings += _check(source, facts[source.id], found, official)
-    return findings
+    return findings + check_anatomy(found, facts)
 
 
 def _pairs_missing(found: Found) -> Iterator[Finding]:

@@ -69,6 +69,12 @@ def subsets() -> dict[str, list[str]]:
     return tomllib.loads(Path(__file__).with_name("organs.toml").read_text(encoding="utf-8"))
 
 
+@cache
+def label_maps() -> dict[str, dict[str, int]]:
+    """Numbers of the organs by the name of a copy of the Synapse set: labelmaps.toml."""
+    return tomllib.loads(Path(__file__).with_name("labelmaps.toml").read_text(encoding="utf-8"))
+
+
 def organ_names(data: PreparedData, chosen: str | Sequence[str]) -> tuple[str, ...]:
     """The organs of a choice as the data call them, in the order of the choice.
 

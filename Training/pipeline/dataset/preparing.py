@@ -83,17 +83,23 @@ class Checked:
         }
 
 
-def find_sources(raws: Sequence[Path], organs: Path | None, pairs: bool) -> Found:
+def find_sources(
+    raws: Sequence[Path], organs: Path | None, pairs: bool, label_map: str | None = None
+) -> Found:
     """Look through the raw folders for data in nnU-Net's layout, else for the Synapse set.
 
     organs: TOML file with organs, as ``organs`` describes it. pairs: whether registered pairs are looked for.
+    label_map: name of the numbers that a copy of the Synapse set has (``organs.label_maps``).
     Raises: UsageError and InputRefused where there is nothing to use.
     """
     root = common_root(raws)
     if len(raws) == 1 and (found := find_nnunet(root, organs)) is not None:
+        if label_map:
+            text = f"--label-map {label_map} is given, but dataset.json names the organs"
+            raise UsageError(text, hint="Leave it out, or correct dataset.json.", code="label-map")
         return found
     files = list_files(raws, root)
-    found = find_synapse(root, files, pairs, organs)
+    found = find_synapse(root, files, pairs, organs, label_map)
     zips = [place for place in files if place.lower().endswith(".zip")]
     if zips:
         found.notes.append(f"Zip files are not read: {', '.join(zips)}. Unzip what is to be used.")

@@ -19,7 +19,7 @@ from iuinet.volume import Grid
 
 from .facts import Facts, grid_from_json
 from .findings import GENERATED, OFFICIAL, REFUSED, WARNING, Finding, Found, Source, is_excluded
-from .organs import ORGANS_FILE, complete
+from .organs import ORGANS_FILE, checked, complete, label_maps
 from .raw_files import sha256_of
 from .splits import slices_per_case
 
@@ -49,11 +49,15 @@ def ids(ranges: list[str]) -> tuple[str, ...]:
     return tuple(f"{number:04d}" for low, high in ends for number in range(low, high + 1))
 
 
-def find_synapse(root: Path, places: list[str], pairs: bool, organs: Path | None) -> Found:
-    """Cases and, if wanted, registered pairs of the set among places."""
+def find_synapse(
+    root: Path, places: list[str], pairs: bool, organs: Path | None, label_map: str | None = None
+) -> Found:
+    """Cases and, if wanted, registered pairs of the set among places. label_map: of ``organs.label_maps``."""
     found = Found(root, OFFICIAL, official_facts()["name"], (), [])
     _, last = official_facts()["labels"]  # the program may know more organs than the challenge labels
-    table = tuple({"name": organ.name, "label": organ.label} for organ in ORGANS if organ.label <= last)
+    challenge = {organ.name: organ.label for organ in ORGANS if organ.label <= last}
+    numbers = label_maps()[label_map] if label_map else challenge
+    table = checked(tuple({"name": name, "label": label} for name, label in numbers.items()))
     found.organs = table
     if organs or (root / ORGANS_FILE).is_file():
         found.organs, declared = complete(table, organs or root / ORGANS_FILE)

@@ -22,6 +22,7 @@ from iuinet.files import atomic
 from iuinet.geometry import canonical_axes, to_canonical
 from iuinet.inference import Segmenter
 from iuinet.options import Options
+from iuinet.report import RIGHT_OF, out_of_order
 from iuinet.weights import resolve
 from pipeline.synthesis import ORGANS, data_folder, load
 
@@ -165,14 +166,6 @@ def misplaced(labels: np.ndarray, ids: Mapping[str, int]) -> list[str]:
         mask = labels == ids[name]
         if mask.any():
             centres[name] = ndimage.center_of_mass(mask)[2]
-    right_of = (
-        ("liver", "spleen"),
-        ("liver", "stomach"),
-        ("right kidney", "left kidney"),
-        ("inferior vena cava", "aorta"),
-    )
-    return [
-        f"the {first} is not to the right of the {second}"
-        for first, second in right_of
-        if first in centres and second in centres and centres[first] >= centres[second]
-    ]
+    right_of = (*RIGHT_OF, ("liver", "stomach"), ("inferior vena cava", "aorta"))
+    pairs = out_of_order(centres, right_of)
+    return [f"the {first} is not to the right of the {second}" for first, second in pairs]
