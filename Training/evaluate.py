@@ -38,8 +38,8 @@ def run(options: argparse.Namespace, console: Console) -> None:
         return
     rules = Rules(options.metric_convention, options.tolerance)
     settings = Settings(rules, not options.all_pieces, options.device, options.workers, options.fast)
-    same = ("data", "out", "weights", "subset", "split", "partial", "cross_validation", "keep_labels")
-    chosen = {name: getattr(options, name) for name in same}
+    same = ("data", "out", "weights", "which", "subset", "split", "partial", "cross_validation")
+    chosen = {name: getattr(options, name) for name in (*same, "keep_labels")}
     measure(Choices(**chosen, runs=options.run, settings=settings), console)
 
 
@@ -50,7 +50,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("--data", type=Path, help="folder that prepare.py wrote")
     add("--weights", nargs="+", default=[], metavar="FILE|ID", help="model files, or ids of installed models")
-    add("--run", nargs="+", default=[], type=Path, help="run folders of train.py: their best weights")
+    add("--run", nargs="+", default=[], type=Path, help="run folders of train.py")
+    words = "the runs' weights that selection cases chose, or the last ones; default: best, if there are"
+    add("--which", choices=("best", "last"), help=words)
     add("--out", type=Path, required=True, help="folder for all results (a JSON file with --development)")
     add("--subset", choices=SUBSETS, default="test", help="which cases of the split (default test)")
     add("--split", help="name of the split; by default the one that the models were trained with")

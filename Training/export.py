@@ -29,6 +29,7 @@ from iuinet.errors import UsageError
 from iuinet.files import atomic
 from iuinet.weights.load import save_model
 from iuinet.weights.model_file import SUFFIX, check_file
+from pipeline.evaluation.exposure import standing
 from pipeline.exporting.card import read_card, read_metrics
 from pipeline.exporting.model import (
     check_place,
@@ -80,6 +81,8 @@ def run(options: argparse.Namespace, console: Console) -> None:
     enter(manifest, entry, options.default)
 
     precision = ", half precision" if options.round else ""
+    for sentence in standing(weights.document["training"]):
+        console.say(f"WARNING: this model {sentence}")
     console.say(f"{trained.which} checkpoint of {trained.run}, step {trained.document['step']}{precision}")
     for sentence in found:
         console.say(sentence)

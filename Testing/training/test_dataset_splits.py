@@ -48,6 +48,10 @@ def test_pre_training_sees_no_selection_or_test_case_unless_asked(data, name, co
     assert len(split.pretrain) == count
     assert not {pair[:4] for pair in split.pretrain} & {*split.validation, *split.test}
     assert "sees no selection or test case" in split.statement
+    # What validation decides in pre-training is decided on cases: which ones, is the split's matter.
+    shared = "chosen by scores on the selection cases, which are test cases too."
+    assert (shared in split.statement) == (name != "transunet-inner")
+    assert "chosen by scores on the selection cases" in split.statement
     assert split.atlases == ("train18" if name == "transunet" else "train")
     leaky = choose_split(data, name, "all30")
     assert len(leaky.pretrain) == 600 and "scores are not those of unseen" in leaky.statement

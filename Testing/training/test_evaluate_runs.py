@@ -11,6 +11,7 @@ import pytest
 
 pytest.importorskip("torch", reason="torch is not installed here")
 
+import export
 from helpers.sample_ct import CHALLENGE
 from training.evaluation_factory import SUBSET, prepared_cases, results_of, run, training_on
 from training.run_files import small_net, write_checkpoint
@@ -93,3 +94,78 @@ def test_a_folder_without_checkpoint_is_refused(place, data, tmp_path, capfd):
     assert run("--data", data.folder, "--run", tmp_path, "--out", place / "none") == 4
     lines = capfd.readouterr().err.splitlines()
     assert len(lines) == 2 and lines[0].startswith("error[checkpoint-missing]: ")
+
+
+# What a run's weights are ------------------------------------------------------------------------------
+
+
+def write_run(folder: Path, data, finished: bool, phase: str = "train", schedule: str = "cosine") -> Path:
+    """A run of two phases, pre-training and training; its best weights are of the phase."""
+    said = training_on(data, 1)
+    phases = [{"name": "pre-train", "data": "pairs"}, {"name": "train", "data": "cases"}]
+    recipe = said["recipe"] | {"phases": [one | {"schedule": schedule} for one in phases]}
+    facts = {"recipe": recipe, "data": said["data"], "seed": 1, "selection": said["selection"]}
+    common = {"organs": TABLE, **facts}
+    write_checkpoint(folder / "best.safetensors", small_net(5, len(TABLE)), phase=phase, **common)
+    progress = {"finished": finished, "step": 9}
+    last = small_net(6, len(TABLE))
+    write_checkpoint(folder / "last.safetensors", last, phase="train", step=9, progress=progress, **common)
+    return folder
+
+
+def test_unfinished_trainings_and_pre_trainings_are_named_above_every_number(place, data, tmp_path, capfd):
+    unfinished = write_run(tmp_path / "unfinished", data, finished=False, phase="pre-train")
+    out = tmp_path / "out"
+    assert run("--data", data.folder, "--run", unfinished, "--subset", "validation", "--out", out) == 0
+    said = capfd.readouterr().out
+    table = said[said.index("\nunfinished\n") :]
+    place_of_it = "(step 4, in epoch 2 of the phase pre-train)"
+    for word in ("UNFINISHED training", "PRE-TRAINING alone"):
+        assert table.index(word) < table.index("DSC") and place_of_it in table
+        assert any(word in sentence for sentence in results_of(out)["warnings"])
+        page = (out / "index.html").read_text(encoding="utf-8")
+        first = page.index("Read this before the numbers")
+        assert first < page.index(word) < page.index('class="tiles"')
+        for name in ("cases.csv", "summary.csv"):
+            lines = (out / name).read_text(encoding="utf-8").splitlines()
+            assert all(word in line for line in lines[1:])
+    named = ["--id", "m", "--version", "1", "--license", "CC-BY-4.0", "--results", str(out / "results.json")]
+    assert export.main(["--run", str(unfinished), "--out", str(tmp_path / "model"), *named]) == 0
+    assert "WARNING: this model comes from an UNFINISHED training" in capfd.readouterr().out
+    card = (tmp_path / "model" / "m-1.md").read_text(encoding="utf-8")
+    measured = card[card.index("## Measured") :]
+    assert measured.index("UNFINISHED") < measured.index("| organ |") and "PRE-TRAINING" in measured
+    # The exported file still says it when it is measured.
+    file, again = tmp_path / "model" / "m-1.safetensors", tmp_path / "again"
+    assert run("--data", data.folder, "--weights", file, "--subset", "validation", "--out", again) == 0
+    assert any("UNFINISHED" in sentence for sentence in results_of(again)["warnings"])
+
+
+def test_a_finished_training_is_not_accused(place, data, tmp_path):
+    finished, out = write_run(tmp_path / "finished", data, finished=True), tmp_path / "out"
+    assert run("--data", data.folder, "--run", finished, "--subset", "validation", "--out", out) == 0
+    assert results_of(out)["models"][0]["standing"] == []
+
+
+def test_the_last_weights_of_a_run_can_be_measured(place, data, tmp_path, capfd):
+    folder, out = write_run(tmp_path / "run", data, finished=True), tmp_path / "out"
+    found = {}
+    for which in ("best", "last"):
+        command = ("--data", data.folder, "--run", folder, "--which", which, "--out", out)
+        assert run(*command, "--subset", "validation") == 0
+        found[which] = results_of(out)["models"][0]
+        expected = hashlib.sha256((folder / f"{which}.safetensors").read_bytes()).hexdigest()
+        assert found[which]["sha256"] == expected and found[which]["checkpoint"] == which
+    page = (out / "index.html").read_text(encoding="utf-8")
+    assert "last (step 9, epoch 2 of train)" in page and "{&#34;dsc" not in page
+    assert found["best"]["exposure"] == {"c1": "selection"}
+    assert found["last"]["exposure"] == {"c1": ""}, "scores chose nothing of the last weights"
+    folder = write_run(tmp_path / "plateau", data, finished=True, schedule="plateau")
+    command = ("--data", data.folder, "--run", folder, "--which", "last", "--out", tmp_path / "plateau-out")
+    assert run(*command, "--subset", "validation") == 0
+    model = results_of(tmp_path / "plateau-out")["models"][0]
+    assert model["exposure"] == {"c1": "selection"}, "they decided on its learning rate"
+    assert "nothing; the selection cases decided" in (tmp_path / "plateau-out/index.html").read_text("utf-8")
+    (folder / "best.safetensors").unlink()
+    assert run("--data", data.folder, "--run", folder, "--which", "best", "--out", tmp_path / "none") == 4
+    assert "best.safetensors" in capfd.readouterr().err

@@ -91,7 +91,7 @@ def choose_split(data: PreparedData, name: str, atlases: str = "train18", partia
         text = f"the split {name!r} has no case to train on"
         raise UsageError(text, hint="Prepare more cases.", code="empty-split")
     pairs, kind = _pairs(data, set(train), atlases, name)
-    sentences = [meaning, _about_pairs(pairs, kind, {*validation, *test} - set(train), data)]
+    sentences = [meaning, _about_pairs(pairs, kind, (train, validation, test), data)]
     if missing:
         count = f"{len(missing)} of {len(wanted)}"
         sentences.append(f"Incomplete: {count} cases are missing; scores are not comparable.")
@@ -150,9 +150,14 @@ def _pairs(data: PreparedData, train: set[str], atlases: str, name: str) -> tupl
     return tuple(case.id for case in pairs if case.atlas in train), kind
 
 
-def _about_pairs(pairs: Sequence[str], kind: str, held_out: set[str], data: PreparedData) -> str:
+def _about_pairs(
+    pairs: Sequence[str], kind: str, parts: tuple[Sequence[str], ...], data: PreparedData
+) -> str:
+    """What pre-training has to do with the cases that are held out. parts: train, validation, test."""
     if not pairs:
         return ""
+    train, validation, test = map(set, parts)
+    held_out = (validation | test) - train
     atlases = {case.id: case.atlas for case in data.cases if case.kind == "pair"}
     seen = sorted({atlases[pair] for pair in pairs} & held_out)
     if seen:
@@ -160,4 +165,11 @@ def _about_pairs(pairs: Sequence[str], kind: str, held_out: set[str], data: Prep
             f"Pre-training ({kind}) sees warped copies of {len(seen)} selection or test cases with their "
             "labels: scores are not those of unseen patients."
         )
-    return f"Pre-training ({kind}, {len(pairs)} pairs) sees no selection or test case."
+    sentence = f"Pre-training ({kind}, {len(pairs)} pairs) sees no selection or test case in its pairs"
+    if not validation:
+        return f"{sentence}."
+    too = ", which are test cases too" if validation & test else ""
+    return (
+        f"{sentence}; what is chosen of it (learning rate, length, best weights) is chosen by scores on the "
+        f"selection cases{too}."
+    )

@@ -35,6 +35,7 @@ class Member:
 
     training: what it says of its training ("data" with its cases, "recipe", "seed", "selection", ...).
     run: whether it is a run's checkpoint, of which ``weights`` was made for this evaluation.
+    which: "best" or "last" of a run, "" for a model file.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Member:
     sha256: str
     training: dict[str, Any]
     run: bool = False
+    which: str = ""
 
 
 @dataclass(frozen=True)
@@ -68,9 +70,11 @@ class Candidate:
 
 
 def find_members(
-    weights: Sequence[str], runs: Sequence[Path], folder: Path, data: PreparedData
+    weights: Sequence[str], runs: Sequence[Path], folder: Path, data: PreparedData, which: str | None = None
 ) -> tuple[Member, ...]:
     """The models that the user named, with names of their own. folder: for model files made from runs.
+
+    which: the runs' "best" or "last" checkpoints; None for the best, the last where nothing chose a best.
 
     Raises: WeightsError.
     """
@@ -81,23 +85,23 @@ def find_members(
         members.append(Member(_free(found.id, members), found, found.sha256, training))
     for run in runs:
         name = _free(run.resolve().name, members)
-        members.append(_of_run(run, name, folder / f"{len(members)}-{name}.safetensors", data))
+        members.append(_of_run(run, name, folder / f"{len(members)}-{name}.safetensors", data, which))
     return tuple(members)
 
 
-def _of_run(run: Path, name: str, path: Path, data: PreparedData) -> Member:
-    """A run's best weights (its last ones where nothing chose the best), as a model file at the path."""
+def _of_run(run: Path, name: str, path: Path, data: PreparedData, which: str | None) -> Member:
+    """A run's weights as a model file at the path. which: see ``find_members``."""
     from iuinet.weights.load import save_model
     from pipeline.exporting.model import find_checkpoint, model_document, read_trained
 
-    checkpoint = find_checkpoint(run)
+    checkpoint = find_checkpoint(run, which)
     trained = read_trained(checkpoint)
     if is_peer(trained.document["network"]):
         weights = _of_peer(checkpoint, name, trained.sha256, trained.document)
     else:
         save_model(path, trained.net(), model_document(trained, {**_CARD, "id": name}, {}))
         weights = check_file(path)
-    return Member(name, weights, trained.sha256, resolved(trained.document, data), run=True)
+    return Member(name, weights, trained.sha256, resolved(trained.document, data), True, trained.which)
 
 
 def _of_peer(checkpoint: Path, name: str, sha256: str, trained: dict[str, Any]) -> Weights:

@@ -13,7 +13,7 @@ from iuinet.labels import LARGEST, NEUTRAL_COLOR, Organ, organs_of_model, plain_
 from pipeline.dataset.prepared import PreparedData
 
 from .candidates import SINGLE, Candidate, group_name, groups_of
-from .exposure import other_data, warnings
+from .exposure import other_data, standing, warnings
 from .metrics import TRANSUNET, Rules
 from .runner import Settings
 from .scoring import not_scored
@@ -74,6 +74,7 @@ def _model(candidate: Candidate, organs: Sequence[Organ], data: PreparedData) ->
     known = organs_of_model(candidate.members[0].weights.document)
     first = candidate.members[0]
     alone = candidate.kind == SINGLE
+    standings = {member.name: standing(member.training) for member in candidate.members}
     left_out = not_scored(known, organs)
     held = {plain_name(organ["name"]) for organ in data.organs}
     hashes = [member.sha256 for member in candidate.members]
@@ -84,6 +85,8 @@ def _model(candidate: Candidate, organs: Sequence[Organ], data: PreparedData) ->
         "version": first.weights.version if alone and not first.run else "",
         "sha256": first.sha256 if alone else hashlib.sha256("".join(hashes).encode()).hexdigest(),
         "training": first.training if alone else {},
+        "checkpoint": first.which if alone else "",
+        "standing": [f"{name} {text}" for name, texts in standings.items() for text in texts],
         "size": first.weights.document["preprocessing"]["size"],
         "members": len(candidate.members),
         "member_names": [member.name for member in candidate.members],
@@ -100,9 +103,11 @@ def _warnings(data: PreparedData, candidates: Sequence[Candidate], rules: Rules)
     sentences = [_MARK] if rules.convention == TRANSUNET else []
     if unlabelled := [organ["name"] for organ in data.organs if organ["name"] not in data.labelled]:
         sentences.append(f"{data.name} does not label {', '.join(unlabelled)}: nothing is said of them.")
+    members = {member.name: member for candidate in candidates for member in candidate.members}
+    for name, member in members.items():
+        sentences += [f"{name} {text}" for text in standing(member.training)]
     for candidate in candidates:
         sentences += warnings(candidate.name, {case: candidate.exposure(case) for case in candidate.cases})
-    members = {member.name: member for candidate in candidates for member in candidate.members}
     for name, member in members.items():
         sentences += other_data(name, member.training, data.name)
         sentences += _clipped(name, member.weights.document["preprocessing"]["window"], data)

@@ -104,6 +104,24 @@ def worst(found: Iterable[str]) -> str:
     return next((kind for kind in _WORST_FIRST if kind in found), "")
 
 
+def standing(training: Mapping[str, Any]) -> list[str]:
+    """Sentences where weights are not what their recipe ends with; what is not known is no fault."""
+    recipe = training.get("recipe") if isinstance(training.get("recipe"), Mapping) else {}
+    phases = {phase.get("name"): phase for phase in recipe.get("phases") or () if isinstance(phase, Mapping)}
+    phase = training.get("phase")
+    place = f"step {training.get('step')}, in epoch {training.get('epoch')} of the phase {phase}"
+    sentences = []
+    if training.get("unfinished"):
+        sentences.append(
+            f"comes from an UNFINISHED training ({place}): its scores are not those of the recipe."
+        )
+    if phases.get(phase, {}).get("data") == "pairs":
+        sentences.append(
+            f"holds weights of the PRE-TRAINING alone ({place}), from before the training itself."
+        )
+    return sentences
+
+
 def warnings(model: str, exposures: Mapping[str, str]) -> list[str]:
     """Sentences about a model. exposures: case -> exposure."""
     sentences = []

@@ -38,8 +38,9 @@ class Choices:
     """What is measured, and how.
 
     data: folder that prepare.py wrote. out: for all results. weights: model files, or ids of models.
-    runs: folders of train.py. subset: of the split. split: by default the models' own. partial: go on
-    without cases that are missing. cross_validation: the models are folds, and all are pooled.
+    runs: folders of train.py. which: their "best" or "last" weights; None for the best if there are.
+    subset: of the split. split: by default the models' own. partial: go on without cases that are missing.
+    cross_validation: the models are folds, and all are pooled.
     settings: of inference and scores. keep_labels: whether the label maps are kept.
     """
 
@@ -47,6 +48,7 @@ class Choices:
     out: Path
     weights: Sequence[str] = ()
     runs: Sequence[Path] = ()
+    which: str | None = None
     subset: str = "test"
     split: str | None = None
     partial: bool = False
@@ -66,7 +68,7 @@ def measure(choices: Choices, console: Console) -> dict[str, Any]:
         pass  # where it is missing, the page is refused now and not after hours
     with tempfile.TemporaryDirectory() as folder:
         console.status("Reading the models")
-        members = find_members(choices.weights, choices.runs, Path(folder), data)
+        members = find_members(choices.weights, choices.runs, Path(folder), data, choices.which)
         organs = organs_of_model({"organs": list(data.organs)})
         check_organs(members, [organ for organ in organs if organ.name in data.labelled])
         if choices.cross_validation:

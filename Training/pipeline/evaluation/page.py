@@ -65,6 +65,7 @@ def page(document: dict[str, Any], look_up: LookUp) -> str:
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"number": number, "interval": interval, "name_of": name_of, "json": json.dumps}
+    environment.filters |= {"taken": _taken, "selected": _selected}
     return environment.get_template("page.html").render(
         results=results,
         document=document,
@@ -123,6 +124,28 @@ def _spread(entry: dict[str, Any], column: Column = DSC) -> Markup | str:
 def _p_value(value: float | None) -> str:
     """A p as papers give it."""
     return "< 0.001" if value is not None and value < 0.001 else number(value)
+
+
+def _taken(training: Any, checkpoint: str | None) -> str:
+    """Where in its training a model's weights were taken."""
+    if not isinstance(training, dict) or training.get("step") is None:
+        return ""
+    name = checkpoint or training.get("checkpoint") or ""
+    return (
+        f"{name} (step {training['step']}, epoch {training.get('epoch')} of {training.get('phase')})".strip()
+    )
+
+
+def _selected(selection: Any, checkpoint: str | None) -> str:
+    """What chose the weights, in words."""
+    if not isinstance(selection, dict):
+        return ""
+    dsc = (
+        f"a mean DSC of {number(selection.get('dsc'), '.4f')} in epoch {selection.get('epoch')} of the phase"
+    )
+    if checkpoint == "last":
+        return f"nothing; the selection cases decided on its learning rate or length (best: {dsc})"
+    return f"{dsc}, on the selection cases"
 
 
 # Tables --------------------------------------------------------------------------------------------------

@@ -42,6 +42,8 @@ def print_results(results: dict[str, Any], say: Callable[[str], None]) -> None:
     for model in results["models"]:
         say("")
         say(f"{model['name']}{marked}")
+        for sentence in model["standing"]:
+            say(f"WARNING: {sentence}")
         say(" " * _NAME_WIDTH + "".join(f"   {title}" for title, *_ in columns) + "   failures")
         for organ in [*(organ["name"] for organ in results["organs"]), MEAN]:
             head = summary.get((model["name"], "native", organ, "dsc"))
@@ -62,7 +64,8 @@ def print_results(results: dict[str, Any], say: Callable[[str], None]) -> None:
         score = f"mean DSC {entry['mean']:.3f} ± {entry['sd']:.3f}"
         say(f"{entry['group']}: {score} over {len(entry['models'])} seeds")
     _print_tests(_headline(results["paired"]), say)
-    for sentence in results["warnings"]:
+    said = {sentence for model in results["models"] for sentence in model["standing"]}
+    for sentence in [one for one in results["warnings"] if one not in said]:
         say("")
         say(f"WARNING: {sentence}")
 
@@ -90,17 +93,20 @@ def _print_tests(tests: Sequence[dict[str, Any]], say: Callable[[str], None]) ->
 
 
 def write_cases(path: Path, results: dict[str, Any]) -> None:
-    """cases.csv: one line per model, case, organ and grid; ``exposure``: what the model knew of the case."""
+    """cases.csv: one line per model, case, organ and grid; ``exposure``: what the model knew of the case.
+
+    ``standing``: that its weights are no training's result, such as those of an unfinished one.
+    """
     exposure = {model["name"]: model["exposure"] for model in results["models"]}
     lines = ({**row, "exposure": exposure[row["model"]][row["case"]]} for row in results["rows"])
-    _write(path, ("convention", *_ROW_KEYS, *_VOLUME_KEYS, "exposure"), lines, results)
+    _write(path, ("convention", *_ROW_KEYS, *_VOLUME_KEYS, "exposure", "standing"), lines, results)
 
 
 def write_summary(path: Path, results: dict[str, Any]) -> None:
     """summary.csv: one line per model, grid, organ and metric; ``exposure``: such as "selection: 12"."""
     exposure = {model["name"]: _counted(model["exposure"].values()) for model in results["models"]}
     lines = ({**entry, "exposure": exposure[entry["model"]]} for entry in results["summary"])
-    _write(path, ("convention", *_SUMMARY_KEYS, *_COUNT_KEYS, "exposure"), lines, results)
+    _write(path, ("convention", *_SUMMARY_KEYS, *_COUNT_KEYS, "exposure", "standing"), lines, results)
 
 
 def _counted(kinds: Iterable[str]) -> str:
@@ -109,7 +115,9 @@ def _counted(kinds: Iterable[str]) -> str:
 
 
 def _write(path: Path, keys: Sequence[str], lines: Iterable[dict[str, Any]], results: dict[str, Any]) -> None:
-    write_csv(path, keys, ({"convention": results["convention"], **line} for line in lines))
+    standing = {model["name"]: " ".join(model["standing"]) for model in results["models"]}
+    common = {"convention": results["convention"]}
+    write_csv(path, keys, ({**common, **line, "standing": standing[line["model"]]} for line in lines))
 
 
 def write_csv(path: Path, keys: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:

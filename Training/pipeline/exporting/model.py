@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError, safe_open
 
 from iuinet.errors import UsageError, WeightsError
 from iuinet.labels import organs_of_model
@@ -36,7 +37,8 @@ _CASE_NUMBER = re.compile(r"\d{1,4}")
 class Trained:
     """A checkpoint as it was read.
 
-    tensors: IUINet's state dict (the moving average where the run kept one). document: the training's.
+    tensors: IUINet's state dict (the moving average where the run kept one). document: the training's, and
+    whether it is "unfinished" (None where that is not known).
     which: "best" or "last". run: the run's name. sha256: of the checkpoint's file.
     times: when the run began and ended, where that is known.
     """
@@ -122,7 +124,21 @@ def read_trained(checkpoint: Path) -> Trained:
     tensors, document = read_weights(checkpoint)
     which = next((key for key, name in _FILES.items() if name == checkpoint.name), checkpoint.stem)
     run = checkpoint.resolve().parent
+    document["unfinished"] = _is_unfinished(run)
+    phases = (document.get("recipe") or {}).get("phases") or [{"stop_patience": 1}]
+    decided = any(phase.get("schedule") == "plateau" or phase.get("stop_patience") for phase in phases)
+    if which == "last" and not decided:
+        document["selection"] = None  # the scores chose other weights than these, and nothing else
     return Trained(tensors, document, which, run.name, file_sha256(checkpoint), _times(run))
+
+
+def _is_unfinished(run: Path) -> bool | None:
+    """Whether the run would go on, by its last checkpoint; None where there is none that says it."""
+    try:
+        with safe_open(run / LAST, framework="pt") as file:
+            return not json.loads(file.metadata()["training"])["progress"]["finished"]
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _times(folder: Path) -> dict[str, str]:
@@ -193,7 +209,7 @@ def training_of(trained: Trained, words: Mapping[str, Any]) -> dict[str, Any]:
         "seed": known["seed"],
         "checkpoint": trained.which,
         "weights": f"moving average (decay {average})" if average else "as trained",
-        **{key: known.get(key) for key in ("phase", "epoch", "step", "selection", "start")},
+        **{key: known.get(key) for key in ("phase", "epoch", "step", "selection", "start", "unfinished")},
         "environment": {key: surroundings[key] for key in _SURROUNDINGS if key in surroundings},
         "revision": surroundings.get("revision", "unknown"),
         **trained.times,

@@ -11,6 +11,7 @@ from typing import Any
 
 from iuinet.labels import ALL, organs_of_model
 from iuinet.weights.model_file import Weights
+from pipeline.evaluation.exposure import standing
 
 _METRICS = {
     "dice": "DSC (1 is best)",
@@ -21,7 +22,7 @@ _METRICS = {
 
 # What other lines of the card say of a training.
 _KNOWN = {"data", "recipe", "seed", "checkpoint", "weights", "phase", "epoch", "step", "selection", "start"}
-_KNOWN |= {"environment", "revision", "started", "ended", "exported", "date"}
+_KNOWN |= {"environment", "revision", "started", "ended", "exported", "date", "unfinished"}
 
 
 def model_card(weights: Weights, notes: Sequence[str] = ()) -> str:
@@ -106,7 +107,7 @@ def _cases(cases: Any, done: str) -> str:
 
 def _training(training: Mapping[str, Any]) -> list[str]:
     """Where the weights were taken, what they started from, and the recipe as it is."""
-    lines = []
+    lines = [f"* **This model {sentence}**" for sentence in standing(training)]
     if training.get("step") is not None:
         lines.append(
             f"* Taken after {training['step']} steps, in epoch {training.get('epoch')} of the phase "
@@ -114,7 +115,9 @@ def _training(training: Mapping[str, Any]) -> list[str]:
         )
     selection = training.get("selection")
     if selection and selection.get("dsc") is not None:
-        lines.append(f"* Selected by a mean DSC of {selection['dsc']:.4f} on the validation cases.")
+        by = "The validation cases decided on its learning rate or length; the best of them had"
+        by = by if training.get("checkpoint") == "last" else "Selected by"
+        lines.append(f"* {by} a mean DSC of {selection['dsc']:.4f} on the validation cases.")
     if training.get("weights"):
         lines.append(f"* Weights: {training['weights']}.")
     if training.get("seed") is not None:
@@ -184,6 +187,8 @@ def _measured(document: Mapping[str, Any]) -> list[str]:
         lines.append(f"* Convention of the metrics: {metrics['convention']}.")
     while lines and not lines[-1]:
         lines.pop()
+    if lines:
+        lines = [*(f"**This model {text}**\n" for text in standing(document["training"])), *lines]
     nothing = "Nothing: no results were given when this model was exported."
     return lines or [f"{nothing} How good the model is, is not known."]
 
