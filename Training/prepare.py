@@ -10,6 +10,8 @@ RAW is one of these:
 * The Synapse/BTCV abdomen set (syn3193805): a folder with RawData and RegData at any depth. Unzip RawData.zip
   and Reg-Training-Testing.zip there; zip files are not read. A copy that differs says how in an organs.toml
   in RAW, as below: which organs are labelled, what the images are clipped to.
+* TransUNet's preprocessed copy of it: a folder with train_npz and test_vol_h5. Its files tell no spacing, so
+  that nothing is measured in mm or ml.
 * A data set in nnU-Net's raw layout: dataset.json, imagesTr, labelsTr; NIfTI, NRRD or MetaImage. Labels run
   from 1 to 254; 0 is background, and "ignore" names the number of unknown voxels. A splits_final.json beside
   them holds the folds, and an organs.toml what else there is to say, all of it optional:

@@ -18,12 +18,11 @@ from iuinet.errors import InputRefused
 from iuinet.files import atomic
 from iuinet.geometry import canonical_axes, to_canonical
 from iuinet.preprocessing import resize, resize_weights
-from iuinet.reading import read_volume
 from iuinet.volume import Volume
 
 from .facts import finite
 from .findings import UNKNOWN, Source
-from .raw_files import sha256_of
+from .raw_files import read_raw, sha256_of
 
 ARRAYS = "arrays"
 # Raised whenever arrays of the same files and settings would differ from those of an earlier version.
@@ -130,7 +129,7 @@ def _read(root: Path, place: str, sha256: str) -> Volume:
             hint="Run prepare.py again with the same folders.",
             code="source-changed",
         )
-    return read_volume(root / place)
+    return read_raw(root, place)
 
 
 def resize_labels(labels: np.ndarray, size: tuple[int, int, int]) -> torch.Tensor:

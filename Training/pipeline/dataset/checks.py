@@ -9,7 +9,7 @@ import numpy as np
 from iuinet.volume import Grid
 
 from .facts import Facts, grid_from_json
-from .findings import OFFICIAL, REFUSED, WARNING, Finding, Found, Source
+from .findings import OFFICIAL, REFUSED, TRANSUNET, WARNING, Finding, Found, Source
 from .plausibility import check_anatomy
 from .synapse import check_case, check_ids, check_pair, declares_itself, ids, official_facts
 
@@ -67,8 +67,8 @@ def _pairs_elsewhere(found: Found, facts: Mapping[str, Facts]) -> Iterator[Findi
 
 def _check(source: Source, facts: Facts, found: Found, official: bool) -> list[Finding]:
     if facts.error:
-        text = facts.error["message"]
-        return [Finding(REFUSED, facts.error["code"], source.id, "A file cannot be read", text, _AGAIN)]
+        text, todo = facts.error["message"], f"{facts.error['hint']} Or leave the case out with --exclude."
+        return [Finding(REFUSED, facts.error["code"], source.id, "A file cannot be read", text, todo)]
     findings = [*_check_labels(source, facts, found), *_check_geometry(source, facts)]
     findings += _check_values(source, facts, found)
     if official and not any(one.severity == REFUSED for one in findings):
@@ -145,7 +145,9 @@ def _check_values(source: Source, facts: Facts, found: Found) -> Iterator[Findin
     if facts.not_numbers:
         what = "The image holds voxels that are not numbers (taken as air)"
         yield Finding(WARNING, "not-numbers", source.id, what, str(facts.not_numbers), "Look at the image.")
-    if found.clipped and not (found.clipped[0] <= facts.least and facts.most <= found.clipped[1]):
+    low, high = found.clipped or (facts.least, facts.most)
+    # TransUNet's released files go a little beyond what its own text says.
+    if found.layout != TRANSUNET and not (low <= facts.least and facts.most <= high):
         what = "The image holds values beyond those that it is said to be clipped to"
         value, todo = f"{facts.least:g} to {facts.most:g}", "Correct what the file of organs says is clipped."
         yield Finding(REFUSED, "not-clipped", source.id, what, value, todo)

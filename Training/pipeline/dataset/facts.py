@@ -16,13 +16,12 @@ import numpy as np
 import iuinet
 from iuinet.checks import judge
 from iuinet.errors import InputRefused, IUINetError
-from iuinet.reading import read_volume
 from iuinet.report import measure
 from iuinet.volume import Grid, Volume
 from iuinet.writing import write_json
 
 from .findings import Source
-from .raw_files import sha256_of
+from .raw_files import read_raw, sha256_of
 
 FORMAT = 2
 OPEN_AIR = -1000  # HU, what is taken in the place of a set's own value for air
@@ -109,7 +108,7 @@ def look(job: LookJob) -> Facts:
         memory = job.kept and job.kept / "{:.24}-{:.24}.json".format(*hashes)
         if memory and (known := _known(memory, *hashes, job.air)):
             return known
-        found = _found_out(job.root / job.source.image, job.root / job.source.label, job.air)
+        found = _found_out(job.root, job.source, job.air)
         facts = Facts(**found, image_sha256=hashes[0], label_sha256=hashes[1], air=job.air)
         if memory:
             write_json(memory, facts.to_json(), overwrite=True)
@@ -126,8 +125,8 @@ def _known(memory: Path, image_sha256: str, label_sha256: str, air: float | None
     return None
 
 
-def _found_out(image: Path, label: Path, air: float | None) -> dict:
-    volume = _read(image, "image")
+def _found_out(root: Path, source: Source, air: float | None) -> dict:
+    volume = _read(root, source.image, "image")
     array = volume.array
     bad = 0
     if array.dtype.kind == "f":
@@ -151,7 +150,7 @@ def _found_out(image: Path, label: Path, air: float | None) -> dict:
         "notes": list(volume.notes),
     }
     del volume, array, whole
-    labels = _read(label, "labels")
+    labels = _read(root, source.label, "labels")
     found["label_grid"] = grid_as_json(labels.grid)
     found["voxels"], found["odd_values"] = _count(labels.array)
     if not found["odd_values"]:
@@ -162,9 +161,9 @@ def _found_out(image: Path, label: Path, air: float | None) -> dict:
     return found
 
 
-def _read(path: Path, what: str) -> Volume:
+def _read(root: Path, place: str, what: str) -> Volume:
     try:
-        return read_volume(path)
+        return read_raw(root, place)
     except IUINetError as error:
         raise InputRefused(f"The {what}: {error.message}", hint=error.hint, code=error.code) from error
 

@@ -11,6 +11,7 @@ from pathlib import Path
 UNKNOWN = 255  # the label of voxels whose organ is not known: never trained, never scored
 OFFICIAL = "synapse"
 NNUNET = "nnunet"
+TRANSUNET = "transunet"
 GENERATED = "synapse-generated"  # the same layout and ids, made by phantom.py: never to be taken for patients
 REFUSED, WARNING = "refused", "warning"
 _WIDTH = 110
@@ -50,10 +51,10 @@ class Source:
 class Found:
     """All that was found.
 
-    layout: OFFICIAL or NNUNET. organs: {"name", "label"[, "color", "terminology", "pieces"]} each.
+    layout: OFFICIAL, NNUNET or TRANSUNET. organs: {"name", "label"[, "color", "terminology", "pieces"]} each.
     ignore: value in the label files that means unknown, None if there is none. notes: for the user to read.
     labelled: names of the organs that the label files show where there are any; None for all. clipped, air:
-    see ``organs.Declared``.
+    see ``organs.Declared``. millimetres: whether the files tell the voxels' size.
     """
 
     root: Path
@@ -68,6 +69,7 @@ class Found:
     labelled: tuple[str, ...] | None = None
     clipped: tuple[float, float] | None = None
     air: float | None = None
+    millimetres: bool = True
 
     @property
     def labels(self) -> dict[str, int]:

@@ -44,10 +44,11 @@ def check_anatomy(found: Found, facts: Mapping[str, Facts]) -> list[Finding]:
         if source.kind == "case" and not facts[source.id].error and not facts[source.id].odd_values
     }
     labels = {plain_name(name): label for name, label in found.labels.items()}
-    return [*_sizes(cases, labels), *_places(cases, labels), *_in_no_case(cases, found)]
+    unit = "ml" if found.millimetres else "thousand voxels"
+    return [*_sizes(cases, labels, unit), *_places(cases, labels), *_in_no_case(cases, found)]
 
 
-def _sizes(cases: Mapping[str, Facts], labels: Mapping[str, int]) -> Iterator[Finding]:
+def _sizes(cases: Mapping[str, Facts], labels: Mapping[str, int], unit: str) -> Iterator[Finding]:
     others = [name for name in labels if organ_by_name(name) and name != LARGEST_ORGAN]
     volumes = {case: _millilitres(one, labels) for case, one in cases.items() if _whole(one, labels)}
     for name in others:
@@ -55,12 +56,12 @@ def _sizes(cases: Mapping[str, Facts], labels: Mapping[str, int]) -> Iterator[Fi
         wrong = [case for case, ml in both.items() if ml[name] > ml[LARGEST_ORGAN]]
         what = f"The {LARGEST_ORGAN} is smaller than the {name}"
         if 2 * len(wrong) > len(both) and (len(both) > 1 or name not in MAY_BE_LARGER):
-            sizes = [f"{median(ml[key] for ml in both.values()):.0f} ml" for key in (LARGEST_ORGAN, name)]
+            sizes = [f"{median(ml[key] for ml in both.values()):.0f} {unit}" for key in (LARGEST_ORGAN, name)]
             value = f"in {len(wrong)} of {len(both)} cases; in the middle {' and '.join(sizes)}"
             yield Finding(REFUSED, "label-order", _only(both), what, value, _TODO)
         elif name not in MAY_BE_LARGER:
             for case in wrong:
-                value = f"{both[case][LARGEST_ORGAN]:.0f} ml and {both[case][name]:.0f} ml"
+                value = f"{both[case][LARGEST_ORGAN]:.0f} and {both[case][name]:.0f} {unit}"
                 yield Finding(REFUSED, "label-order", case, what, value, _TODO)
 
 

@@ -23,12 +23,11 @@ from safetensors.torch import load_file
 
 from iuinet.errors import InputRefused, OutputError, UsageError
 from iuinet.files import output_error, require_space
-from iuinet.reading import read_volume
 from iuinet.volume import Grid, Volume
 
 from .arrays import ARRAYS, read_labels
 from .facts import grid_as_json, grid_from_json
-from .raw_files import sha256_of
+from .raw_files import read_raw, sha256_of
 
 INDEX = "index.json"
 FORMAT = 1
@@ -90,7 +89,7 @@ class PreparedData:
     ignore: the raw labels' own number for unknown voxels.
     labelled_only: names of the organs that the labels show where there are any: of all others a voxel without
     a label says nothing. None for all organs. clipped: lowest and highest HU of the images, None where no
-    limit is known.
+    limit is known. millimetres: whether the size of the voxels is known; else grids have 1 mm for unknown.
     """
 
     folder: Path
@@ -104,6 +103,7 @@ class PreparedData:
     ignore: int | None = None
     labelled_only: tuple[str, ...] | None = None
     clipped: tuple[float, float] | None = None
+    millimetres: bool = True
 
     @property
     def labelled(self) -> tuple[str, ...]:
@@ -161,7 +161,7 @@ class PreparedData:
         if sha256_of(self.root, case.image) != case.image_sha256:
             text = f"{case.image} has changed since it was prepared."
             raise InputRefused(text, hint=_AGAIN, code="source-changed")
-        volume = read_volume(self.root / case.image)
+        volume = read_raw(self.root, case.image)
         return volume, read_labels(self.root, case.label, case.label_sha256, self.ignore).array
 
     def _damaged(self, id: str, file: Path) -> InputRefused:
@@ -190,6 +190,7 @@ def open_prepared(folder: Path | str) -> PreparedData:
         cases = tuple(Case.from_json(entry) for entry in document["cases"])
         # Written only where the set declares them.
         told = {key: tuple(document[key]) for key in ("labelled_only", "clipped") if key in document}
+        told["millimetres"] = document.get("millimetres", True)
         return PreparedData(folder=folder, root=root, organs=organs, cases=cases, **plain, **told)
     except (KeyError, TypeError, ValueError) as error:
         raise InputRefused(f"{folder / INDEX} is damaged.", hint=_AGAIN, code="index-damaged") from error

@@ -22,6 +22,7 @@ from .parallel import run_all
 from .prepared import FACTS, FORMAT, INDEX, Case, check_space
 from .raw_files import common_root, list_files
 from .synapse import find_synapse
+from .transunet import find_transunet
 
 
 @dataclass
@@ -86,7 +87,7 @@ class Checked:
 def find_sources(
     raws: Sequence[Path], organs: Path | None, pairs: bool, label_map: str | None = None
 ) -> Found:
-    """Look through the raw folders for data in nnU-Net's layout, else for the Synapse set.
+    """Look through the raw folders for data in nnU-Net's or TransUNet's layout, else for the Synapse set.
 
     organs: TOML file with organs, as ``organs`` describes it. pairs: whether registered pairs are looked for.
     label_map: name of the numbers that a copy of the Synapse set has (``organs.label_maps``).
@@ -99,6 +100,8 @@ def find_sources(
             raise UsageError(text, hint="Leave it out, or correct dataset.json.", code="label-map")
         return found
     files = list_files(raws, root)
+    if (found := find_transunet(root, files, organs, label_map or "transunet")) is not None:
+        return found
     found = find_synapse(root, files, pairs, organs, label_map)
     zips = [place for place in files if place.lower().endswith(".zip")]
     if zips:
@@ -106,7 +109,8 @@ def find_sources(
     if not found.sources and not found.findings:
         layouts = (
             "Give the folder of the Synapse abdomen set (img/img0001.nii.gz, label/label0001.nii.gz), "
-            "or one in nnU-Net's raw layout (dataset.json, imagesTr, labelsTr)."
+            "TransUNet's (train_npz, test_vol_h5), or one in nnU-Net's raw layout (dataset.json, imagesTr, "
+            "labelsTr)."
         )
         raise UsageError(
             f"no images with labels were found in {', '.join(str(raw) for raw in raws)}",
@@ -174,6 +178,7 @@ def _index(checked: Checked, cases: list[Case], settings: Settings) -> dict:
     }
     # Only where declared, so that data without a word of it keep their fingerprint.
     told = {"labelled_only": found.labelled, "clipped": found.clipped, "air": found.air}
+    told |= {} if found.millimetres else {"millimetres": False}
     content |= {key: value for key, value in told.items() if value is not None}
     files = [[case.id, case.kind, case.atlas, case.image_sha256, case.label_sha256] for case in cases]
     what = json.dumps([content, files], sort_keys=True, ensure_ascii=False)

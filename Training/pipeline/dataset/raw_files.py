@@ -11,6 +11,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from iuinet.errors import InputRefused, UsageError
+from iuinet.reading import read_volume
+from iuinet.volume import Volume
+
+from .transunet_files import files_of, is_part, read_part
 
 _JUNK = "__MACOSX"
 
@@ -71,11 +75,19 @@ def _files(folder: Path) -> Iterator[Path]:
         yield from (Path(parent, name) for name in sorted(names) if not name.startswith("."))
 
 
+def read_raw(root: Path, place: str) -> Volume:
+    """The volume at a place. Raises: IUINetError as its reader does."""
+    return read_part(root, place) if is_part(place) else read_volume(root / place)
+
+
 def sha256_of(root: Path, place: str) -> str:
-    """Hexadecimal sha256 of a file's bytes.
+    """Hexadecimal sha256 of a file's bytes, or over those of all files behind a place.
 
     Raises: InputRefused "not-found" or "file-unreadable" for a file that the system does not open.
     """
+    if is_part(place):
+        digests = [sha256_of(root, path.relative_to(root).as_posix()) for path in files_of(root, place)]
+        return hashlib.sha256(" ".join(digests).encode()).hexdigest()
     try:
         with open(root / place, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from iuinet.errors import UsageError
 
-from .findings import GENERATED, OFFICIAL
+from .findings import GENERATED, OFFICIAL, TRANSUNET
 
 if TYPE_CHECKING:
     from .prepared import PreparedData
@@ -100,7 +100,7 @@ def choose_split(data: PreparedData, name: str, atlases: str = "train18", partia
 
 def is_official(data: PreparedData) -> bool:
     """Whether these are the Synapse set's ids, of patients or generated."""
-    return data.name in (OFFICIAL, GENERATED)
+    return data.name in (OFFICIAL, GENERATED, f"{OFFICIAL}-{TRANSUNET}")
 
 
 def split_names(data: PreparedData) -> tuple[str, ...]:

@@ -57,6 +57,7 @@ def build(
             "name": data.name,
             "fingerprint": data.fingerprint,
             **about,
+            "millimetres": data.millimetres,
             "cases": cases,
             "references": {case: data.case(case).label_sha256 for case in cases},
         },
@@ -101,6 +102,8 @@ def _model(candidate: Candidate, organs: Sequence[Organ], data: PreparedData) ->
 
 def _warnings(data: PreparedData, candidates: Sequence[Candidate], rules: Rules) -> list[str]:
     sentences = [_MARK] if rules.convention == TRANSUNET else []
+    if not rules.millimetres:
+        sentences.append(f"{data.name} tells no size of its voxels: nothing is measured in mm or ml.")
     if unlabelled := [organ["name"] for organ in data.organs if organ["name"] not in data.labelled]:
         sentences.append(f"{data.name} does not label {', '.join(unlabelled)}: nothing is said of them.")
     members = {member.name: member for candidate in candidates for member in candidate.members}
@@ -140,6 +143,11 @@ def _definitions(rules: Rules) -> dict[str, str]:
     }
     if rules.convention == TRANSUNET:
         return {"rules": _MARK, **common}
+    if not rules.millimetres:
+        return {
+            "missing organs": "absent in both: left out. Missed, or found where there is none: DSC 0.",
+            **common,
+        }
     return {
         "surface": "voxels that share a face with the background; distances between voxel centres, mm.",
         "hd95_mm": "the larger of the two directed 95th percentiles of the surface distances.",

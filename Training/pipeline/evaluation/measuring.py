@@ -8,7 +8,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -77,9 +77,12 @@ def measure(choices: Choices, console: Console) -> dict[str, Any]:
         else:
             cases, about = choose_cases(data, members, choices)
             candidates = single(members, cases)
-        runner = Runner(data, organs, choices.settings, Store(choices.out), console)
+        settings = replace(
+            choices.settings, rules=replace(choices.settings.rules, millimetres=data.millimetres)
+        )
+        runner = Runner(data, organs, settings, Store(choices.out), console)
         rows = runner.run(candidates)
-        results = build(data, about, candidates, organs, rows, choices.settings)
+        results = build(data, about, candidates, organs, rows, settings)
         console.status("Drawing the page")
         write_all(choices.out, results, runner, candidates)
         console.clear()

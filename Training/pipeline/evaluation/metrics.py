@@ -46,6 +46,9 @@ CONVENTIONS = (IUINET, TRANSUNET)
 # A distance that is the tolerance but for rounding, such as of three steps of 0.7 mm, is within it.
 _ROUNDING = 1e-9
 
+# What needs the voxels' size.
+IN_MM = ("hd95_mm", "assd_mm", "nsd", "volume_ml", "reference_ml", "volume_error_ml")
+
 Row = dict[str, str | float | None]
 
 
@@ -53,11 +56,13 @@ Row = dict[str, str | float | None]
 class Rules:
     """How label maps are scored. convention: IUINET (the table above) or TRANSUNET.
 
-    tolerance_mm: of the normalised surface distance.
+    tolerance_mm: of the normalised surface distance. millimetres: whether the voxels' size is known; else
+    what is in mm or ml is left out.
     """
 
     convention: str = IUINET
     tolerance_mm: float = TOLERANCE_MM
+    millimetres: bool = True
 
 
 def score_labels(
@@ -80,7 +85,9 @@ def score_labels(
     rules = rules or Rules()
     size = float(np.prod(spacing)) / 1000 if voxel_ml is None else voxel_ml
     masks = crops(labels, reference, organs, tuple(spacing), size)
-    return {name: {"state": mask.state, **_scores(mask, rules), **_volumes(mask)} for name, mask in masks}
+    rows = {name: {"state": mask.state, **_scores(mask, rules), **_volumes(mask)} for name, mask in masks}
+    left_out = () if rules.millimetres else IN_MM
+    return {name: {key: row[key] for key in row if key not in left_out} for name, row in rows.items()}
 
 
 def _scores(masks: Masks, rules: Rules) -> Row:

@@ -26,6 +26,7 @@ MISSING = "–"
 MOST_FAILURES = 30  # that are listed unfolded
 MANY = 4  # models, from which on what belongs to single models is folded
 _SIGNIFICANT = 0.05
+_SIZES = {"reference_ml": "Reference ml", "volume_ml": "Found ml"}
 _SWATCH = Markup('<span><i class="swatch" style="background:{}" aria-hidden="true"></i>{}</span>')
 _STRONG, _BAD = Markup("<strong>{}</strong>"), Markup('<strong class="bad">{}</strong>')
 _SMALL = Markup("<span>{}<small>{}</small></span>")
@@ -243,15 +244,16 @@ def _failures(results: Results) -> Table | None:
     """Every organ that was missed, or found where there is none."""
     words = {"missed": "missed", "extra": "found, but not in the reference"}
     rows = results.failures()
+    sizes = {key: head for key, head in _SIZES.items() if any(key in row for row in rows)}
     lines = [
         [
             *(row[key] for key in ("model", "case", "organ")),
             words[row["state"]],
-            *(number(row.get(key), ".1f") for key in ("reference_ml", "volume_ml")),
+            *(number(row.get(key), ".1f") for key in sizes),
         ]
         for row in rows
     ]
-    heads = ["Model", "Case", "Organ", "What happened", "Reference ml", "Found ml"]
+    heads = ["Model", "Case", "Organ", "What happened", *sizes.values()]
     caption = f"{len(rows)} failure{'s' * (len(rows) != 1)} on the scan's own grid"
     return Table(caption, heads, lines, kind="words") if rows else None
 

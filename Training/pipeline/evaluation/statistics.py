@@ -36,10 +36,11 @@ Side = tuple[str, Rows]  # a model's name and its rows
 
 
 def metrics_of(rows: Rows) -> tuple[str, ...]:
-    """The metrics that the rows can have, by their convention."""
+    """The metrics that the rows can have, by their convention and what is known of the voxels' size."""
+    names = METRICS
     if any("hd95_voxels" in row for row in rows):
-        return ("dsc", "hd95_voxels", "volume_error_ml", "volume_error_percent", ABSOLUTE)
-    return (*METRICS, ABSOLUTE)
+        names = ("dsc", "hd95_voxels", "volume_error_ml", "volume_error_percent")
+    return (*(name for name in names if any(name in row for row in rows)), ABSOLUTE)
 
 
 def value_of(row: dict[str, Any], metric: str) -> float:

@@ -10,7 +10,7 @@ from typing import Any
 
 from iuinet.files import atomic
 
-from .metrics import TRANSUNET
+from .metrics import IN_MM, TRANSUNET
 from .statistics import ABSOLUTE, FEWEST_CASES, MEAN
 
 # Title, grid, metric, format.
@@ -115,6 +115,9 @@ def _counted(kinds: Iterable[str]) -> str:
 
 
 def _write(path: Path, keys: Sequence[str], lines: Iterable[dict[str, Any]], results: dict[str, Any]) -> None:
+    # Without a known size of voxels there is nothing in mm, and then no empty column either.
+    absent = {key for key in IN_MM if not any(key in row for row in results["rows"])}
+    keys = [key for key in keys if key not in absent]
     standing = {model["name"]: " ".join(model["standing"]) for model in results["models"]}
     common = {"convention": results["convention"]}
     write_csv(path, keys, ({**common, **line, "standing": standing[line["model"]]} for line in lines))
