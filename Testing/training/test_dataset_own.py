@@ -111,6 +111,56 @@ def test_nnunets_layout_with_its_folds(tmp_path):
     assert "came with the data" in split.statement and "share" in split.statement
 
 
+def test_the_places_of_files_in_dataset_json_are_read(tmp_path, capfd):
+    raw = write_own(tmp_path / "raw")
+    (raw / "imagesTr").rename(tmp_path / "elsewhere")
+    document = json.loads((raw / "dataset.json").read_text(encoding="utf-8"))
+    document["dataset"] = {
+        name: {"images": [f"../elsewhere/{name}_0000.nii.gz"], "label": f"labelsTr/{name}.nii.gz"}
+        for name in NAMES[:3]
+    }
+    (raw / "dataset.json").write_text(json.dumps(document), encoding="utf-8")
+    data = prepared(raw)
+    assert {case.id for case in data.cases} == set(NAMES[:3]) and data.native(NAMES[1])[1].any()
+    document["dataset"][NAMES[0]]["images"] = ["a", "b"]
+    (raw / "dataset.json").write_text(json.dumps(document), encoding="utf-8")
+    assert NAMES[0] in refused(raw, capfd)
+    document["dataset"] = {
+        NAMES[0]: {"images": ["imagesTr/none.nii.gz"], "label": f"labelsTr/{NAMES[0]}.nii.gz"}
+    }
+    (raw / "dataset.json").write_text(json.dumps(document), encoding="utf-8")
+    assert "imagesTr/none.nii.gz" in refused(raw, capfd)
+
+
+@pytest.mark.parametrize("own_folds", [False, True])
+def test_a_labelled_test_set_tests_every_split_and_trains_nothing(tmp_path, capfd, own_folds):
+    raw = write_own(tmp_path / "raw")
+    if own_folds:
+        folds = [{"train": list(NAMES[1:]), "val": list(NAMES[:1])}]
+        (raw / "splits_final.json").write_text(json.dumps(folds), encoding="utf-8")
+    for name in ("t1", "t2", "t3"):
+        image, labels = two_organs()
+        write(raw / f"imagesTs/{name}_0000.nii.gz", image)
+        if name != "t3":
+            write(raw / f"labelsTs/{name}.nii.gz", labels)
+    data = prepared(raw)
+    said = capfd.readouterr().out
+    assert "1 images of imagesTs have no labels" in said and "2 labelled cases of imagesTs" in said
+    for number in range(5):
+        split = choose_split(data, f"fold-{number}")
+        assert split.test == ("t1", "t2") and not {"t1", "t2"} & {*split.train, *split.validation}
+        assert split.validation and "Selection has cases of its own" in split.statement
+    if own_folds:
+        assert choose_split(data, "fold-0").validation == NAMES[:1]
+    everything = choose_split(data, "all")
+    assert set(everything.train) == set(NAMES) and everything.test == ("t1", "t2")
+    assert "No case selects" in everything.statement
+    image, labels = two_organs()
+    write(raw / f"imagesTs/{NAMES[0]}_0000.nii.gz", image)
+    write(raw / f"labelsTs/{NAMES[0]}.nii.gz", labels)
+    assert "has the name of another case" in refused(raw, capfd)
+
+
 def test_the_old_dataset_json_is_understood(tmp_path):
     raw = write_own(tmp_path / "Task01", labels={"0": "background", "1": "tumour", "6": "liver"})
     document = json.loads((raw / "dataset.json").read_text())

@@ -19,6 +19,7 @@ from iuinet.reading import READERS
 
 from .findings import NNUNET, REFUSED, WARNING, Finding, Found, Source
 from .organs import ORGANS_FILE, Declared, Splits, checked, complete
+from .splits import folds
 
 _CHANNEL = "_0000"
 # Not those whose voxels lie in a second file: the hash of the first would not notice a change.
@@ -32,9 +33,12 @@ def find_nnunet(folder: Path, organs: Path | None) -> Found | None:
     Raises: InputRefused "own-data" for what nnU-Net's files may not say, UsageError for the organs.
     """
     path = folder / "dataset.json"
-    if not path.is_file() or not (folder / "imagesTr").is_dir():
+    if not path.is_file():
         return None
     document = _read_json(path)
+    listed = document.get("dataset") if isinstance(document, dict) else None
+    if not isinstance(listed, dict) and not (folder / "imagesTr").is_dir():
+        return None
     if not isinstance(document, dict) or not isinstance(document.get("labels"), dict):
         hint = 'Give names and numbers: {"labels": {"background": 0, ...}}.'
         raise _refused("dataset.json has no labels", hint)
@@ -56,12 +60,64 @@ def find_nnunet(folder: Path, organs: Path | None) -> Found | None:
     ending = document.get("file_ending", ".nii.gz")
     if ending not in _ENDINGS:
         raise _refused(f"the file_ending {ending!r} cannot be read", f"Use one of {', '.join(_ENDINGS)}.")
-    images = _stems(folder / "imagesTr", ending)
+    if isinstance(listed, dict):
+        _collect(found, *_listed(listed))
+    else:
+        _collect(found, _images(folder / "imagesTr", ending), _stems(folder / "labelsTr", ending))
+    train = [source.id for source in found.sources]
+    found.splits.update(_folds(folder))
+    _add_test_set(found, train, _images(folder / "imagesTs", ending), _stems(folder / "labelsTs", ending))
+    return found
+
+
+def _images(folder: Path, ending: str) -> dict[str, list[str]]:
+    """Case name -> where its image is, without the number of its channel."""
+    images = _stems(folder, ending)
     if any(case.endswith(_CHANNEL) for case in images):
         images = {c.removesuffix(_CHANNEL): place for c, place in images.items() if c.endswith(_CHANNEL)}
-    _collect(found, images, _stems(folder / "labelsTr", ending))
-    found.splits.update(_folds(folder))
-    return found
+    return images
+
+
+def _listed(listed: dict[str, Any]) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+    """Images and labels by case, as the "dataset" of a dataset.json of nnU-Net v2 names them."""
+    images, labels = {}, {}
+    for name, entry in listed.items():
+        try:
+            (image,), label = entry["images"], entry["label"]
+            places = Path(image).as_posix(), Path(label).as_posix()
+        except (TypeError, KeyError, ValueError) as error:
+            text = f"dataset.json names the files of {name!r} as {entry!r}"
+            raise _refused(text, 'Give {"images": ["one image"], "label": "its labels"}.') from error
+        case = normalize("NFC", name)
+        images[case], labels[case] = [places[0]], [places[1]]
+    return images, labels
+
+
+def _add_test_set(
+    found: Found, train: list[str], images: dict[str, list[str]], labels: dict[str, list[str]]
+) -> None:
+    """Labelled cases of imagesTs and labelsTs: the test of every split, and no part of any training."""
+    both = sorted(set(images) & set(labels))
+    if unlabelled := len(set(images) - set(labels)):
+        found.notes.append(f"{unlabelled} images of imagesTs have no labels in labelsTs: they are not used.")
+    if not both:
+        return
+    for case in sorted(set(both) & set(train)):
+        what, todo = "A case of the test set has the name of another case", "Rename one of them."
+        found.findings.append(Finding(REFUSED, "duplicate", case, what, images[case][0], todo))
+    test = [case for case in both if case not in train]
+    _collect(found, {case: images[case] for case in test}, {case: labels[case] for case in test})
+    for number, held_out in enumerate(folds(train)):
+        rest = [case for case in train if case not in held_out]
+        usual = {"train": rest, "validation": list(held_out), "test": []}
+        found.splits.setdefault(f"fold-{number}", usual)
+    for name, parts in found.splits.items():
+        if name.startswith("fold-"):
+            parts["test"] = test
+    found.splits["all"] = {"train": train, "validation": [], "test": test}
+    found.notes.append(
+        f"{len(test)} labelled cases of imagesTs are the test of every fold: they train nothing."
+    )
 
 
 def _labels(labels: dict[str, Any]) -> tuple[tuple[dict, ...], int | None]:

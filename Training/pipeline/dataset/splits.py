@@ -26,6 +26,7 @@ FOLDS = 5
 ATLASES = ("train18", "train", "all30")
 
 _SHARED = "Selection and test share the same cases, so that scores are optimistic."
+_NO_SELECTION = "No case selects, and the test cases are seen by nothing but the test."
 _OWN_SELECTION = "Selection has cases of its own, and the test cases are seen by nothing but the test."
 
 
@@ -122,7 +123,8 @@ def _parts(data: PreparedData, name: str, present: set[str]) -> tuple[tuple[Sequ
     if name in data.splits:
         own = data.splits[name]
         shared = set(own["validation"]) & set(own["test"])
-        meaning = f"A split that came with the data. {_SHARED if shared else _OWN_SELECTION}"
+        words = _SHARED if shared else _OWN_SELECTION if own["validation"] else _NO_SELECTION
+        meaning = f"A split that came with the data. {words}"
         return (own["train"], own["validation"], own["test"]), meaning
     if official and name in ("transunet", "transunet-inner"):
         train, test = _table()["transunet"]["train"], _table()["transunet"]["test"]
