@@ -202,6 +202,13 @@ def test_a_broken_sform_does_not_beat_a_sound_qform(tmp_path: Path, value: float
     refusal(patched(tmp_path / "only.nii.gz", SROW + 16, "<3f", 0, value, value), "bad-place", "sform")
 
 
+def test_a_place_of_wrong_numbers_is_a_question(tmp_path: Path) -> None:
+    path = patched(nifti(tmp_path / "scan.nii"), SROW + 32, "<4f", 0, 0, 1e30, 40)
+    question(read_volume(path), "two-places", "sform", "1e+30")
+    path = patched(nifti(tmp_path / "scan.nii"), QUATERNION, "<3f", 5e6, 0, 0)
+    question(read_volume(path), "two-places", "qform", "broken")
+
+
 def test_a_broken_quaternion_does_not_beat_a_sound_sform(tmp_path: Path) -> None:
     for value in (math.nan, 5.0):
         path = patched(nifti(tmp_path / "scan.nii", codes=(1, 1)), QUATERNION, "<3f", value, 0, 0)
@@ -236,6 +243,7 @@ def test_a_broken_quaternion_does_not_beat_a_sound_sform(tmp_path: Path) -> None
         (DIM + 6, "<h", 6),
         (DATATYPE, "<h", 5),
         (DATATYPE, "<h", 2),
+        (DATATYPE + 2, "<h", 8),
         (UNITS, "B", 5),
         (SCALE, "<2f", (2.0, math.nan)),
     ],
@@ -262,17 +270,19 @@ def test_every_wrong_bit_of_the_compressed_data_is_seen(tmp_path: Path) -> None:
         refusal(path, ("file-cut", "file-damaged"), "scan.nii.gz")
 
 
-def test_what_follows_the_voxels_is_refused_but_for_the_zeros_of_a_last_block(tmp_path: Path) -> None:
+def test_what_follows_the_voxels_is_refused_but_for_zeros_after_a_compressed_stream(tmp_path: Path) -> None:
     plain, zipped = nifti(tmp_path / "scan.nii"), nifti(tmp_path / "scan.nii.gz")
-    for path in (plain, zipped):
-        data = path.read_bytes()
-        path.write_bytes(data + bytes(511))
-        np.testing.assert_array_equal(read_volume(path).array, body_volume())
-        for more in (b"junk", bytes(512), bytes(100) + b"\1"):
-            path.write_bytes(data + more)
+    whole, stream = plain.read_bytes(), zipped.read_bytes()
+    zipped.write_bytes(stream + bytes(511))
+    np.testing.assert_array_equal(read_volume(zipped).array, body_volume())
+    for more in (b"junk", bytes(512), bytes(100) + b"\1"):
+        zipped.write_bytes(stream + more)
+        refusal(zipped, "file-damaged", "holds more than the voxels")
+    for more in (b"\0", b"junk", bytes(512)):  # a byte that came in before would push a zero out at the end
+        plain.write_bytes(whole + more)
+        zipped.write_bytes(gzip.compress(whole + more))
+        for path in (plain, zipped):
             refusal(path, "file-damaged", "holds more than the voxels")
-    zipped.write_bytes(gzip.compress(plain.read_bytes()[:-511] + b"1" * 600))
-    refusal(zipped, "file-damaged", "holds more than the voxels")
 
 
 def test_a_stream_that_goes_on_is_not_inflated(tmp_path: Path) -> None:

@@ -201,7 +201,7 @@ def test_a_damaged_header_is_refused(tmp_path: Path, fields: dict[str, str | Non
     refusal(made(tmp_path / "scan.nrrd", **fields), "file-damaged", "scan.nrrd")
 
 
-@pytest.mark.parametrize("origin", ["(nan,0,0)", "(0,inf,0)"])
+@pytest.mark.parametrize("origin", ["(nan,0,0)", "(0,inf,0)", "(0,9_0,0)"])
 def test_a_place_that_is_nowhere_is_refused(tmp_path: Path, origin: str) -> None:
     refusal(made(tmp_path / "scan.nrrd", space_origin=origin), "bad-place")
 

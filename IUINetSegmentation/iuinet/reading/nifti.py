@@ -127,6 +127,8 @@ def _dtype(path: Path, header: Any, size: tuple[int, int, int]) -> np.dtype:
             hint="Save the CT with whole numbers or with single precision.",
             code="pixel-type",
         )
+    if int(header["bitpix"]) != dtype.itemsize * 8:
+        raise damaged(path, f"it gives the type {label} and {int(header['bitpix'])} bits for each number")
     return dtype.newbyteorder(header.endianness)
 
 
@@ -166,7 +168,11 @@ def _place(path: Path, header: Any, size: tuple[int, int, int]) -> tuple[Grid, l
     matrix, notes, doubts = sound[taken], [], []
     if len(sound) < len(given):
         broken = next(name for name in given if name not in sound)
-        notes.append(f"The {broken} of {path.name} is broken; the place of its {taken} was taken.")
+        sentence = f"The {broken} of {path.name} is broken; the place of its {taken} was taken."
+        if np.isfinite(given[broken]).all():  # numbers, and wrong ones: what else is wrong?
+            doubts.append(Doubt("two-places", sentence, ONE_PLACE))
+        else:
+            notes.append(sentence)
     if len(sound) == 2:
         doubts += _two_places(path, size, matrix, sound["qform"])
     elif taken == "sform":
@@ -189,7 +195,8 @@ def _matrices(header: Any) -> dict[str, np.ndarray]:
                 warnings.simplefilter("ignore")
                 found["qform"] = RAS_TO_LPS @ straight.get_qform().astype(np.float64)
         except ValueError:  # no unit quaternion
-            found["qform"] = np.full((4, 4), np.nan)
+            numbers = [float(header[f"quatern_{axis}"]) for axis in "bcd"]
+            found["qform"] = np.full((4, 4), 0.0 if np.isfinite(numbers).all() else np.nan)
     return found
 
 

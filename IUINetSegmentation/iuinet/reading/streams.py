@@ -1,8 +1,9 @@
 """The bytes behind a header: as many as it promises, checked to the end, and not one more.
 
 A stream that is cut, damaged (its own checksum says so) or longer than promised is refused, and memory is
-taken only for what a file of this length can hold. After the voxels a file may have fewer than 512 zero
-bytes, with which tapes and archives fill their blocks, and nothing else.
+taken only for what a file of this length can hold. One byte too many is as bad as one too few: something may
+have moved all voxels. Only after the end of a compressed stream, which its checksum proves, may fewer than
+512 zero bytes follow, with which tapes and archives fill their blocks.
 Formats: RFC 1950 (zlib), 1951 (deflate), 1952 (gzip: several members make one stream), bzip2.
 """
 
@@ -75,14 +76,11 @@ class Stream:
             done += len(block)
 
     def finish(self) -> None:
-        """Check the rest: the stream's checksum, and that nothing but zeros of a last block follows."""
-        rest = b""
-        while len(rest) < PADDING_BYTES and (block := self._next(PADDING_BYTES)):
-            rest += block
-        if self.encoding != RAW:
-            after = self._waiting + self._file.read(PADDING_BYTES)
-            rest = max(rest, after, key=lambda part: (len(part.strip(b"\0")) > 0, len(part)))
-        if len(rest) >= PADDING_BYTES or rest.strip(b"\0"):
+        """Check the rest: the stream's checksum, and that nothing follows the voxels."""
+        if self._next(1):
+            raise self.surplus()
+        after = self._waiting + self._file.read(PADDING_BYTES)
+        if len(after) >= PADDING_BYTES or after.strip(b"\0"):
             raise self.surplus()
 
     def _next(self, most: int) -> bytes:
