@@ -210,6 +210,7 @@ def test_a_data_file_elsewhere_or_with_the_letters_of_printf_is_refused(tmp_path
         {"HeaderSize": "-2"},
         {"HeaderSize": "x"},
         {"NDims ": "4"},
+        {"Compr\0\0\0": "x"},
     ],
     ids=lambda fields: f"{fields}"[:50],
 )

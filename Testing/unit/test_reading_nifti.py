@@ -196,7 +196,7 @@ def test_a_broken_sform_does_not_beat_a_sound_qform(tmp_path: Path, value: float
         patched(path, SROW, "<4f", 0.8, value, value, -20)
         patched(path, SROW + 32, "<4f", value, value, value, 40)
         volume = read_volume(path)
-        assert [note for note in volume.notes if "sform" in note and "broken" in note]
+        question(volume, "two-places", "sform", "broken")
         np.testing.assert_allclose(volume.grid.origin, (20, 30, 40), rtol=1e-6)
     nifti(tmp_path / "only.nii.gz", codes=(1, 0))
     refusal(patched(tmp_path / "only.nii.gz", SROW + 16, "<3f", 0, value, value), "bad-place", "sform")
@@ -213,7 +213,7 @@ def test_a_broken_quaternion_does_not_beat_a_sound_sform(tmp_path: Path) -> None
     for value in (math.nan, 5.0):
         path = patched(nifti(tmp_path / "scan.nii", codes=(1, 1)), QUATERNION, "<3f", value, 0, 0)
         volume = read_volume(path)
-        assert [note for note in volume.notes if "qform" in note and "broken" in note]
+        question(volume, "two-places", "qform", "broken")
         np.testing.assert_allclose(volume.grid.origin, (20, 30, 40), rtol=1e-6)
         path = patched(nifti(tmp_path / "only.nii", codes=(0, 1)), QUATERNION, "<3f", value, 0, 0)
         refusal(path, "bad-place", "qform")

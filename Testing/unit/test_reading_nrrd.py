@@ -192,6 +192,7 @@ def test_a_file_that_does_not_say_where_left_is_is_a_question(tmp_path: Path) ->
         {"sizes": "27 24 12"},
         {"byte_skip": "-2"},
         {"line_skip": "many"},
+        {"conte\0\0": "x"},
         {"no field": "x\nwithout colon"},
         {"no field": "x\nsizes: 28 24 12"},
     ],

@@ -50,6 +50,15 @@ def number(text: str) -> float:
         return math.nan
 
 
+def check_text(path: Path, header: bytes) -> None:
+    """Raises: InputRefused "file-damaged" for a text header with bytes that are no text.
+
+    >>> check_text(Path("ct.nrrd"), b"NRRD0004\\n")
+    """
+    if re.search(rb"[\x00-\x08\x0e-\x1f]", header):
+        raise damaged(path, "it holds bytes that are no text")
+
+
 def numbers(path: Path, field: str, text: str, count: int) -> list[float]:
     """So many finite numbers, with blanks between them.
 

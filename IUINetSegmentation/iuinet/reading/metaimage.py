@@ -20,6 +20,7 @@ from .declared import (
     check_kind,
     check_sizes,
     check_spacing,
+    check_text,
     check_unit,
     damaged,
     file_beside,
@@ -87,6 +88,7 @@ def _read_header(path: Path) -> tuple[dict[str, str], str, int]:
     last = DATA_FILE.search(head)
     fields: dict[str, str] = {}
     if last is not None:
+        check_text(path, head[: last.end()])
         for line in head[: last.start()].decode("utf-8", "surrogateescape").splitlines():
             field = FIELD.fullmatch(line)
             if field is None:
@@ -126,6 +128,7 @@ def _check_values(path: Path, fields: Mapping[str, str]) -> None:
         )
 
 
+@np.errstate(all="ignore")  # what overflows is refused
 def _place(
     path: Path, fields: Mapping[str, str], axes: int
 ) -> tuple[np.ndarray, list[float], list[str], list[Doubt]]:

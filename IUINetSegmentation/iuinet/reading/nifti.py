@@ -53,10 +53,10 @@ def read_nifti(path: Path, name: str) -> Volume:
         header = _read_header(path, stream)
         size = _size(path, header)
         dtype = _dtype(path, header, size)
-        grid, notes, doubts = _place(path, header, size)
+        grid, doubts = _place(path, header, size)
         array = take_array(stream, dtype, size[::-1])
-    notes += [doubt.message for doubt in doubts]
-    return Volume(_scaled(path, array, header), grid, name, None, tuple(notes), tuple(doubts))
+    notes = tuple(doubt.message for doubt in doubts)
+    return Volume(_scaled(path, array, header), grid, name, None, notes, tuple(doubts))
 
 
 def _nibabel() -> ModuleType:
@@ -148,7 +148,8 @@ def _scaled(path: Path, array: np.ndarray, header: Any) -> np.ndarray:
 # Where the scan lies ---------------------------------------------------------------------------------------
 
 
-def _place(path: Path, header: Any, size: tuple[int, int, int]) -> tuple[Grid, list[str], list[Doubt]]:
+@np.errstate(all="ignore")  # what overflows is no place
+def _place(path: Path, header: Any, size: tuple[int, int, int]) -> tuple[Grid, list[Doubt]]:
     unit = int(header["xyzt_units"]) & 7
     if unit not in MM_PER_UNIT:
         raise damaged(path, f"its unit of length has the unknown number {unit}")
@@ -156,7 +157,7 @@ def _place(path: Path, header: Any, size: tuple[int, int, int]) -> tuple[Grid, l
     pixels = scale @ np.diag([*(float(value) for value in header["pixdim"][1:4]), 1.0])
     given = {name: scale @ matrix for name, matrix in _matrices(header).items()}
     if not given:
-        return grid_from_matrix(path, size, pixels), [], [no_orientation(path)]
+        return grid_from_matrix(path, size, pixels), [no_orientation(path)]
     sound = {name: matrix for name, matrix in given.items() if usable(matrix)}
     if not sound:
         raise InputRefused(
@@ -165,22 +166,18 @@ def _place(path: Path, header: Any, size: tuple[int, int, int]) -> tuple[Grid, l
             code="bad-place",
         )
     taken = next(iter(sound))
-    matrix, notes, doubts = sound[taken], [], []
+    matrix, doubts = sound[taken], []
     if len(sound) < len(given):
         broken = next(name for name in given if name not in sound)
         sentence = f"The {broken} of {path.name} is broken; the place of its {taken} was taken."
-        if np.isfinite(given[broken]).all():  # numbers, and wrong ones: what else is wrong?
-            doubts.append(Doubt("two-places", sentence, ONE_PLACE))
-        else:
-            notes.append(sentence)
+        doubts.append(Doubt("two-places", sentence, ONE_PLACE))  # what else is wrong in this header?
     if len(sound) == 2:
         doubts += _two_places(path, size, matrix, sound["qform"])
     elif taken == "sform":
         doubts += _two_spacings(path, size, matrix, np.diag(pixels)[:3])
-    return grid_from_matrix(path, size, matrix, np.diag(pixels)[:3].tolist()), notes, doubts
+    return grid_from_matrix(path, size, matrix, np.diag(pixels)[:3].tolist()), doubts
 
 
-@np.errstate(all="ignore")
 def _matrices(header: Any) -> dict[str, np.ndarray]:
     """Those that the header holds, the one with the say first; LPS, in the file's unit of length."""
     found = {}
@@ -195,8 +192,7 @@ def _matrices(header: Any) -> dict[str, np.ndarray]:
                 warnings.simplefilter("ignore")
                 found["qform"] = RAS_TO_LPS @ straight.get_qform().astype(np.float64)
         except ValueError:  # no unit quaternion
-            numbers = [float(header[f"quatern_{axis}"]) for axis in "bcd"]
-            found["qform"] = np.full((4, 4), 0.0 if np.isfinite(numbers).all() else np.nan)
+            found["qform"] = np.full((4, 4), np.nan)
     return found
 
 

@@ -17,7 +17,17 @@ from iuinet.errors import InputRefused
 from iuinet.volume import Doubt, Volume
 
 from . import declared
-from .declared import HEADER_BYTES, check_unit, damaged, no_orientation, no_origin, no_spacing, number, shown
+from .declared import (
+    HEADER_BYTES,
+    check_text,
+    check_unit,
+    damaged,
+    no_orientation,
+    no_origin,
+    no_spacing,
+    number,
+    shown,
+)
 from .placement import grid_from_matrix
 from .streams import BZIP2, DEFLATE, RAW, TEXT, Part, read_parts
 
@@ -95,7 +105,9 @@ def _read_header(path: Path) -> tuple[dict[str, str], int]:
     end = END_OF_HEADER.search(head)
     if end is None and len(head) == HEADER_BYTES:
         raise damaged(path, "it does not end")
-    first, *lines = (head[: end.start()] if end else head).decode("utf-8", "surrogateescape").split("\n")
+    head = head[: end.end()] if end else head
+    check_text(path, head)
+    first, *lines = head.decode("utf-8", "surrogateescape").split("\n")
     if not re.fullmatch(r"NRRD000[1-5]", first.rstrip()):
         raise damaged(path, f"its first line is {shown(first.rstrip())!r}, not NRRD0001 to NRRD0005")
     fields: dict[str, str] = {}
@@ -110,7 +122,7 @@ def _read_header(path: Path) -> tuple[dict[str, str], int]:
     missing = {"type", "dimension", "sizes", "encoding"} - set(fields)
     if missing:
         raise damaged(path, f"it has no {' and no '.join(sorted(missing))}")
-    return fields, end.end() if end else len(head)
+    return fields, len(head)
 
 
 def _whole(path: Path, fields: Mapping[str, str], name: str) -> list[int]:
