@@ -36,10 +36,10 @@ class Facts:
 
     voxels: of each label 0 to 255. odd_values: some label values that are not whole numbers from 0 to 255.
     not_numbers: voxels that are NaN or infinite. zeros: voxels that are exactly 0. empty_slices: slices along
-    the last axis of the file with one value only. lowest, highest: 0.1st and 99.9th percentile of the image; least, most: its extremes.
-    looks_like_hu: whether the image's values can be Hounsfield units, once what stands for air in it (air,
-    None for air itself) is -1000. centres: centroid of each label, LPS mm. edges: sides of the scan that
-    each label touches, where there are any. error: why nothing was found out.
+    the last axis of the file with one value only. lowest, highest: 0.1st and 99.9th percentile of the image;
+    least, most: its extremes. looks_like_hu: whether the image's values can be Hounsfield units, once what
+    stands for air in it (air, None for air itself) is -1000. centres: centroid of each label, LPS mm. edges:
+    sides of the scan that each label touches, where there are any. error: why nothing was found out.
     """
 
     image_sha256: str = ""
