@@ -30,6 +30,7 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
 )
 
+from iuinet.errors import OutputError
 from iuinet.reading import read_volume
 
 SYNTAXES = {
@@ -207,6 +208,19 @@ def test_a_decimal_comma_is_named(tmp_path: Path) -> None:
         file.write_bytes(file.read_bytes().replace(b"0.700000\\0.800000", b"0,700000\\0,800000"))
     error = refusal(tmp_path, "decimal-comma", "IM0000.dcm", "0,700000", "comma")
     assert "decimal point" in error.hint
+
+
+def test_compressed_pixels_leave_nothing_and_a_missing_place_for_them_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_series(tmp_path / "ct", body_volume((6, 24, 28)), transfer_syntax=JPEGLSLossless)
+    (tmp_path / "place").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "place"))
+    read_volume(tmp_path / "ct")
+    assert not list((tmp_path / "place").iterdir())
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "nowhere"))
+    with pytest.raises(OutputError, match="nothing can be stored in"):
+        read_volume(tmp_path / "ct")
 
 
 # What a header claims --------------------------------------------------------------------------------------

@@ -11,7 +11,6 @@ none where it does not know the class of the file. So it gets the bare pixels, a
 from __future__ import annotations
 
 import math
-import tempfile
 import warnings
 from collections import Counter
 from collections.abc import Sequence
@@ -24,6 +23,7 @@ from scipy import ndimage
 
 from iuinet.errors import InputRefused
 from iuinet.files import check_letters
+from iuinet.leftovers import PrivateFolder, no_place
 from iuinet.memory import free_memory
 from iuinet.native_output import captured_native_output
 
@@ -129,8 +129,8 @@ def _decompress(piece: Slice) -> np.ndarray:
     """The stored values of all frames, flat."""
     layout = piece.layout
     try:
-        with tempfile.TemporaryDirectory() as folder:
-            values = _by_gdcm(_write_bare(piece, Path(folder) / "pixels.dcm"))
+        with PrivateFolder() as folder:
+            values = _by_gdcm(_write_bare(piece, folder / "pixels.dcm"))
         if values.size == layout.frames * layout.rows * layout.columns:
             return values.ravel()
         failure = RuntimeError(f"{values.shape} values")
@@ -170,7 +170,10 @@ def _write_bare(piece: Slice, path: Path) -> Path:
     bare.BitsAllocated, bare.BitsStored, bare.HighBit = layout.allocated, layout.stored, layout.high
     bare.PixelRepresentation = int(layout.signed)
     bare["PixelData"] = source["PixelData"]
-    bare.save_as(path, enforce_file_format=True)
+    try:
+        bare.save_as(path, enforce_file_format=True)
+    except OSError as error:
+        raise no_place(path.parent, error) from error
     return path
 
 
