@@ -183,6 +183,9 @@ class Handler(BaseHTTPRequestHandler):
     def _redirects_to_ftp(self) -> None:
         self._lead_to(f"FTP://127.0.0.1:{self.server.server_port}/model")
 
+    def _redirects_to_a_hospital(self) -> None:
+        self._lead_to("http://mirror.hospital.example/good/index.json")
+
     def _redirects_to_http(self) -> None:
         self._lead_to(f"http://127.0.0.1:{self.server.server_port}/good/model")
 

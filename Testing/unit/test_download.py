@@ -362,10 +362,14 @@ def test_a_list_over_http_from_another_computer_waits_for_the_users_word(listed,
     listed()
     address = "http://mirror.hospital.example/good/index.json"
     monkeypatch.setenv("http_proxy", server.address("good"))  # which answers for the hospital
-    monkeypatch.setenv("no_proxy", "")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
     refused = refused_list(monkeypatch, address)
     assert refused.code == "weights-list" and "over http" in refused.message
     assert "IUINET_ALLOW_HTTP" in refused.hint and not server.requests
-    monkeypatch.setenv("IUINET_ALLOW_HTTP", "1")
     server.data = b'{"format": 1, "models": [], "default": ""}'
-    assert fetch_list().is_file()
+    local = server.address("redirects-to-a-hospital")
+    assert refused_list(monkeypatch, local).code == "weights-list", "nor does a redirect lead there"
+    monkeypatch.setenv("IUINET_ALLOW_HTTP", "1")
+    for allowed in (address, local):
+        monkeypatch.setenv("IUINET_WEIGHTS_INDEX", allowed)
+        assert fetch_list().is_file()

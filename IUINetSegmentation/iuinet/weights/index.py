@@ -59,6 +59,7 @@ def fetch_list() -> Path:
         text, answers = b"", ask(address)
         with closing(answers):
             answer = next(answers)
+            _check_way(answer.url)  # where redirects have led to
             for piece in answers:
                 text += piece
                 if len(text) > LARGEST_LIST:
