@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from helpers.waiting import counted_seconds
 
@@ -36,6 +38,19 @@ def test_two_clicks_on_a_ready_machine_and_no_dialog(ct, panel, widget, wait, fi
     assert ui.segmentButton.visible and not ui.cancelButton.visible
     assert "Finished" in ui.progressLabel.text
     assert dialogs.shown == []
+
+
+def test_what_is_to_be_known_about_the_scan_stands_with_the_result(ct, panel, finish, monkeypatch) -> None:
+    from IUINetSegmentationLib import controller
+
+    notes = ("Two spacings are given; the first was taken.",)
+    read = controller.volume_from_node
+    monkeypatch.setattr(controller, "volume_from_node", lambda node: replace(read(node), notes=notes))
+    panel.ui.inputSelector.setCurrentNode(ct)
+    panel.ui.segmentButton.click()
+    finish()
+    assert panel.controller.report["notes"] == list(notes)
+    assert notes[0] in panel.ui.resultLabel.text
 
 
 def test_the_second_run_has_an_expected_time_and_a_warm_worker(ct, panel, wait, finish) -> None:
