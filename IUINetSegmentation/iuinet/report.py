@@ -5,6 +5,7 @@ A report names no patient, file or folder. Needs numpy only.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -142,8 +143,10 @@ def build_report(
             "dtype": str(volume.array.dtype),
             "modality": volume.modality,
         },
-        "checks": [asdict(finding) for finding in findings],
-        "notes": list(volume.notes),
+        "checks": [
+            {key: _unnamed(text, volume) for key, text in asdict(finding).items()} for finding in findings
+        ],
+        "notes": [_unnamed(note, volume) for note in volume.notes],
         "weights": weights.summary(),
         "device": prediction.device,
         "passes": prediction.passes,
@@ -152,6 +155,11 @@ def build_report(
         "organs": [_organ(organ, found, prediction, grid) for organ in prediction.organs],
         "plausibility": _check_sides(prediction.organs, found),
     }
+
+
+def _unnamed(text: str, volume: Volume) -> str:
+    """A sentence without the name of the scan's file, which may be the patient's."""
+    return re.sub(re.escape(volume.name) + r"\.[A-Za-z]+(\.gz)?", "the file", text)
 
 
 def _organ(organ: Organ, found: Measurements, prediction: Prediction, grid: Grid) -> dict[str, Any]:
