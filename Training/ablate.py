@@ -76,7 +76,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
         jobs = make_jobs(networks, recipe, open_prepared(options.data), options)
         configs = {job.model: job.task.config for job in jobs}
         with stop_on_signal() as asked:
-            console.say(f"{len(jobs)} trainings in {options.run}")
+            console.say(f"{len(jobs)} training{'s' * (len(jobs) != 1)} in {options.run}")
             trainings = train_all(jobs, options, lambda: bool(asked), console)
         results = evaluate_all(trainings, options, console)
         notes += [*remarks(trainings, recipe), PUBLISHED_NOTE]

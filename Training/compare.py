@@ -60,7 +60,8 @@ def run(options: argparse.Namespace, console: Console) -> None:
     known = {OWN: recipe.network} | find_networks([name for name in names if name != OWN])
     jobs = make_jobs({name: known[name] for name in names}, recipe, open_prepared(options.data), options)
     with stop_on_signal() as asked:
-        console.say(f"{len(jobs)} trainings at {recipe.network.size}^3 voxels in {options.run}")
+        count = f"{len(jobs)} training{'s' * (len(jobs) != 1)}"
+        console.say(f"{count} at {recipe.network.size}^3 voxels in {options.run}")
         trainings = train_all(jobs, options, lambda: bool(asked), console)
     results = evaluate_all(trainings, options, console)
     costs = {job.model: count_one(job.task.config) for job in jobs if job.seed == jobs[0].seed}

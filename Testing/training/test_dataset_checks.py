@@ -24,6 +24,8 @@ from training.dataset_files import (
 
 from iuinet.volume import Grid
 from pipeline.dataset.checks import corners_apart_mm
+from pipeline.dataset.findings import Finding, print_table
+from pipeline.dataset.parallel import TimeLeft
 from pipeline.dataset.prepared import open_prepared
 from pipeline.dataset.splits import choose_split, slices_per_case
 from pipeline.dataset.synapse import ids, official_facts
@@ -69,6 +71,48 @@ def test_the_renumbered_mirror_is_named(raw):
     found = findings(raw, "--partial")
     assert [one["case"] for one in found if one["code"] == "renumbered"] == ["0011"]
     assert [one["case"] for one in found if one["code"] == "unknown-id"] == ["0055"]
+
+
+def test_no_one_is_told_to_go_on_with_the_mirror(raw):
+    todo = [one["todo"] for one in findings(raw) if one["code"] == "missing-cases"]
+    assert "--partial" in todo[0], "the official download, not all of it"
+    write_case(raw, "0011")
+    todo = [one["todo"] for one in findings(raw) if one["code"] == "missing-cases"]
+    assert "--partial" not in todo[0] and "official download" in todo[0]
+
+
+@pytest.mark.parametrize(("spacing", "named"), [((27, 27, 3), True), ((9, 9, 5), False), ((3, 9, 3), True)])
+def test_a_case_with_other_voxels_than_the_others_is_named(raw, spacing, named):
+    for case in ("0027", "0028"):
+        write_case(raw, case)
+    write_case(raw, CASE, spacing=spacing)
+    found = about(raw).get("spacing-outlier")
+    assert bool(found) == named
+    assert not named or (found["severity"] == "warning" and "in the middle 9 x 9 x 3 mm" in found["value"])
+
+
+def test_long_lists_are_examples_and_the_names_that_are_needed():
+    def said(severity: str, left_out: bool = False) -> str:
+        cases = [f"{number:04d}" for number in range(1, 31)]
+        many = [Finding(severity, "x", case, "What", "1 mm", "Do.", left_out) for case in cases]
+        lines: list[str] = []
+        print_table(many, lines.append)
+        return "\n".join(lines)
+
+    short = said("warning")
+    assert "(30 cases)" in short and "0003: 1 mm" in short and "0004" not in short and "27 more" in short
+    assert len(short.splitlines()) == 4
+    for text in (said("refused"), said("warning", left_out=True)):
+        assert "0030" in text and text.count("1 mm") == 3
+
+
+def test_nothing_is_foretold_before_there_is_a_pace(monkeypatch):
+    clock = iter([60.0, 61.0, 62.0, 64.0, 66.0])
+    monkeypatch.setattr("pipeline.dataset.parallel.time.monotonic", lambda: next(clock))
+    left = TimeLeft(10, at_once=2)
+    # The first two come together after a minute of starting; then one every two seconds.
+    assert [left.after(done) for done in (1, 2, 3)] == ["", "", ""]
+    assert left.after(4) == ", about 9 s left" and left.after(5) == ", about 8 s left"
 
 
 def test_lost_positions_are_refused(raw):

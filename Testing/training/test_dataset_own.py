@@ -145,7 +145,7 @@ def test_a_labelled_test_set_tests_every_split_and_trains_nothing(tmp_path, capf
             write(raw / f"labelsTs/{name}.nii.gz", labels)
     data = prepared(raw)
     said = capfd.readouterr().out
-    assert "1 images of imagesTs have no labels" in said and "2 labelled cases of imagesTs" in said
+    assert "without labels in labelsTs are not used: 1." in said and "cases of imagesTs (2)" in said
     for number in range(5):
         split = choose_split(data, f"fold-{number}")
         assert split.test == ("t1", "t2") and not {"t1", "t2"} & {*split.train, *split.validation}

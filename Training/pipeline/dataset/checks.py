@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
+from iuinet.geometry import canonical_grid
 from iuinet.volume import Grid
 
 from .facts import Facts, grid_from_json
@@ -15,6 +16,9 @@ from .synapse import check_case, check_ids, check_pair, declares_itself, ids, of
 
 # Corners of image and labels further apart than this (mm) are named; further than half a voxel, refused.
 SAME_PLACE_MM = 0.1
+# A spacing is unusual that is so many times the median, or a part of it: in plane, in plane, between slices,
+# which differ more from one protocol to the next. Of fewer cases none is usual.
+_UNUSUAL, _FEWEST = np.array([2.0, 2.0, 4.0]), 3
 _OUT = "Correct the file, or leave the case out with --exclude."
 _AGAIN = "Download or export the file again, or leave the case out with --exclude."
 
@@ -36,7 +40,23 @@ def check_all(
         findings += _pairs_elsewhere(found, facts)
     for source in found.sources:
         findings += _check(source, facts[source.id], found, official)
-    return findings + check_anatomy(found, facts)
+    return [*findings, *_check_spacings(found, facts), *check_anatomy(found, facts)]
+
+
+def _check_spacings(found: Found, facts: Mapping[str, Facts]) -> Iterator[Finding]:
+    """Cases whose voxels have another size than most: a lost or wrong spacing, or another kind of scan."""
+    cases = [source.id for source in found.sources if source.kind == "case" and not facts[source.id].error]
+    grids = {case: canonical_grid(grid_from_json(facts[case].grid)) for case in cases}
+    if len(grids) < _FEWEST:
+        return
+    usual = np.median([grid.spacing for grid in grids.values()], axis=0)
+    for case, grid in grids.items():
+        ratio = np.array(grid.spacing) / usual
+        if (np.maximum(ratio, 1 / ratio) > _UNUSUAL).any():
+            words = [" x ".join(f"{step:.3g}" for step in steps) for steps in (grid.spacing, usual)]
+            what = "The voxels are of another size than those of most cases"
+            value, todo = f"{words[0]} mm; in the middle {words[1]} mm", "Look at the case and its header."
+            yield Finding(WARNING, "spacing-outlier", case, what, value, todo)
 
 
 def _pairs_missing(found: Found) -> Iterator[Finding]:

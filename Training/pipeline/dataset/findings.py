@@ -15,7 +15,8 @@ TRANSUNET = "transunet"
 GENERATED = "synapse-generated"  # the same layout and ids, made by phantom.py: never to be taken for patients
 REFUSED, WARNING = "refused", "warning"
 _WIDTH = 110
-_GROUPED = 5  # so many findings of one kind are listed one by one, more are drawn together
+_GROUPED = 5  # so many findings of one kind are listed one by one; of more there are examples
+_EXAMPLES = 3
 
 
 @dataclass(frozen=True)
@@ -108,18 +109,22 @@ def print_table(findings: Sequence[Finding], say: Callable[[str], None]) -> None
         left_out = " (left out)" if members[0].left_out else ""
         count = f" ({len(members)} cases)" if len(members) > 1 else ""
         say(f"{severity.upper()}{left_out}: {what}{count}")
-        for line in _cases(members):
+        for line in _cases(members, severity):
             say(line)
         say(textwrap.fill(f"-> {todo}", _WIDTH, initial_indent="    ", subsequent_indent="       "))
 
 
-def _cases(members: Sequence[Finding]) -> list[str]:
+def _cases(members: Sequence[Finding], severity: str) -> list[str]:
+    """Each of a few; of many some examples, and the names of all that are not used."""
     if len(members) <= _GROUPED:
         width = max(len(one.case) for one in members)
         rows = [f"{one.case:<{width}}  {one.value}".strip() for one in members]
         return [line for row in rows for line in _wrapped(row)]
-    texts = [f"{one.case}: {one.value}" if one.value else one.case for one in members]
-    return _wrapped(", ".join(texts))
+    examples = [f"{one.case}: {one.value}" if one.value else one.case for one in members[:_EXAMPLES]]
+    lines = _wrapped(f"such as {'; '.join(examples)}")
+    if severity == REFUSED or members[0].left_out:
+        return lines + _wrapped(f"all of them: {' '.join(one.case for one in members)}")
+    return [*lines, *_wrapped(f"and {len(members) - len(examples)} more (all of them: --json)")]
 
 
 def _wrapped(text: str) -> list[str]:

@@ -99,7 +99,7 @@ def _add_test_set(
     """Labelled cases of imagesTs and labelsTs: the test of every split, and no part of any training."""
     both = sorted(set(images) & set(labels))
     if unlabelled := len(set(images) - set(labels)):
-        found.notes.append(f"{unlabelled} images of imagesTs have no labels in labelsTs: they are not used.")
+        found.notes.append(f"Images of imagesTs without labels in labelsTs are not used: {unlabelled}.")
     if not both:
         return
     for case in sorted(set(both) & set(train)):
@@ -116,7 +116,7 @@ def _add_test_set(
             parts["test"] = test
     found.splits["all"] = {"train": train, "validation": [], "test": test}
     found.notes.append(
-        f"{len(test)} labelled cases of imagesTs are the test of every fold: they train nothing."
+        f"The labelled cases of imagesTs ({len(test)}) are the test of every fold, and train nothing."
     )
 
 

@@ -40,15 +40,35 @@ def run_all(
 
     Raises: what a job raises, and DeviceError as ``in_parallel`` does.
     """
-    began, results = time.monotonic(), {}
+    results, left = {}, TimeLeft(len(jobs), min(workers, len(jobs)))
     with closing(in_parallel(function, jobs, workers)) as running:
         for number, result in running:
             results[number] = result
-            done, total = len(results), len(jobs)
-            left = _minutes((time.monotonic() - began) / done * (total - done))
-            console.status(f"{what} {done} of {total}, about {left} left", EVERY_S)
+            console.status(f"{what} {len(results)} of {len(jobs)}{left.after(len(results))}", EVERY_S)
     console.clear()
     return [results[number] for number in range(len(jobs))]
+
+
+class TimeLeft:
+    """How long the rest of equal jobs takes, by the pace of what was done.
+
+    at_once: how many are worked on together. Before the first results lie imports, processes, models and full
+    caches, which the rest does not need: nothing is foretold before as many again are there.
+    """
+
+    def __init__(self, total: int, at_once: int = 1) -> None:
+        self.total, self.at_once = total, max(1, at_once)
+        self._begin: tuple[int, float] | None = None
+
+    def after(self, done: int) -> str:
+        """Words for the end of a line of progress, "" while nothing can be said. done: how many are done."""
+        now = time.monotonic()
+        if self._begin is None and done >= self.at_once:
+            self._begin = done, now
+        if self._begin is None or done < self._begin[0] + self.at_once:
+            return ""
+        first, began = self._begin
+        return f", about {_minutes((now - began) / (done - first) * (self.total - done))} left"
 
 
 def in_parallel(
@@ -103,4 +123,6 @@ def _end_with_parent(watched: Connection) -> None:
 
 
 def _minutes(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

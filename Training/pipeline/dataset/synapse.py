@@ -196,6 +196,8 @@ def check_ids(cases: Sequence[str], exclude: Sequence[str], partial: bool) -> It
         severity, todo = REFUSED, "Unpack the whole of RawData, or go on without them: --partial."
         if partial:
             severity, todo = WARNING, "Splits leave them out."
+        elif set(cases) - known:  # to go on without the missing ones would be to use another set's files
+            todo = "These are not the official files: use the official download."
         what = f"Official cases are missing ({len(missing)} of {len(known)})"
         yield Finding(severity, "missing-cases", "", what, ", ".join(missing), todo)
 

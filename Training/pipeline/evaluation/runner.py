@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass, field, replace
@@ -28,6 +27,7 @@ from iuinet.reading import read_volume
 from iuinet.volume import Grid, Volume
 from iuinet.writing import image_on_grid, write_json, write_labels
 from pipeline.dataset.facts import finite
+from pipeline.dataset.parallel import TimeLeft
 from pipeline.dataset.prepared import PreparedData
 
 from .candidates import Candidate, Member
@@ -92,18 +92,19 @@ class Runner:
                     waiting.append((case, candidate))
                 else:
                     results[candidate.name, case] = known
-        start, total = time.monotonic(), len(waiting)
+        total = len(waiting)
+        left = TimeLeft(total, 1 + self.settings.workers)
         if results:
             self.console.say(f"{len(results)} results are kept from before, {total} are to be computed.")
         self.console.status(f"0 of {total}")
         for done, (name, case, result) in enumerate(self._measure(waiting), start=1):
             results[name, case] = result
             place = f"{done:>4} of {total}  {name}  {case}"
-            left = _minutes((time.monotonic() - start) / done * (total - done))
+            rest = left.after(done)
             scores = [r["dsc"] for r in result["rows"] if r["grid"] == "native" and r["dsc"] is not None]
             self.console.clear()
-            self.console.say(f"{place}  DSC {f'{np.mean(scores):.3f}' if scores else '-'}  {left} left")
-            self.console.status(f"{done} of {total}, {left} left")
+            self.console.say(f"{place}  DSC {f'{np.mean(scores):.3f}' if scores else '-'}{rest}")
+            self.console.status(f"{done} of {total}{rest}")
         self.console.clear()
         return [
             {"model": candidate.name, "case": case, **row}
@@ -193,12 +194,6 @@ class Runner:
         if member.name not in self._models:
             self._models[member.name] = segmenter(member.weights, self.settings.device)
         return self._models[member.name]
-
-
-def _minutes(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 # Results on disk ---------------------------------------------------------------------------------------

@@ -34,7 +34,8 @@ def print_results(results: dict[str, Any], say: Callable[[str], None]) -> None:
     """One table per model, seeds and tests in the mean, and the warnings last, where they are seen."""
     data = results["data"]
     say("")
-    say(f"{len(data['cases'])} cases ({data['subset']}) of {data['name']}. {data['statement']}".strip())
+    cases = f"{len(data['cases'])} case{'s' * (len(data['cases']) != 1)}"
+    say(f"{cases} ({data['subset']}) of {data['name']}. {data['statement']}".strip())
     summary = {(e["model"], e["grid"], e["organ"], e["metric"]): e for e in results["summary"]}
     metrics = {entry["metric"] for entry in results["summary"]}
     columns = [column for column in _COLUMNS if column[2] in metrics]

@@ -99,7 +99,7 @@ def _data(training: Mapping[str, Any]) -> list[str]:
 
 def _cases(cases: Any, done: str) -> str:
     if isinstance(cases, int):
-        return f"{cases} cases {done}."
+        return f"{cases} case{'s' * (cases != 1)} {done}."
     if not cases:
         return f"No case {done}."
     return f"{len(cases)} {'case' if len(cases) == 1 else 'cases'} {done}: {', '.join(cases)}."
