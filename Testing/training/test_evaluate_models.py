@@ -95,6 +95,16 @@ def test_folds_are_pooled_each_case_by_the_fold_that_held_it_out(place, data, ca
     assert "both held out the case" in capfd.readouterr().err
 
 
+def test_a_model_of_generated_ct_alone_names_no_split(place, data, capfd):
+    """Its training says "none", which is the name of no split of these data."""
+    training = {"data": {"name": "synthetic", "split": "none"}}
+    model, out = random_model(place / "synthetic.safetensors", 3, SUBSET, training), place / "synthetic"
+    command = ("--data", data.folder, "--weights", model, "--out", out)
+    assert run(*command) == 2 and "do not say which split" in capfd.readouterr().err
+    assert run(*command, "--subset", "all", "--no-keep-labels") == 0
+    assert results_of(out)["data"]["cases"] == list(CASES)
+
+
 def test_labels_are_removed_when_they_are_not_wanted(place, data, models):
     out = place / "no-labels"
     command = ("--data", data.folder, "--weights", models["few"], "--split", "mine", "--subset", "validation")

@@ -74,7 +74,7 @@ def exposure(training: Mapping[str, Any], case: str) -> str:
     return worst(found)
 
 
-def _is_synthetic(data: Any) -> bool:
+def is_synthetic(data: Any) -> bool:
     """Whether a training saw generated CT alone (``pipeline.fitting.task``), and so no case."""
     return isinstance(data, Mapping) and (data.get("name"), data.get("split")) == ("synthetic", "none")
 
@@ -85,7 +85,7 @@ def _own_exposure(training: Mapping[str, Any], case: str) -> str:
     Registered pairs of "all30" atlases hold every labelled case's anatomy; those of other choices hold that
     of training cases alone.
     """
-    if _is_synthetic(training.get("data")):
+    if is_synthetic(training.get("data")):
         return ""
     data = trained_on(training)
     if data is None:

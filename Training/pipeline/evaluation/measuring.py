@@ -22,6 +22,7 @@ from pipeline.dataset.splits import choose_split
 
 from .candidates import Candidate, Member, check_organs, cross_validation, find_members, single
 from .document import build
+from .exposure import is_synthetic
 from .page import write_page
 from .runner import LABELS, Runner, Settings, Store, make_folder
 from .tables import print_results, write_cases, write_summary
@@ -134,7 +135,8 @@ def _common_split(members: Sequence[Member], needed: bool) -> str:
     names = {}
     for member in members:
         data = member.training.get("data")
-        names[member.name] = str(data.get("split") or "") if isinstance(data, dict) else ""
+        stated = isinstance(data, dict) and not is_synthetic(data)  # whose split is that of no data
+        names[member.name] = str(data.get("split") or "") if stated else ""
     found = set(names.values())
     if len(found) == 1 and (name := found.pop()):
         return name
