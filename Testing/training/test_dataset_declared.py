@@ -25,7 +25,7 @@ from iuinet.weights import resolve
 from pipeline.dataset.arrays import resize_labels
 from pipeline.dataset.organs import organ_names
 from pipeline.dataset.prepared import open_prepared
-from pipeline.dataset.splits import slices_per_case
+from pipeline.dataset.splits import choose_split, slices_per_case
 
 CASES = ("0005", "0027", "0028")
 FOUR = 'labelled = ["aorta", "Liver", "spleen", "stomach"]\n'
@@ -140,6 +140,13 @@ def test_scores_are_on_the_labels_grid_and_of_labelled_organs_alone(data, tmp_pa
     kept = read_volume(out / "labels" / "m" / "0027.nii.gz")
     assert kept.array.shape == reference.shape
     assert np.allclose(kept.grid.index_to_lps(), data.case("0027").label_grid.index_to_lps(), atol=1e-3)
+
+
+def test_its_own_splits_are_kept(tmp_path):
+    split = '[splits.mine]\ntrain = ["0005"]\ntest = ["0027"]\n'
+    raw, out = write_copy(tmp_path / "raw", FOUR + CLIPPED + split), tmp_path / "out"
+    assert main([str(raw), "--out", str(out), "--size", "16", "--workers", "1"]) == 0
+    assert choose_split(open_prepared(out), "mine").test == ("0027",)
 
 
 def test_a_window_beyond_the_clipped_values_is_said(data, tmp_path):
