@@ -5,7 +5,6 @@ A report names no patient, file or folder. Needs numpy only.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -144,9 +143,9 @@ def build_report(
             "modality": volume.modality,
         },
         "checks": [
-            {key: _unnamed(text, volume) for key, text in asdict(finding).items()} for finding in findings
+            {key: volume.unnamed(text) for key, text in asdict(finding).items()} for finding in findings
         ],
-        "notes": [_unnamed(note, volume) for note in volume.notes],
+        "notes": [volume.unnamed(note) for note in volume.notes],
         "weights": weights.summary(),
         "device": prediction.device,
         "passes": prediction.passes,
@@ -155,11 +154,6 @@ def build_report(
         "organs": [_organ(organ, found, prediction, grid) for organ in prediction.organs],
         "plausibility": _check_sides(prediction.organs, found),
     }
-
-
-def _unnamed(text: str, volume: Volume) -> str:
-    """A sentence without the name of the scan's file, which may be the patient's."""
-    return re.sub(re.escape(volume.name) + r"\.[A-Za-z]+(\.gz)?", "the file", text)
 
 
 def _organ(organ: Organ, found: Measurements, prediction: Prediction, grid: Grid) -> dict[str, Any]:

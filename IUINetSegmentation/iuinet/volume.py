@@ -66,8 +66,9 @@ class Volume:
     name: file stem for outputs, the input's own: it may be a patient's name, so no file holds it.
     modality: DICOM modality (0008,0060) where it is known, else None.
     notes: sentences a user should read, such as which of several series was taken, and those of the doubts;
-        they stand in the report, so they name no file and no patient.
+        what is written or sent goes through ``unnamed`` first.
     doubts: what the file says in two ways, or not at all.
+    names: of files that notes and doubts may mention.
     """
 
     array: np.ndarray
@@ -76,3 +77,10 @@ class Volume:
     modality: str | None = None
     notes: tuple[str, ...] = ()
     doubts: tuple[Doubt, ...] = ()
+    names: tuple[str, ...] = ()
+
+    def unnamed(self, text: str) -> str:
+        """A sentence without the names of files, which may be a patient's."""
+        for name in sorted(self.names, key=len, reverse=True):
+            text = text.replace(name, "[file]")
+        return text

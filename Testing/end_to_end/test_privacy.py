@@ -37,10 +37,11 @@ def mark(ds: Dataset, k: int) -> None:
 
 
 def dicom_folder(folder: Path) -> Path:
-    """A marked series with a marked localizer beside it, which makes a note."""
+    """A marked series with a marked localizer and an empty file beside it, which make notes."""
     volume = body_volume((30, 48, 40))
     write_series(folder / "ZZFILE ct", volume, spacing=(6, 6, 6), edit=mark, name="ZZFILE{:03d}.dcm".format)
     write_series(folder / "ZZFILE scout", volume[:1], spacing=(6, 6, 6), edit=mark)
+    (folder / "ZZFILE stray.dcm").write_bytes(b"")
     return folder
 
 
@@ -111,14 +112,17 @@ def test_what_the_command_leaves_behind_names_no_patient(
         check=False,
     )
     assert finished.returncode == 0, finished.stderr
-    assert_unmarked("the terminal", finished.stdout + finished.stderr)
+    # A file that was left out is named to the person at the terminal, and nowhere else.
+    assert_unmarked("the terminal", (finished.stdout + finished.stderr).replace(b"ZZFILE stray.dcm", b""))
     assert assert_tree_unmarked(out) == 3
     assert_tree_unmarked(places["home"])
     assert not list(places["temporary"].iterdir())
     report = json.loads((out / "report.json").read_text())
-    assert len(report["notes"]) == (source == "dicom")
-    for note in report["notes"]:
-        assert "Taken" in note and f"note: {note}" in finished.stdout.decode()
+    assert len(report["notes"]) == (2 if source == "dicom" else 0)
+    if source == "dicom":
+        assert "Taken" in report["notes"][0] and "[file]" in report["notes"][1]
+        assert f"note: {report['notes'][0]}" in finished.stdout.decode()
+        assert "ZZFILE stray.dcm" in finished.stdout.decode()
 
 
 def test_the_preview_does_not_show_what_the_input_is_called(tmp_path: Path, model: Path, iuinet) -> None:
@@ -137,7 +141,7 @@ def test_what_the_worker_leaves_behind_and_says_names_no_patient(
     exchange: Path, tmp_path: Path, model: Path
 ) -> None:
     volume = read_volume(dicom_folder(tmp_path / "ZZFILE ZZNAME"))
-    assert len(volume.notes) == 1
+    assert len(volume.notes) == 2 and "ZZFILE stray.dcm" in volume.notes[1]
     log: list[str] = []
     with WorkerClient(log=log.append) as client:
         run = client.start(volume, Options(model, "cpu", accept_warnings=True))
@@ -152,5 +156,5 @@ def test_what_the_worker_leaves_behind_and_says_names_no_patient(
     assert on_its_way and not [path for path in exchange.iterdir() if path.name.startswith("iuinet-")]
     assert_unmarked("the report", json.dumps(report, ensure_ascii=False).encode())
     assert_unmarked("the log", os.linesep.join(log).encode())
-    assert report["notes"] == list(volume.notes)
+    assert report["notes"] == [volume.unnamed(note) for note in volume.notes]
     assert report["weights"]["id"] == resolve(model).id

@@ -62,11 +62,12 @@ def run(options: argparse.Namespace, console: Console) -> None:
     enforce(check_volume(volume), options.accept_warnings)  # a node does not carry what a file leaves open
     outputs = Outputs(out, volume.name, ct)
     node, report = segment(volume, options, console)
-    report["notes"] = [*volume.notes, *report["notes"]]  # a volume node keeps none
+    notes = report["notes"]  # a volume node keeps none
+    report["notes"] = [*map(volume.unnamed, volume.notes), *notes]
     console.progress("writing", 0.0)
     outputs.write(volume, node, organs, report, console)
     console.clear()
-    console.say(report_table(report))
+    console.say(report_table(report | {"notes": [*volume.notes, *notes]}))
     console.say()
     if not options.ct:
         console.say(f"{'generated CT':<13}{ct}")

@@ -190,12 +190,13 @@ class TestDocument:
         assert report_table(report).splitlines()[-1] == "note: Taken: series 2. Left out: series 1."
 
     def test_it_names_no_patient_and_no_path(self):
-        volume = dataclasses.replace(scan(), notes=("The sform of Doe Jane.nii.gz is broken.",))
+        notes, names = ("The sform of Doe Jane.nii is broken.",), ("Doe Jane.nii",)
+        volume = dataclasses.replace(scan(), notes=notes, names=names)
         doubt = Finding(
             "no-orientation", WARNING, "Doe Jane.nii says nothing of its axes.", "Mend Doe Jane.nii."
         )
         report = report_on(volume, blocks(), doubt)
-        assert report["notes"] == ["The sform of the file is broken."]
+        assert report["notes"] == ["The sform of [file] is broken."]
         text = json.dumps(report).casefold()
         assert "doe" not in text and "jane" not in text and "/home" not in text
 

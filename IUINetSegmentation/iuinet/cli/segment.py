@@ -50,7 +50,7 @@ def run(given: argparse.Namespace, console: Console) -> None:
     console.progress("writing", 0.0)
     outputs.write(volume, result, console)
     console.clear()
-    console.say(report_table(result.report))
+    console.say(report_table(result.report | {"notes": volume.notes}))  # with the names of files
     console.say()
     for name, path in outputs.named():
         console.say(f"{name:<13}{path.absolute()}")

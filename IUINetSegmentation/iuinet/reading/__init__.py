@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -124,7 +125,7 @@ def _read(path: Path, series: str | None) -> Volume:
 
 def _read_file(path: Path, ending: str) -> Volume:
     check_letters(path)  # the name becomes that of outputs, which ITK writes
-    return READERS[ending](path, _name(path.name[: -len(ending)]))
+    return replace(READERS[ending](path, _name(path.name[: -len(ending)])), names=(path.name,))
 
 
 def _too_large(path: Path) -> InputRefused:

@@ -222,8 +222,10 @@ def describe_volume(volume: Volume, path: Path) -> Message:
         "grid": grid_to_json(volume.grid),
         "name": volume.name,
         "modality": volume.modality,
-        "notes": list(volume.notes),
-        "doubts": [asdict(doubt) for doubt in volume.doubts],
+        "notes": [volume.unnamed(note) for note in volume.notes],
+        "doubts": [
+            {key: volume.unnamed(text) for key, text in asdict(doubt).items()} for doubt in volume.doubts
+        ],
     }
 
 

@@ -33,7 +33,7 @@ INDEX = "index.json"
 FORMAT = 1
 FACTS, LOCK, CHECKS = "facts", ".lock", "checks.json"
 _AGAIN = "Run prepare.py again with the same folders: it does only what is missing."
-_DRAFT = re.compile(r"\.iuinet-[0-9a-f]{12}(\.safetensors|\.json)")
+_DRAFT = re.compile(r"\.iuinet-[0-9a-f]{12}(\.safetensors|\.json|\.owner)")
 _SPARE = 200 * 2**20  # bytes that must stay free beside what is written
 
 

@@ -19,7 +19,7 @@ import pydicom
 
 from iuinet.errors import InputRefused
 
-from .dicom_extent import DEFLATED, PixelExtent, cut_off, find_pixels, inflated_header
+from .extent import DEFLATED, PixelExtent, cut_off, find_pixels, inflated_header
 
 STANDARD = "1.2.840.10008."  # how the UIDs of the standard itself start
 MEDIA_DIRECTORY = "1.2.840.10008.1.3.10"  # DICOMDIR

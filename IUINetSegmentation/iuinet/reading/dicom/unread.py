@@ -14,8 +14,8 @@ from pathlib import Path
 
 from iuinet.errors import InputRefused
 
-from .dicom_header import FileRefused
-from .dicom_series import COMPETING, Stack, fits_series
+from .header import FileRefused
+from .series import COMPETING, Stack, fits_series
 
 NAMED = 3  # files named in one note
 GAPS = ("slices-missing", "slices-uneven")  # refusals behind which a file that was not read may be the cause

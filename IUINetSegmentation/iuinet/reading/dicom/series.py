@@ -13,8 +13,8 @@ import numpy as np
 
 from iuinet.errors import InputRefused
 
-from .dicom_grid import normal_of
-from .dicom_header import Slice
+from .grid import normal_of
+from .header import Slice
 
 SAME_DIRECTION = 1e-3  # largest difference of a component of the axes within one stack
 SAME_PIXEL = 1e-3  # relative difference of the pixel spacing within one stack
@@ -71,7 +71,7 @@ def choose_stack(slices: Sequence[Slice], series: str | None) -> tuple[Stack, li
     Raises: InputRefused "series-unknown", "series-ambiguous", "several-series", "slices-mixed".
 
     >>> from pydicom.data import get_testdata_file
-    >>> from iuinet.reading.dicom_header import Path, read_slices
+    >>> from iuinet.reading.dicom.header import Path, read_slices
     >>> stack, notes = choose_stack(read_slices(Path(get_testdata_file("CT_small.dcm"))), None)
     >>> stack.describe()
     'series 1 (CT, 1 slice of 128 x 128)'

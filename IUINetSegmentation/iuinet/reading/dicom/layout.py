@@ -10,8 +10,8 @@ import pydicom
 
 from iuinet.errors import InputRefused
 
-from .dicom_extent import DEFLATED, EXPLICIT_BIG_ENDIAN, EXPLICIT_LITTLE_ENDIAN, cut_off
-from .dicom_header import Slice
+from .extent import DEFLATED, EXPLICIT_BIG_ENDIAN, EXPLICIT_LITTLE_ENDIAN, cut_off
+from .header import Slice
 
 RLE = "1.2.840.10008.1.2.5"
 PLAIN = frozenset({"", "1.2.840.10008.1.2", EXPLICIT_LITTLE_ENDIAN, EXPLICIT_BIG_ENDIAN})
@@ -42,7 +42,7 @@ def check_layout(slices: Sequence[Slice]) -> None:
     "file-cut".
 
     >>> from pydicom.data import get_testdata_file
-    >>> from iuinet.reading.dicom_header import Path, read_slices
+    >>> from iuinet.reading.dicom.header import Path, read_slices
     >>> check_layout(read_slices(Path(get_testdata_file("CT_small.dcm"))))
     """
     for piece in slices:

@@ -27,9 +27,9 @@ from iuinet.leftovers import PrivateFolder, no_place
 from iuinet.memory import free_memory
 from iuinet.native_output import captured_native_output
 
-from .dicom_extent import DEFLATED, EXPLICIT_BIG_ENDIAN, read_deflated
-from .dicom_header import PixelLayout, Slice
-from .dicom_layout import RLE, codec_name
+from .extent import DEFLATED, EXPLICIT_BIG_ENDIAN, read_deflated
+from .header import PixelLayout, Slice
+from .layout import RLE, codec_name
 
 AIR = -1000  # HU, what padding becomes
 LEVELS = (5, 50, 95)  # percentiles by which a slice is compared with its neighbours,
@@ -47,7 +47,7 @@ def decode(slices: Sequence[Slice]) -> np.ndarray:
     far brighter or darker than those beside it, "too-large".
 
     >>> from pydicom.data import get_testdata_file
-    >>> from iuinet.reading.dicom_header import read_slices
+    >>> from iuinet.reading.dicom.header import read_slices
     >>> decode(read_slices(Path(get_testdata_file("CT_small.dcm")))).shape
     (1, 128, 128)
     """

@@ -13,7 +13,7 @@ import numpy as np
 from iuinet.errors import InputRefused
 from iuinet.volume import Grid
 
-from .dicom_header import Slice
+from .header import Slice
 
 UNEVEN = 0.01  # a gap may be off by this share of the step,
 UNEVEN_MM = 0.1  # or by less than this: a tenth of a pixel, and headers are written with few digits
@@ -35,7 +35,7 @@ def order_slices(slices: Sequence[Slice]) -> tuple[list[Slice], Grid, list[str]]
     "slices-shifted", "slices-missing", "slices-uneven", "slices-interleaved".
 
     >>> from pydicom.data import get_testdata_file
-    >>> from iuinet.reading.dicom_header import Path, read_slices
+    >>> from iuinet.reading.dicom.header import Path, read_slices
     >>> order_slices(read_slices(Path(get_testdata_file("CT_small.dcm"))))[1].size
     (128, 128, 1)
     """

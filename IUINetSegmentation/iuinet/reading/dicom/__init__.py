@@ -10,12 +10,12 @@ from pathlib import Path
 from iuinet.errors import InputRefused
 from iuinet.volume import Volume
 
-from .dicom_grid import order_slices
-from .dicom_header import FileRefused, Slice, is_dicom, quiet_pydicom, read_slices
-from .dicom_layout import check_layout
-from .dicom_pixels import decode
-from .dicom_series import choose_stack
-from .dicom_unread import Unread, cause_of, notes_on, of_series, refuse_what_is_missed
+from .grid import order_slices
+from .header import FileRefused, Slice, is_dicom, quiet_pydicom, read_slices
+from .layout import check_layout
+from .pixels import decode
+from .series import choose_stack
+from .unread import Unread, cause_of, notes_on, of_series, refuse_what_is_missed
 
 HEAD_BYTES = 132  # preamble and magic word
 MAX_FILES = 50_000  # a folder with more is a whole archive, not a scan
@@ -46,7 +46,7 @@ def read_dicom(path: Path, name: str, series: str | None = None) -> Volume:
     """A folder (with its subfolders), or one file: then its series, from the files beside it.
 
     series: UID of the series to read, or its start or end. The notes of the volume name what was chosen.
-    Raises: InputRefused; its codes stand in the modules dicom_header, dicom_series, dicom_grid, dicom_pixels.
+    Raises: InputRefused; its codes stand in the files of this folder.
 
     >>> from pydicom.data import get_testdata_file
     >>> import shutil, tempfile
@@ -69,7 +69,8 @@ def read_dicom(path: Path, name: str, series: str | None = None) -> Volume:
             raise cause_of(error, found.unread) from error
         links = [f"The link to the folder {link.name} was not followed." for link in found.links]
         notes = (*notes, *more, *notes_on(found.unread), *links)
-        return Volume(decode(ordered), grid, name, chosen.first.modality, notes)
+        names = (*(one.path.name for one in found.unread), *(link.name for link in found.links))
+        return Volume(decode(ordered), grid, name, chosen.first.modality, notes, names=names)
 
 
 def file_is_dicom(path: Path) -> bool:
