@@ -100,14 +100,14 @@ def write_cases(path: Path, results: dict[str, Any]) -> None:
     """
     exposure = {model["name"]: model["exposure"] for model in results["models"]}
     lines = ({**row, "exposure": exposure[row["model"]][row["case"]]} for row in results["rows"])
-    _write(path, ("convention", *_ROW_KEYS, *_VOLUME_KEYS, "exposure", "standing"), lines, results)
+    _write(path, ("convention", *_ROW_KEYS, *_VOLUME_KEYS, "standing", "exposure"), lines, results)
 
 
 def write_summary(path: Path, results: dict[str, Any]) -> None:
     """summary.csv: one line per model, grid, organ and metric; ``exposure``: such as "selection: 12"."""
     exposure = {model["name"]: _counted(model["exposure"].values()) for model in results["models"]}
     lines = ({**entry, "exposure": exposure[entry["model"]]} for entry in results["summary"])
-    _write(path, ("convention", *_SUMMARY_KEYS, *_COUNT_KEYS, "exposure", "standing"), lines, results)
+    _write(path, ("convention", *_SUMMARY_KEYS, *_COUNT_KEYS, "standing", "exposure"), lines, results)
 
 
 def _counted(kinds: Iterable[str]) -> str:
