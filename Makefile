@@ -15,7 +15,7 @@ export CT OUT WEIGHTS DEVICE
 
 PYTHON := .venv/bin/python
 
-.PHONY: help setup segment test test-quick lint bench train-demo test-slicer-5.12 test-python-3.12
+.PHONY: help setup segment test test-quick lint fuzz bench train-demo test-slicer-5.12 test-python-3.12
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' Makefile
@@ -34,6 +34,9 @@ test-quick: setup ## The same without the long ones: lint, unit, MRML, one click
 
 lint: setup ## The style check alone
 	@Testing/tools/run_tests.sh lint
+
+fuzz: setup ## Ten thousand damaged, lying and hostile inputs, and a table of what became of them
+	@PYTHONPATH=Testing:Training:IUINetSegmentation $(PYTHON) -m fuzz
 
 bench: setup ## Measure: complexity on real tensors, speed, memory, what the geometry costs
 	@for bench in Testing/bench/bench_*.py; do \

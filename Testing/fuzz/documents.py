@@ -17,7 +17,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from iuinet.errors import IUINetError
+from iuinet.volume import Grid, Volume
 from iuinet.weights import list_models, model_file
 from iuinet.worker import protocol
 from pipeline.fitting.recipe_file import read_recipe, recipe_from
@@ -182,10 +185,8 @@ def _wrong_entries(entries: tuple) -> str:
 def _messages() -> list[bytes]:
     from iuinet.options import Options
 
-    grid = {"size": [4, 3, 2], "spacing": [1.0, 1.0, 2.0], "origin": [0.0, 0.0, 0.0],
-            "direction": [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]}  # fmt: skip
-    volume = {"path": "a.raw", "dtype": "<i2", "shape": [2, 3, 4], "grid": grid, "name": "a",
-              "modality": None, "notes": []}  # fmt: skip
+    scan = Volume(np.zeros((2, 3, 4), "<i2"), Grid((4, 3, 2), (1.0, 1.0, 2.0)), "a")
+    volume = protocol.describe_volume(scan, Path("a.raw"))
     options = dataclasses.asdict(Options())
     return [
         protocol.encode("segment", run=1, volume=volume, output="b.raw", options=options),

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import SimpleITK as sitk
 
 from iuinet.checks import NOTE, check_volume
@@ -125,6 +126,8 @@ def _second_reader(path: Path) -> Volume | None:
             if not names:
                 return None
             reader.SetFileNames(max(names, key=len))
+            if _frames_differ(names):
+                return None
             image = reader.Execute()
         else:
             image = sitk.ReadImage(str(path))
@@ -137,6 +140,13 @@ def _second_reader(path: Path) -> Volume | None:
     direction = np.array(image.GetDirection()).reshape(3, 3)
     grid = Grid(image.GetSize(), image.GetSpacing(), image.GetOrigin(), direction)
     return Volume(sitk.GetArrayFromImage(image), grid, "second", None, ())
+
+
+def _frames_differ(series: list[tuple[str, ...]]) -> bool:
+    """Whether frames of one file have rescales of their own: GDCM inside ITK takes one for all of them."""
+    found = pydicom.dcmread(max(series, key=len)[0], force=True, stop_before_pixels=True)
+    frames = found.get("PerFrameFunctionalGroupsSequence") or []
+    return len({str(frame.get("PixelValueTransformationSequence")) for frame in frames}) > 1
 
 
 # Good files ---------------------------------------------------------------------------------------------
