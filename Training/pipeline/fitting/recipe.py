@@ -53,7 +53,8 @@ class NetworkRecipe:
 
     The number of classes is not chosen here: it follows from the organs.
     name: "iuinet", or one of MONAI's (``networks.toml``). Those take from here only the size, which is the
-    preset's if it is not given; their own settings stand in networks.toml.
+    preset's if it is not given; their own settings stand in networks.toml. They have no DyFC, but a recipe
+    for both may name its attention.
     """
 
     name: str = OWN
@@ -71,7 +72,7 @@ class NetworkRecipe:
         require("network.name", self.name, (OWN, *peers()))
         require("network.preset", self.preset, tuple(PRESETS))
         for key in self._changes if self.name != OWN else ():
-            if key != "size":
+            if key not in ("size", "attention"):
                 hint = f"Leave it out: {self.name} takes network.size alone."
                 raise wrong(f"network.{key}", getattr(self, key), hint)
         self.config(1)
