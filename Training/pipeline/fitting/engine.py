@@ -78,11 +78,11 @@ class Engine:
         settings = self.recipe.optimiser
         self.optimiser.zero_grad(set_to_none=True)
         total = torch.zeros((), dtype=torch.float64, device=self.device)
-        for images, labels in in_groups(samples, settings.micro_batch):
+        for images, labels, labelled in in_groups(samples, settings.micro_batch):
             with self.precision.autocast():
                 outputs = self._forward(apply_window(images, self.recipe.data.window))
             # The sum over all forward passes and processes is the mean over the batch.
-            loss = self.loss(outputs, labels).sum() / settings.batch
+            loss = self.loss(outputs, labels, labelled).sum() / settings.batch
             self.precision.scaler.scale(loss).backward()
             self.gradients.collect()
             total += loss.detach()
@@ -168,14 +168,19 @@ def make_optimiser(settings: OptimiserRecipe, net: nn.Module) -> torch.optim.Opt
     return kind(parameters, 1.0, betas=settings.betas, weight_decay=settings.weight_decay)
 
 
-def in_groups(samples: Iterable[Sample], size: int) -> Iterable[Sample]:
-    """Samples joined to batches: images float32 HU (B, 1, S, S, S), labels int64 (B, S, S, S)."""
+def in_groups(
+    samples: Iterable[Sample], size: int
+) -> Iterable[tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]]:
+    """Samples joined to batches: images float32 HU (B, 1, S, S, S), labels int64 (B, S, S, S), and which
+    classes they show, bool (B, classes), None where all show all."""
     group: list[Sample] = []
     for sample in samples:
         group.append(sample)
         if len(group) == size:
-            images, labels = zip(*group, strict=True)
-            yield torch.stack(images)[:, None], torch.stack(labels).long()
+            images, labels = (torch.stack([sample[part] for sample in group]) for part in (0, 1))
+            masks = [sample[2] for sample in group if len(sample) > 2]
+            masks = [sample[2] if len(sample) > 2 else torch.ones_like(masks[0]) for sample in group if masks]
+            yield images[:, None], labels.long(), torch.stack(masks) if masks else None
             group = []
 
 

@@ -8,7 +8,7 @@ have no path around their activations. The pairs part as soon as they learn.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import nn
@@ -34,8 +34,8 @@ HEAD_SCALE = 0.3
 def begin(net: nn.Module, recipe: Recipe, loss: Loss, samples: Iterable[Sample]) -> None:
     """Give a new network the start that the recipe asks for.
 
-    loss: with the first phase's class weights. samples: (image, channels), some of the first phase's; looked
-    at only where the start needs them. A network of others (``networks.toml``) has its last biases set alone.
+    loss: with the first phase's class weights. samples: some of the first phase's, looked at only where the
+    start needs them. A network of others (``networks.toml``) has its last biases set alone.
     """
     initial, own = recipe.initial, isinstance(net, IUINet)
     if own and initial.linear:
@@ -47,11 +47,12 @@ def begin(net: nn.Module, recipe: Recipe, loss: Loss, samples: Iterable[Sample])
         return
     samples = list(samples)
     if initial.priors:
-        set_priors(net, class_shares([labels for _, labels in samples], loss.class_weights))
+        labels, masks = [sample[1] for sample in samples], [sample[2:] for sample in samples]
+        set_priors(net, class_shares(labels, loss.class_weights, masks))
     if standardised:
         follower = IntervalFollower(net, Processes())
         with torch.no_grad():
-            for image, _ in samples:
+            for image, *_ in samples:
                 net(apply_window(image, recipe.data.window)[None, None])
         follower.update(memory=0)
         follower.leave()
@@ -111,17 +112,24 @@ def even_attention(net: nn.Module) -> None:
             parameter.zero_()
 
 
-def class_shares(labels: Iterable[torch.Tensor], weights: torch.Tensor) -> torch.Tensor:
+def class_shares(
+    labels: Sequence[torch.Tensor], weights: torch.Tensor, masks: Sequence[Sequence[torch.Tensor]] = ()
+) -> torch.Tensor:
     """Each class's share of the cross-entropy, float64 (classes,), mean over the samples.
 
     labels: channels of a sample, 255 where unknown. weights: of the classes in the cross-entropy. Constant
     logits that are the logarithm of these shares have the lowest cross-entropy that constants can have.
+    masks: of each sample none, or one bool (classes,): the classes that it shows. A class's share is the mean
+    over the samples that show it.
     """
     shares = torch.zeros(len(weights), dtype=torch.float64)
-    for sample in labels:
+    shown = torch.zeros(len(weights), dtype=torch.float64)
+    for sample, mask in zip(labels, masks or [()] * len(labels), strict=True):
+        shown += mask[0].double().cpu() if mask else 1
         counts = torch.bincount(sample[sample != UNKNOWN].long().cpu(), minlength=len(weights))
         weighted = counts * weights.double().cpu()
         shares += weighted / weighted.sum().clamp(min=1e-6)
+    shares = shares * (len(labels) / shown.clamp(min=1))
     shares = (shares / shares.sum().clamp(min=1e-6)).clamp(min=LEAST_SHARE)
     return shares / shares.sum()
 

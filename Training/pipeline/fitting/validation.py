@@ -19,7 +19,8 @@ from .samples import Cases
 class Validation:
     """loss: mean over the cases. dsc: mean over the organs; None where no case holds one.
 
-    organs: per organ the mean over the cases that hold it or were predicted to hold it, None for none.
+    organs: per organ the mean over the cases that hold it or were predicted to hold it, of those that label
+    it; None for none.
     attention: of each DyFC by name, over the cases.
     """
 
@@ -39,12 +40,16 @@ def validate(engine: Engine, samples: Cases, size: int) -> Validation:
     forward = engine.forward_averaged()
     engine.net.eval()
     for id in engine.processes.mine(sorted(samples.ids)):
-        image, labels = samples.take(id, size)
+        image, labels, *labelled = samples.take(id, size)
+        shown = labelled[0] if labelled else torch.ones(len(engine.organs) + 1, dtype=torch.bool)
         with engine.precision.autocast(), watched(engine.net) as seen:
             outputs = forward(apply_window(image, engine.recipe.data.window)[None, None])
         finest = outputs if isinstance(outputs, torch.Tensor) else outputs[0]
-        loss = float(engine.loss(outputs, labels.long()[None])[0])
-        found.append((id, loss, case_dsc(finest[0].argmax(0), labels, len(engine.organs)), seen))
+        loss = float(engine.loss(outputs, labels.long()[None], shown[None] if labelled else None)[0])
+        scores = case_dsc(finest[0].argmax(0), labels, len(engine.organs))
+        # Where an organ is not labelled, a prediction of it is neither right nor wrong.
+        scores = [score if known else None for score, known in zip(scores, shown[1:].tolist(), strict=True)]
+        found.append((id, loss, scores, seen))
     engine.net.train()
     # In the order of the cases, so that the sums do not depend on the number of processes.
     rows = sorted((row for part in engine.processes.gather(found) for row in part), key=lambda row: row[0])
