@@ -16,12 +16,14 @@ if TYPE_CHECKING:
 
 TRAINING, PRETRAINING, SELECTION = "training", "pre-training", "selection"
 PREDECESSOR = "predecessor's training"
+SYNTHESIS = "synthesis"
 UNSTATED = "not stated"
-_WORST_FIRST = (TRAINING, PREDECESSOR, PRETRAINING, SELECTION, UNSTATED)
+_WORST_FIRST = (TRAINING, PREDECESSOR, PRETRAINING, SYNTHESIS, SELECTION, UNSTATED)
 
 _SENTENCES = {
     TRAINING: "was TRAINED on {cases}: its scores there say nothing about new patients.",
     PRETRAINING: "was PRE-TRAINED on warped copies of {cases} with their labels: its scores are optimistic.",
+    SYNTHESIS: "was TRAINED on synthetic CT made from the label maps of {cases}: its scores are optimistic.",
     PREDECESSOR: "goes on from a model that was TRAINED on {cases}: its scores there are optimistic.",
     SELECTION: "was SELECTED by its scores on {cases}: its scores there are optimistic.",
     UNSTATED: "does not state its training cases: whether it knows {cases} cannot be told.",
@@ -85,8 +87,9 @@ def _own_exposure(training: Mapping[str, Any], case: str) -> str:
     Registered pairs of "all30" atlases hold every labelled case's anatomy; those of other choices hold that
     of training cases alone.
     """
+    made = SYNTHESIS if case in _anatomies(training.get("data")) else ""
     if is_synthetic(training.get("data")):
-        return ""
+        return made
     data = trained_on(training)
     if data is None:
         return UNSTATED
@@ -94,8 +97,17 @@ def _own_exposure(training: Mapping[str, Any], case: str) -> str:
         return TRAINING
     if data.get("pretrain") and data.get("atlases") == "all30":
         return PRETRAINING
+    if made:
+        return made
     selected = training.get("selection", True) is not None
     return SELECTION if selected and case in data.get("validation", ()) else ""
+
+
+def _anatomies(data: Any) -> Iterable[str]:
+    """The label maps that a training's synthetic CT was made from."""
+    if is_synthetic(data):
+        return data["train"] if isinstance(data.get("train"), list) else ()
+    return (data.get("synthetic") or {}).get("anatomies", ()) if isinstance(data, Mapping) else ()
 
 
 def worst(found: Iterable[str]) -> str:

@@ -23,6 +23,7 @@ from iuinet.weights import MANIFEST_FORMAT, check_model, read_manifest
 from iuinet.weights.model_file import FORMAT, Weights, file_sha256
 from iuinet.weights.user_folder import record_of
 from iuinet.writing import write_json
+from pipeline.evaluation.exposure import is_synthetic
 from pipeline.fitting.checkpoint import read_weights
 from pipeline.fitting.networks import is_peer
 from pipeline.fitting.run_folder import BEST, LAST, RUN, revision
@@ -191,13 +192,13 @@ def model_document(trained: Trained, card: Mapping[str, Any], metrics: Mapping[s
 def training_of(trained: Trained, words: Mapping[str, Any]) -> dict[str, Any]:
     """How the weights came about. What the checkpoint knows goes before the card's words.
 
-    Cases are listed where their ids are numbers; names of own cases may tell who a patient is, so that only
-    their number is given.
+    Cases are listed where their ids are numbers, or the label maps of synthetic CT; names of own cases may
+    tell who a patient is, so that only their number is given.
     """
     known = trained.document
     data = {**known["data"]}
     cases = {part: list(data.get(part) or ()) for part in ("train", "validation", "test")}
-    public = all(_CASE_NUMBER.fullmatch(case) for ids in cases.values() for case in ids)
+    public = is_synthetic(data) or all(_CASE_NUMBER.fullmatch(case) for ids in cases.values() for case in ids)
     data |= {part: ids if public else len(ids) for part, ids in cases.items()}
     free = {("description" if key == "data" else key): value for key, value in words.items()}
     average = (known["recipe"].get("run") or {}).get("average")
