@@ -152,7 +152,9 @@ def _show(task: Task, console: Console) -> None:
     console.say(f"          {data['statement']}")
     for phase in recipe.phases:
         steps = task.steps_per_epoch(phase)
-        words = f"{phase.data}, up to {phase.epochs} epochs of {steps} steps, learning rate"
+        sources = ", ".join(f"{name} {share:g}" for name, share in phase.shares.items())
+        sources = phase.data if isinstance(phase.data, str) else f"a mixture ({sources})"
+        words = f"{sources}, up to {phase.epochs} epochs of {steps} steps, learning rate"
         console.say(f"phase     {phase.name}: {words} {phase.learning_rate:g}")
     run = recipe.run
     if run.budget_steps or run.budget_seconds:

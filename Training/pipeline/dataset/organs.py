@@ -22,7 +22,7 @@ test = ["case c"]
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -75,18 +75,23 @@ def label_maps() -> dict[str, dict[str, int]]:
     return tomllib.loads(Path(__file__).with_name("labelmaps.toml").read_text(encoding="utf-8"))
 
 
-def organ_names(data: PreparedData, chosen: str | Sequence[str]) -> tuple[str, ...]:
+def organ_names(
+    data: PreparedData, chosen: str | Sequence[str], elsewhere: Sequence[str] = ()
+) -> tuple[str, ...]:
     """The organs of a choice as the data call them, in the order of the choice.
 
     chosen: a subset ("paper3", "transunet8", "all13"), "all" for all that the data label, one name, several
     in one text with commas, or a sequence of names; case does not matter.
+    elsewhere: organs that other data of the same training label; they can be chosen too.
     Raises: UsageError "unknown-organ" for what the data do not hold, and for an organ chosen twice;
     "organ-unlabelled" for one that they do not label, since a network would learn that nobody has it.
     """
-    known = {plain_name(organ["name"]): organ["name"] for organ in data.organs}
+    known = {plain_name(name): name for name in (*elsewhere, *(organ["name"] for organ in data.organs))}
+    labelled = {plain_name(name) for name in (*data.labelled, *elsewhere)}
     if isinstance(chosen, str):
         if chosen == "all":
-            return data.labelled
+            own = [plain_name(organ["name"]) for organ in data.organs]
+            return tuple(known[name] for name in dict.fromkeys([*own, *known]) if name in labelled)
         names = subsets().get(chosen) or [name.strip() for name in chosen.split(",") if name.strip()]
     else:
         names = list(chosen)
@@ -97,10 +102,10 @@ def organ_names(data: PreparedData, chosen: str | Sequence[str]) -> tuple[str, .
     found = tuple(known[plain_name(name)] for name in names)
     if not found or len(set(found)) < len(found):
         raise UsageError("no organ is chosen, or one is chosen twice", hint=hint, code="unknown-organ")
-    unlabelled = [name for name in found if name not in data.labelled]
+    unlabelled = [name for name in found if plain_name(name) not in labelled]
     if unlabelled:
         raise UsageError(
-            f"the data do not label {', '.join(unlabelled)}: a network would learn that nobody has them",
+            f"the data do not label {', '.join(unlabelled)}: nothing would teach a network where they are",
             hint=f"Choose from what they label, with data.organs: {', '.join(data.labelled)}.",
             code="organ-unlabelled",
         )
@@ -114,11 +119,25 @@ def channel_lookup(data: PreparedData, names: Sequence[str]) -> torch.Tensor:
     Raises: UsageError "unknown-organ" as ``organ_names`` does.
     """
     labels = {organ["name"]: organ["label"] for organ in data.organs}
+    return lookup_of(labels, organ_names(data, names))
+
+
+def lookup_of(labels: Mapping[str, int], names: Sequence[str]) -> torch.Tensor:
+    """The same from raw label ids by organ; a name that these do not have has no voxels."""
+    numbers = {plain_name(name): label for name, label in labels.items()}
     lookup = torch.zeros(256, dtype=torch.uint8)
-    for channel, name in enumerate(organ_names(data, names), start=1):
-        lookup[labels[name]] = channel
+    for channel, name in enumerate(names, start=1):
+        if plain_name(name) in numbers:
+            lookup[numbers[plain_name(name)]] = channel
     lookup[UNKNOWN] = UNKNOWN
     return lookup
+
+
+def shown_classes(labelled: Sequence[str], names: Sequence[str]) -> torch.Tensor | None:
+    """bool (classes,): background, and which of the names are labelled; None where all are."""
+    known = {plain_name(name) for name in labelled}
+    shown = [True, *(plain_name(name) in known for name in names)]
+    return None if all(shown) else torch.tensor(shown)
 
 
 # The table ----------------------------------------------------------------------------------------------

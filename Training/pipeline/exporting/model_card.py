@@ -85,6 +85,11 @@ def _data(training: Mapping[str, Any]) -> list[str]:
         if data.get("pretrain"):
             pairs = f"{data['pretrain']} registered pairs"
             lines.append(f"* {pairs} for pre-training, atlases: {data.get('atlases')}.")
+        if data.get("synthetic"):
+            made = ", ".join(data["synthetic"]["anatomies"])
+            lines.append(f"* Also trained on synthetic CT made from the label maps {made}.")
+        for name, organs in (data.get("labelled") or {}).items():
+            lines.append(f"* Labelled in {name}: {', '.join(organs)}.")
         lines.append(f"* What to know of the scores: {data.get('statement') or 'nothing was stated.'}")
     elif data:
         lines.append(f"* {data}")

@@ -7,6 +7,7 @@ machine but ``[run]``.
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -112,7 +113,8 @@ class DataRecipe:
 class Phase:
     """One part of a training; the weights go from each phase into the next.
 
-    data: "cases", "pairs" (registered, for pre-training) or "synthetic" (made from label maps).
+    data: "cases", "pairs" (registered, for pre-training) or "synthetic" (made from label maps); or several of
+    these with the share of the samples that each gives, {cases = 0.5, synthetic = 0.5}.
     size: edge of the network's input in voxels; 0 for the network's own.
     epochs: at most. steps_per_epoch: 0 for every sample once.
     schedule: of the learning rate, after a linear rise over ``warm_up_steps``: "constant"; "plateau" (times
@@ -124,7 +126,7 @@ class Phase:
     """
 
     name: str = "train"
-    data: str = "cases"
+    data: str | dict[str, float] = "cases"
     size: int = 0
     epochs: int = 2000
     steps_per_epoch: int = 0
@@ -141,15 +143,32 @@ class Phase:
 
     def __post_init__(self) -> None:
         here = f"phases.{self.name}"
-        require(f"{here}.data", self.data, DATA)
+        for name in [self.data] if isinstance(self.data, str) else self.data:
+            require(f"{here}.data", name, DATA)
+        for name, share in self.shares.items():
+            if not 0 < share < math.inf:
+                raise wrong(f"{here}.data.{name}", share, "Give a share above 0, or leave it out.")
+        if not self.shares:
+            raise wrong(f"{here}.data", self.data, f"Name one or more of {', '.join(DATA)}.")
         require(f"{here}.schedule", self.schedule, SCHEDULES)
         positive(here, self, "epochs", "learning_rate", "plateau_patience", "plateau_factor")
-        if self.data == "synthetic" and not self.steps_per_epoch:
+        if "synthetic" in self.shares and not self.steps_per_epoch:
             raise wrong(f"{here}.steps_per_epoch", 0, "Synthetic scans have no end: give a number of steps.")
         if not 0 <= self.decay_from < 1:
             raise wrong(f"{here}.decay_from", self.decay_from, "Give a share of the steps, 0 to below 1.")
         if not 0 <= self.class_weight_power <= 2:
             raise wrong(f"{here}.class_weight_power", self.class_weight_power, "Give a number from 0 to 2.")
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """How often each source gives a sample, in one order however the recipe has them."""
+        given = {self.data: 1.0} if isinstance(self.data, str) else self.data
+        return {name: given[name] for name in DATA if name in given}
+
+    @property
+    def prepared(self) -> tuple[str, ...]:
+        """Those of its sources that are prepared data."""
+        return tuple(name for name in self.shares if name != "synthetic")
 
     @property
     def needs_validation(self) -> bool:
@@ -298,12 +317,12 @@ class Recipe:
     @property
     def synthetic(self) -> bool:
         """Whether a phase trains on synthetic scans."""
-        return any(phase.data == "synthetic" for phase in self.phases)
+        return any("synthetic" in phase.shares for phase in self.phases)
 
     @property
     def prepared(self) -> bool:
         """Whether a phase trains on prepared data."""
-        return any(phase.data != "synthetic" for phase in self.phases)
+        return any(phase.prepared for phase in self.phases)
 
     def size_of(self, phase: Phase) -> int:
         """Edge of the network's input in a phase, voxels."""

@@ -1,4 +1,4 @@
-"""Where training samples come from: prepared cases, registered pairs, or synthetic CT.
+"""Where training samples come from: prepared cases, registered pairs, synthetic CT, or several of these.
 
 Sample number n of a phase is a function of (seed, phase, n) alone: neither an interruption nor the number of
 processes changes it. Prepared samples pass in shuffled order, each once before any comes again.
@@ -6,7 +6,8 @@ processes changes it. Prepared samples pass in shuffled order, each once before 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import torch
@@ -19,7 +20,8 @@ from pipeline.dataset.prepared import PreparedData
 ORDER, AUGMENTATION, ANATOMY, SCAN = range(4)
 _MASK = 2**64 - 1
 
-Sample = tuple[torch.Tensor, torch.Tensor]
+# Image, channels and, where these do not show all classes, bool (classes,): which they show.
+Sample = tuple[torch.Tensor, torch.Tensor] | tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 
 class Samples(Protocol):
@@ -45,6 +47,7 @@ class PreparedSamples:
 
     ids: which. channels: uint8 (256,), see ``dataset.organs.channel_lookup``. keep: hold what was read on the
     device. settings: of the augmentation; ``Augmentation.off()`` for the samples as they are.
+    labelled: bool (classes,), the classes that the labels show, None for all.
     """
 
     def __init__(
@@ -53,11 +56,13 @@ class PreparedSamples:
         ids: Sequence[str],
         channels: torch.Tensor,
         settings: Augmentation,
-        seed: tuple[int, int] = (0, 0),
+        seed: tuple[int, ...] = (0, 0),
         device: torch.device | str = "cpu",
         keep: bool = False,
+        labelled: torch.Tensor | None = None,
     ) -> None:
         self.data, self.ids, self.channels = data, tuple(ids), channels
+        self.labelled = None if labelled is None else labelled.to(device)
         self.settings, self.seed, self.device, self.keep = settings, seed, device, keep
         self.count = len(self.ids)
         self._read: dict[str, Sample] = {}
@@ -81,7 +86,7 @@ class PreparedSamples:
         grid = canonical_grid(self.data.case(id).grid)
         extent = [n * step for n, step in zip(grid.size, grid.spacing, strict=True)]
         spacing = tuple(part / self.data.size for part in reversed(extent))
-        return augment(image, labels, size, self.settings, seed, spacing)
+        return with_mask(augment(image, labels, size, self.settings, seed, spacing), self.labelled)
 
     def _arrays(self, id: str) -> Sample:
         if id in self._read:
@@ -97,7 +102,7 @@ class PreparedSamples:
 class SyntheticSamples:
     """An endless series of synthetic CT.
 
-    anatomies: ``synthesis.Anatomy``. weights: how often each is drawn. channels: as above.
+    anatomies: ``synthesis.Anatomy``. weights: how often each is drawn. channels, labelled: as above.
     """
 
     count = 0
@@ -107,10 +112,12 @@ class SyntheticSamples:
         anatomies: Sequence,
         weights: Sequence[float],
         channels: torch.Tensor,
-        seed: tuple[int, int],
+        seed: tuple[int, ...],
         device: torch.device | str = "cpu",
+        labelled: torch.Tensor | None = None,
     ) -> None:
         self.anatomies, self.channels, self.seed, self.device = anatomies, channels, seed, device
+        self.labelled = None if labelled is None else labelled.to(device)
         self.weights = torch.tensor(list(weights) or [1.0] * len(anatomies))
 
     def _index(self, number: int) -> int:
@@ -128,7 +135,45 @@ class SyntheticSamples:
         anatomy = self.anatomies[self._index(number)]
         made = generate(anatomy, seed_of(*self.seed, number, SCAN), size, donors=self.anatomies)
         labels = self.channels[made.labels.long()]
-        return made.image[0, 0].to(self.device), labels.to(self.device)
+        return with_mask((made.image[0, 0].to(self.device), labels.to(self.device)), self.labelled)
+
+
+class MixedSamples:
+    """Several sources in turn, each as often as its share.
+
+    shares: of each source, above 0, whatever their sum. The turns are spread evenly and are a function of the
+    sample's number; each source counts its own samples, so that all of its cases pass as they do alone.
+    """
+
+    count = 0
+
+    def __init__(self, sources: Mapping[str, Samples], shares: Mapping[str, float]) -> None:
+        self.sources = [(source, shares[name]) for name, source in sources.items()]
+
+    def _turn(self, number: int) -> tuple[Samples, int]:
+        """Whose turn a number is, and which number of its own it is."""
+        left = sum(share for _, share in self.sources)
+        for source, share in self.sources[:-1]:
+            before, after = (math.floor(n * (share / left)) for n in (number, number + 1))
+            if after > before:
+                return source, before
+            number, left = number - before, left - share
+        return self.sources[-1][0], number
+
+    def name(self, number: int) -> str:
+        """The case, pair or anatomy of a sample."""
+        source, own = self._turn(number)
+        return source.name(own)
+
+    def sample(self, number: int, size: int) -> Sample:
+        """The sample of the source whose turn it is."""
+        source, own = self._turn(number)
+        return source.sample(own, size)
+
+
+def with_mask(sample: Sample, labelled: torch.Tensor | None) -> Sample:
+    """The sample with the classes that it shows, where these are not all."""
+    return sample if labelled is None else (*sample, labelled)
 
 
 def keeps_on_device(choice: str, data: PreparedData, samples: int, device: torch.device) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,31 +12,37 @@ import torch
 
 from iuinet.errors import UsageError
 from pipeline.augmentation import Augmentation
-from pipeline.dataset.organs import channel_lookup, organ_names
+from pipeline.dataset.organs import lookup_of, organ_names, shown_classes
 from pipeline.dataset.prepared import PreparedData
 from pipeline.dataset.splits import Split, choose_split
 from pipeline.synthesis import ORGANS
 
 from .networks import Config
+from .provenance import of_prepared, of_synthetic
 from .recipe import Phase, Recipe
-from .samples import Cases, GeneratedCases, PreparedSamples, Samples, SyntheticSamples, keeps_on_device
+from .samples import (
+    Cases,
+    GeneratedCases,
+    MixedSamples,
+    PreparedSamples,
+    Samples,
+    SyntheticSamples,
+    keeps_on_device,
+)
 from .start import Start, start_from
 
+GENERATED = tuple({"name": name, "label": label} for label, name in enumerate(ORGANS, start=1))
 HELD_OUT = (0, 2**32)  # of the seed: whatever the run's, no phase has this number
-_SYNTHETIC = (
-    "Trained on synthetic CT alone, made from the label maps named as its cases: no patient's CT was seen."
-)
 
 
 @dataclass(frozen=True)
 class Task:
-    """organs: {"name", "label"[, "color", "terminology"]} in channel order. channels: uint8 (256,), from raw
-    label to channel. split: None without prepared data. start: None from scratch."""
+    """organs: {"name", "label"[, "color", "terminology"]} in channel order. split: None without prepared
+    data. start: None from scratch."""
 
     recipe: Recipe
     organs: tuple[dict, ...]
     config: Config
-    channels: torch.Tensor
     data: PreparedData | None = None
     split: Split | None = None
     anatomies: tuple = ()
@@ -52,35 +57,47 @@ class Task:
     def samples(self, number: int, device: torch.device) -> Samples:
         """What the phase of this number trains on."""
         phase, recipe = self.recipe.phases[number], self.recipe
-        seed = (recipe.run.seed, number)
-        if phase.data == "synthetic":
-            return SyntheticSamples(self.anatomies, recipe.synthesis.weights, self.channels, seed, device)
-        ids = self.ids(phase)
-        keep = keeps_on_device(recipe.run.data_on_device, self.data, len(ids), device)
         settings = recipe.augmentation if phase.augment else Augmentation.off()
-        return PreparedSamples(self.data, ids, self.channels, settings, seed, device, keep)
+        sources = {}
+        for place, source in enumerate(phase.shares):
+            seed = (recipe.run.seed, number, *([place] if place else []))
+            if source == "synthetic":
+                sources[source] = self._generated(seed, device)
+            else:
+                sources[source] = self._prepared(self.ids(source), settings, seed, device)
+        return MixedSamples(sources, phase.shares) if len(sources) > 1 else sources.popitem()[1]
 
-    def ids(self, phase: Phase) -> tuple[str, ...]:
-        """Cases or pairs of a phase on prepared data."""
-        return self.split.pretrain if phase.data == "pairs" else self.split.train
+    def ids(self, source: str) -> tuple[str, ...]:
+        """Cases or pairs that train."""
+        return self.split.pretrain if source == "pairs" else self.split.train
+
+    def _prepared(
+        self, ids: Sequence[str], settings: Augmentation, seed: tuple[int, ...], device: torch.device
+    ) -> PreparedSamples:
+        keep = keeps_on_device(self.recipe.run.data_on_device, self.data, len(ids), device)
+        channels = lookup_of(_labels(self.data.organs, self.data.labelled), self.names)
+        shown = shown_classes(self.data.labelled, self.names)
+        return PreparedSamples(self.data, ids, channels, settings, seed, device, keep, shown)
+
+    def _generated(self, seed: tuple[int, ...], device: torch.device) -> SyntheticSamples:
+        channels, shown = lookup_of(_labels(GENERATED, ORGANS), self.names), shown_classes(ORGANS, self.names)
+        weights = self.recipe.synthesis.weights
+        return SyntheticSamples(self.anatomies, weights, channels, seed, device, shown)
 
     def validation(self, device: torch.device) -> Cases | None:
         """The validation cases, None where there are none."""
         synthesis = self.recipe.synthesis
         if self.data is None and synthesis.validation:
-            made = SyntheticSamples(self.anatomies, synthesis.weights, self.channels, HELD_OUT, device)
-            return GeneratedCases(made, synthesis.validation)
+            return GeneratedCases(self._generated(HELD_OUT, device), synthesis.validation)
         if self.split is None or not self.split.validation:
             return None
-        ids = self.split.validation
-        keep = keeps_on_device(self.recipe.run.data_on_device, self.data, len(ids), device)
-        return PreparedSamples(self.data, ids, self.channels, Augmentation.off(), device=device, keep=keep)
+        return self._prepared(self.split.validation, Augmentation.off(), (0, 0), device)
 
     def steps_per_epoch(self, phase: Phase) -> int:
         """Optimiser steps of an epoch."""
         if phase.steps_per_epoch:
             return phase.steps_per_epoch
-        return -(-len(self.ids(phase)) // self.recipe.optimiser.batch)
+        return -(-sum(len(self.ids(source)) for source in phase.prepared) // self.recipe.optimiser.batch)
 
     def document(self) -> dict[str, Any]:
         """What every checkpoint says of the run, whatever the step."""
@@ -117,73 +134,65 @@ def make_task(
         )
     if data is None or not recipe.prepared:
         return _synthetic(recipe, anatomies, start)
-    names = organ_names(data, recipe.data.organs)
-    entries = {organ["name"]: organ for organ in data.organs}
+    names = organ_names(data, recipe.data.organs, ORGANS if recipe.synthetic else ())
     split = choose_split(data, recipe.data.split, recipe.data.atlases, partial)
     _check_class_weights(recipe, names)
+    if recipe.synthetic:
+        _check_window(recipe, data)
     for phase in recipe.phases:
-        if phase.data != "synthetic" and not (split.pretrain if phase.data == "pairs" else split.train):
-            raise UsageError(
-                f"the phase {phase.name!r} has no samples: the split {split.name!r} of these data gives "
-                "it none",
-                hint="Prepare the registered pairs too, or leave the phase out of the recipe.",
-                code="empty-phase",
-            )
-        if phase.data != "synthetic":
+        for source in phase.prepared:
+            if not (split.pretrain if source == "pairs" else split.train):
+                raise UsageError(
+                    f"the phase {phase.name!r} has no samples: the split {split.name!r} of these data gives "
+                    f"it no {source}",
+                    hint="Prepare the registered pairs too, or leave the phase out of the recipe.",
+                    code="empty-phase",
+                )
             _check_size(recipe, phase, data)
         _check_validation(phase, split.validation)
     config, started = _network(recipe, names, start)
     recipe, started = _with_class_weights(recipe, started)
     return Task(
         recipe=recipe,
-        organs=tuple(entries[name] for name in names),
+        organs=_entries(data, names),
         config=config,
-        channels=channel_lookup(data, names),
         data=data,
         split=split,
         anatomies=tuple(anatomies),
         start=started,
-        provenance={
-            "name": data.name,
-            "fingerprint": data.fingerprint,
-            "split": split.name,
-            "statement": split.statement,
-            "train": list(split.train),
-            "validation": list(split.validation),
-            "test": list(split.test),
-            "pretrain": len(split.pretrain),
-            "atlases": split.atlases,
-        },
+        provenance=of_prepared(recipe, data, split, names, anatomies),
     )
+
+
+def _entries(data: PreparedData, names: Sequence[str]) -> tuple[dict, ...]:
+    """The organs' entries: the data's own, and for what only generated CT labels the program's.
+
+    There an organ whose number the data use for another one has the lowest number that is free.
+    """
+    entries = {organ["name"]: organ for organ in data.organs}
+    used = {organ["label"] for organ in data.organs}
+    for organ in GENERATED:
+        if organ["name"] not in entries and organ["name"] in names:
+            free = (label for label in (organ["label"], *range(1, 255)) if label not in used)
+            entries[organ["name"]] = {**organ, "label": next(free)}
+            used.add(entries[organ["name"]]["label"])
+    return tuple(entries[name] for name in names)
+
+
+def _labels(organs: Sequence[dict], labelled: Sequence[str]) -> dict[str, int]:
+    """Raw label ids of the organs that are labelled."""
+    return {organ["name"]: organ["label"] for organ in organs if organ["name"] in labelled}
 
 
 def _synthetic(recipe: Recipe, anatomies: Sequence, start: str | Path | None) -> Task:
     """A run on synthetic CT alone: the labels are the product's own."""
     _check_class_weights(recipe, ORGANS)
-    organs = tuple({"name": name, "label": label} for label, name in enumerate(ORGANS, start=1))
     config, started = _network(recipe, ORGANS, start)
     recipe, started = _with_class_weights(recipe, started)
     for phase in recipe.phases:
         _check_validation(phase, [""] * recipe.synthesis.validation)
-    channels = torch.zeros(256, dtype=torch.uint8)
-    channels[: len(organs) + 1] = torch.arange(len(organs) + 1, dtype=torch.uint8)
-    channels[255] = 255
-    names = [anatomy.name for anatomy in anatomies]
-    statement = _SYNTHETIC
-    if recipe.synthesis.validation:
-        statement += f" Selected on {recipe.synthesis.validation} further scans made from the same maps."
-    provenance = {
-        "name": "synthetic",
-        "fingerprint": _fingerprint(anatomies),
-        "split": "none",
-        "statement": statement,
-        "train": names,
-        "validation": [],
-        "test": [],
-        "pretrain": 0,
-        "atlases": "none",
-    }
-    return Task(recipe, organs, config, channels, None, None, tuple(anatomies), started, provenance)
+    provenance = of_synthetic(recipe, anatomies)
+    return Task(recipe, GENERATED, config, None, None, tuple(anatomies), started, provenance)
 
 
 def _network(recipe: Recipe, names: Sequence[str], start: str | Path | None) -> tuple[Config, Start | None]:
@@ -216,6 +225,19 @@ def _check_size(recipe: Recipe, phase: Phase, data: PreparedData) -> None:
         )
 
 
+def _check_window(recipe: Recipe, data: PreparedData) -> None:
+    """Beyond their clipping real scans show nothing, generated ones do: a network would tell them apart."""
+    low, high = data.clipped or recipe.data.window
+    if not low <= recipe.data.window[0] < recipe.data.window[1] <= high:
+        raise UsageError(
+            "the recipe's data.window is {:g} to {:g} HU, and the images of {} are clipped to {:g} to {:g} "
+            "HU: lung, fat and bone would look otherwise in them than in synthetic CT, which is not clipped, "
+            "and tell the network which of the two it sees".format(*recipe.data.window, data.name, low, high),
+            hint=f"Set a window within it, such as --set 'data.window=[{low:g}, {high:g}]'.",
+            code="window-clipped",
+        )
+
+
 def _check_validation(phase: Phase, cases: Sequence[str]) -> None:
     if phase.needs_validation and not cases:
         raise UsageError(
@@ -234,12 +256,3 @@ def _check_class_weights(recipe: Recipe, names: Sequence[str]) -> None:
             hint=f"Its organs are: {', '.join(names)}.",
             code="recipe",
         )
-
-
-def _fingerprint(anatomies: Sequence) -> str:
-    """SHA-256 over the label maps, hexadecimal."""
-    digest = hashlib.sha256()
-    for anatomy in anatomies:
-        digest.update(anatomy.name.encode())
-        digest.update(anatomy.tissue.contiguous().numpy())
-    return digest.hexdigest()
