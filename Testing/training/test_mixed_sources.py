@@ -18,11 +18,13 @@ from training.test_dataset_declared import write_copy
 from training.training_runs import assert_same, losses, small_recipe, steps, train
 
 from iuinet.errors import UsageError
+from iuinet.weights import resolve
 from iuinet.weights.load import save_model
 from pipeline.dataset.organs import organ_names, subsets
 from pipeline.dataset.prepared import open_prepared
 from pipeline.evaluation.exposure import PREDECESSOR, SELECTION, SYNTHESIS, TRAINING, exposure
 from pipeline.exporting.model import model_document, read_trained
+from pipeline.exporting.model_card import model_card
 from pipeline.fitting import task as tasks
 from pipeline.fitting.recipe import Phase
 from pipeline.fitting.recipe_file import recipe_from
@@ -226,15 +228,16 @@ def test_a_fold_meets_its_own_cases_and_what_its_start_has_met(run, tmp_path, da
     met = {case: exposure(document["training"], case) for case in ("0005", "0027", "0028", "small", "0001")}
     assert met == {"0005": TRAINING, "0027": TRAINING, "0028": "", "small": SYNTHESIS, "0001": ""}
 
+    card = model_card(resolve(tmp_path / "mixed.safetensors"))
+    assert "* Labelled in synapse: spleen, liver, stomach, aorta." in card
+    assert "* Also trained on synthetic CT made from the label maps small." in card
+
     folder = tmp_path / "next"
     other = replace(data, splits={"mine": {"train": ["0028"], "validation": ["0005"], "test": ["0005"]}})
-    train(
-        small_recipe(tmp_path, *MIXED),
-        other,
-        folder,
-        (small_anatomy(),),
-        start=tmp_path / "mixed.safetensors",
-    )
+    recipe, start = small_recipe(tmp_path, *MIXED), tmp_path / "mixed.safetensors"
+    said = make_task(recipe, other, (small_anatomy(),), start).start.sentences
+    assert said[-1].endswith("it was trained on cases that this split holds out: 0005.")
+    train(recipe, other, folder, (small_anatomy(),), start=start)
     assert {name for step in steps(folder) for name in step["samples"]} == {"0028", "small"}
     after = read_trained(folder / "best.safetensors")
     assert after.document["start"]["trained_on"]["train"] == ["0005", "0027"]
@@ -248,6 +251,7 @@ def test_a_fold_meets_its_own_cases_and_what_its_start_has_met(run, tmp_path, da
 def test_the_starter_has_met_no_case(tmp_path, data):
     recipe = (*MIXED, "network.attention=plain")
     task = make_task(small_recipe(tmp_path, *recipe), data, (small_anatomy(),), "starter-tiny")
+    assert not any("holds out" in sentence for sentence in task.start.sentences)
     training = {"data": task.provenance, "start": task.start.record}
     assert exposure(training, "0028") == SELECTION and exposure(training, "0005") == TRAINING
     assert exposure({**training, "selection": None}, "0028") == ""

@@ -15,6 +15,7 @@ from pipeline.augmentation import Augmentation
 from pipeline.dataset.organs import lookup_of, organ_names, shown_classes
 from pipeline.dataset.prepared import PreparedData
 from pipeline.dataset.splits import Split, choose_split
+from pipeline.evaluation.exposure import SELECTION, UNSTATED, exposure, resolved
 from pipeline.synthesis import ORGANS
 
 from .networks import Config
@@ -151,6 +152,7 @@ def make_task(
             _check_size(recipe, phase, data)
         _check_validation(phase, split.validation)
     config, started = _network(recipe, names, start)
+    started = _with_leak(started, data, split)
     recipe, started = _with_class_weights(recipe, started)
     return Task(
         recipe=recipe,
@@ -201,6 +203,20 @@ def _network(recipe: Recipe, names: Sequence[str], start: str | Path | None) -> 
         return config, None
     started = start_from(start, names, recipe.run.seed, config, recipe.data.window)
     return started.config, started
+
+
+def _with_leak(start: Start | None, data: PreparedData, split: Split) -> Start | None:
+    """The start with a sentence on the cases that it knows, by their ids, and this split holds out."""
+    if start is None:
+        return None
+    before = resolved({"data": start.record["trained_on"], "start": start.record["start"]}, data)
+    held_out = dict.fromkeys([*split.validation, *split.test])
+    known = [case for case in held_out if exposure(before, case) not in ("", SELECTION, UNSTATED)]
+    if not known:
+        return start
+    said = "Scores will be optimistic: it was trained on cases that this split holds out"
+    sentence = f"{said}: {', '.join(known)}."
+    return dataclasses.replace(start, sentences=(*start.sentences, sentence))
 
 
 def _with_class_weights(recipe: Recipe, start: Start | None) -> tuple[Recipe, Start | None]:
