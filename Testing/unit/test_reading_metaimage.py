@@ -123,9 +123,10 @@ def test_voxels_as_text_are_read(tmp_path: Path) -> None:
     )
 
 
-def test_a_file_without_orientation_says_so(tmp_path: Path) -> None:
-    (note,) = read_volume(made(tmp_path / "scan.mha", TransformMatrix=None)).notes
-    assert "no orientation" in note
+def test_a_file_without_orientation_asks(tmp_path: Path) -> None:
+    volume = read_volume(made(tmp_path / "scan.mha", TransformMatrix=None))
+    assert [doubt.code for doubt in volume.doubts] == ["no-orientation"]
+    assert volume.notes == (volume.doubts[0].message,)
 
 
 # What is refused -----------------------------------------------------------------------------------------
@@ -211,6 +212,8 @@ def test_a_data_file_elsewhere_or_with_the_letters_of_printf_is_refused(tmp_path
         {"HeaderSize": "x"},
         {"NDims ": "4"},
         {"Compr\0\0\0": "x"},
+        {"BinaryDataByteOrderMSB": "False\vCompressedData = True"},
+        {"BinaryDataByteOrderMSB": "False\u2028CompressedData = True"},
     ],
     ids=lambda fields: f"{fields}"[:50],
 )

@@ -55,7 +55,7 @@ def check_text(path: Path, header: bytes) -> None:
 
     >>> check_text(Path("ct.nrrd"), b"NRRD0004\\n")
     """
-    if re.search(rb"[\x00-\x08\x0e-\x1f]", header):
+    if re.search(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]", header):
         raise damaged(path, "it holds bytes that are no text")
 
 

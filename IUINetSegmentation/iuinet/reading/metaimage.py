@@ -24,6 +24,7 @@ from .declared import (
     check_unit,
     damaged,
     file_beside,
+    no_orientation,
     no_origin,
     no_spacing,
     number,
@@ -47,6 +48,7 @@ TYPES = {
     "MET_FLOAT": "f4",
     "MET_DOUBLE": "f8",
 }
+YES, NO = ("true", "t", "1"), ("false", "f", "0")
 FIELD = re.compile(r"\s*([^=]+?)\s*=[ \t]*(.*?)\s*")
 DATA_FILE = re.compile(rb"^[ \t]*ElementDataFile[ \t]*=[ \t]*([^\r\n]*?)[ \t]*\r?(?:\n|\Z)", re.MULTILINE)
 PATTERN = re.compile(r"([^%]*)%(0?)(\d?)d([^%]*?)\s+(\d{1,6})\s+(\d{1,6})\s+(\d{1,6})")
@@ -73,8 +75,8 @@ def read_metaimage(path: Path, name: str) -> Volume:
     matrix, spacing, notes, doubts = _place(path, fields, len(fields["DimSize"].split()))
     grid = grid_from_matrix(path, size, matrix, spacing)
     dtype = np.dtype(TYPES[fields["ElementType"]])
-    msb = fields.get("BinaryDataByteOrderMSB", fields.get("ElementByteOrderMSB", "False"))
-    dtype = dtype.newbyteorder(">" if _true(msb) else "<")
+    order = _first(fields, "BinaryDataByteOrderMSB", "ElementByteOrderMSB")
+    dtype = dtype.newbyteorder(">" if order and _true(path, fields, order) else "<")
     parts = _parts(path, fields, data_file, start, size[2])
     array = read_parts(parts, dtype, size[::-1])
     notes += [doubt.message for doubt in doubts]
@@ -89,8 +91,8 @@ def _read_header(path: Path) -> tuple[dict[str, str], str, int]:
     fields: dict[str, str] = {}
     if last is not None:
         check_text(path, head[: last.end()])
-        for line in head[: last.start()].decode("utf-8", "surrogateescape").splitlines():
-            field = FIELD.fullmatch(line)
+        for line in head[: last.start()].decode("utf-8", "surrogateescape").split("\n"):
+            field = FIELD.fullmatch(line.rstrip("\r"))
             if field is None:
                 if line.strip():
                     raise damaged(path, f"the line {shown(line)!r} is no field")
@@ -135,9 +137,7 @@ def _place(
     matrix, spacing, notes, doubts = np.eye(4), [1.0] * 3, [], []
     name = _first(fields, "TransformMatrix", "Rotation", "Orientation")
     if name is None:
-        notes.append(
-            f"{path.name} gives no orientation: taken as the format's default, straight in the patient."
-        )
+        doubts.append(no_orientation(path))  # the format has a default, which says nothing of the patient
     else:
         # Row n of the text is the direction of axis n.
         rows = np.reshape(numbers(path, name, fields[name], axes * axes), (axes, axes))
@@ -165,16 +165,20 @@ def _first(fields: Mapping[str, str], *names: str) -> str | None:
     return next((name for name in names if name in fields), None)
 
 
-def _true(text: str) -> bool:
-    return text[:1] in ("T", "t", "1")
+def _true(path: Path, fields: Mapping[str, str], name: str, default: str = "False") -> bool:
+    """Of a field that says yes or no; MetaIO looks at the first letter alone and takes any other for no."""
+    text = fields.get(name, default).lower()
+    if text not in YES + NO:
+        raise damaged(path, f"its {name} is {shown(text)!r}, where True or False belongs")
+    return text in YES
 
 
 # The files with the voxels ---------------------------------------------------------------------------------
 
 
 def _parts(path: Path, fields: Mapping[str, str], data_file: str, start: int, slices: int) -> list[Part]:
-    encoding = RAW if _true(fields.get("BinaryData", "True")) else TEXT
-    if _true(fields.get("CompressedData", "False")):
+    encoding = RAW if _true(path, fields, "BinaryData", "True") else TEXT
+    if _true(path, fields, "CompressedData"):
         encoding = DEFLATE
     skipped = int(numbers(path, "HeaderSize", fields.get("HeaderSize", "0"), 1)[0])
     if skipped < -1 or (skipped and encoding != RAW):
