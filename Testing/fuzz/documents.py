@@ -74,10 +74,11 @@ def _places(value: Any) -> list[tuple[Any, Any]]:
 def _attempt(report: Report, read: Callable[[], Any], right: Any, judge: Callable[[Any], str]) -> None:
     try:
         found = read()
+        why = judge(found)
     except IUINetError as error:
         report(REFUSED, error.code)
         return
-    if why := judge(found):
+    if why:
         report(WRONG, why)
     else:
         report(RIGHT if repr(found) == repr(right) else UNDETECTABLE)

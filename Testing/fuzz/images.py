@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import SimpleITK as sitk
+from pydicom.uid import UID
 
 from iuinet.checks import NOTE, check_volume
 from iuinet.errors import IUINetError
@@ -126,7 +127,7 @@ def _second_reader(path: Path) -> Volume | None:
             if not names:
                 return None
             reader.SetFileNames(max(names, key=len))
-            if _frames_differ(names):
+            if _is_rescaled_otherwise(names):
                 return None
             image = reader.Execute()
         else:
@@ -142,11 +143,12 @@ def _second_reader(path: Path) -> Volume | None:
     return Volume(sitk.GetArrayFromImage(image), grid, "second", None, ())
 
 
-def _frames_differ(series: list[tuple[str, ...]]) -> bool:
-    """Whether frames of one file have rescales of their own: GDCM inside ITK takes one for all of them."""
+def _is_rescaled_otherwise(series: list[tuple[str, ...]]) -> bool:
+    """GDCM in ITK applies one rescale to all frames of a file, and none where it does not know the class."""
     found = pydicom.dcmread(max(series, key=len)[0], force=True, stop_before_pixels=True)
     frames = found.get("PerFrameFunctionalGroupsSequence") or []
-    return len({str(frame.get("PixelValueTransformationSequence")) for frame in frames}) > 1
+    rescales = {str(frame.get("PixelValueTransformationSequence")) for frame in frames}
+    return bool(frames) and (len(rescales) > 1 or not UID(str(found.get("SOPClassUID"))).keyword)
 
 
 # Good files ---------------------------------------------------------------------------------------------

@@ -29,7 +29,8 @@ def save_model(path: str | os.PathLike, net: IUINet, document: dict) -> None:
 
     >>> from tempfile import TemporaryDirectory
     >>> net = IUINet(IUINetConfig(width=4, size=32, classes=2))
-    >>> document = {"format": 1, "id": "a", "version": "1", "preprocessing": {}}
+    >>> document = {"format": 1, "id": "a", "version": "1"}
+    >>> document["preprocessing"] = {"size": 32, "window": [-125, 275]}
     >>> with TemporaryDirectory() as folder:
     ...     save_model(f"{folder}/a.safetensors", net, document | {"organs": [{"name": "liver", "label": 6}]})
     ...     load_model(f"{folder}/a.safetensors")[0].config == net.config

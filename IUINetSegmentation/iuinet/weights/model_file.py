@@ -177,6 +177,12 @@ def _check_document(document: dict[str, Any]) -> None:
     classes = document["network"].get("classes", wanted := 1 + len(document["organs"]))
     if classes != wanted:
         raise ValueError(f"its network has {classes} classes, its organs and the background are {wanted}")
+    size, window = document["preprocessing"]["size"], document["preprocessing"]["window"]
+    if type(size) is not int or not 1 <= size <= 4096:
+        raise ValueError(f"its input size {size!r} is not a number of voxels")
+    low, high = window
+    if {type(low), type(high)} - {int, float} or not -1e5 < low < high < 1e5:
+        raise ValueError(f"its window {window} is not two values in HU")
     second = document["preprocessing"].get("second_pass")
     if second is not None:
         names = {organ["name"] for organ in document["organs"]}

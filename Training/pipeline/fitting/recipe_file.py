@@ -49,7 +49,7 @@ def _read(path: Path) -> dict[str, Any]:
         raise UsageError(f"there is no recipe {path}", hint=hint, code="recipe-missing") from error
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} cannot be read", hint="Check the file.", code="recipe-missing") from error
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # TOMLDecodeError is one; so is a number of more digits than Python takes
         raise UsageError(f"{path} is not TOML: {error}", hint="Correct this place.", code="recipe") from error
 
 
@@ -87,7 +87,7 @@ def _step(place: Any, section: str, change: str) -> Any:
 def _value(text: str) -> Any:
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except ValueError:
         return text
 
 
