@@ -22,6 +22,7 @@ import slicer
 from iuinet.errors import Cancelled, IUINetError, WeightsError, plain_error
 from iuinet.labels import Organ, organs_of_model
 from iuinet.options import Options
+from iuinet.report import algorithm_name
 from iuinet.volume import Volume
 from iuinet.weights import Weights, find_entry, is_path, list_models
 from iuinet.weights.download import Download
@@ -208,7 +209,8 @@ class Controller:
                 raise
             if box is not None:
                 labels = embed(labels, box, job.scan.array.shape)
-            results.append(Result(make_segments(labels, table, job.source), report, table))
+            segments = make_segments(labels, table, job.source, algorithm_name(report))
+            results.append(Result(segments, report, table))
         return results
 
     def _bring_weights(self, weights: str | None) -> Iterator[None]:

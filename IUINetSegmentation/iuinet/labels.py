@@ -1,6 +1,9 @@
 """The organs: label ids, names, colours and SNOMED CT codes, for every layer that shows or writes them.
 
-``organs.json`` is the one table. A model brings a list of its own organs, in the order of its channels;
+``organs.json`` is the one table. Its colours are those that Slicer recommends (liver, spleen, esophagus,
+pancreas) wherever these can be told apart: Slicer gives both sides of a paired organ one colour, the stomach
+and the aorta nearly the liver's, and the gallbladder one too dark on a scan; these have colours of their own.
+A model brings a list of its own organs, in the order of its channels;
 what it leaves out about an organ that the table knows is taken from the table, and nothing is invented
 for one that the table does not know. Needs no torch.
 """
@@ -15,12 +18,15 @@ from typing import Any
 
 from .errors import UsageError, WeightsError
 
-# Names of Slicer's own vocabularies, which hold all codes of the table.
+# Names of Slicer's own vocabularies. They hold all codes of the table but that of the portal and splenic
+# veins together; Slicer reads the codes from the segment, and needs no list for that.
 CONTEXT = "Segmentation category and type - DICOM master list"
 REGION_CONTEXT = "Anatomic codes - DICOM master list"
 NEUTRAL_COLOR = (170, 170, 170)  # for an organ whose colour neither the model nor the table holds
 # Whether an organ is one piece, so that what a network finds apart from it is a mistake, or may be several.
 LARGEST, ALL = "largest", "all"
+OURS = "IUINet.Organ"  # tag of the segments that IUINet made
+ALGORITHM = "IUINet"  # what made a segment, where the model is not known
 
 
 @dataclass(frozen=True)
@@ -46,7 +52,7 @@ ANATOMICAL_STRUCTURE = Code("SCT", "123037004", "Anatomical Structure")
 
 @dataclass(frozen=True)
 class Terminology:
-    """What a segment shows, in codes. modifier: its side. note: where the codes say less than the name."""
+    """What a segment shows, in codes. modifier: its side. note: what a reader of the codes should know."""
 
     type: Code
     modifier: Code | None = None
@@ -88,6 +94,21 @@ def terminology_entry(organ: Organ) -> str:
         return ""
     modifier = str(terms.modifier or "^^")
     return "~".join([CONTEXT, str(terms.category), str(terms.type), modifier, REGION_CONTEXT, "^^", "^^"])
+
+
+def segment_tags(organ: Organ, algorithm: str = ALGORITHM) -> dict[str, str]:
+    """What is said of an organ's segment beside its name and colour, as Slicer keeps it.
+
+    That a machine made it, and which one (DICOM PS3.3 C.8.20.4: Segment Algorithm Type and Name), goes into
+    the DICOM segmentation that Slicer exports; without that Slicer writes MANUAL.
+
+    >>> segment_tags(organ_by_name("liver"), "IUINet starter 1.0")["DICOM.SegmentAlgorithmName"]
+    'IUINet starter 1.0'
+    """
+    entry = terminology_entry(organ)
+    tags = {"TerminologyEntry": entry} if entry else {}
+    machine = {"DICOM.SegmentAlgorithmType": "AUTOMATIC", "DICOM.SegmentAlgorithmName": algorithm}
+    return tags | machine | {OURS: organ.name}
 
 
 def organ_by_name(name: str) -> Organ | None:

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from . import __version__
 from .geometry import canonical_axes, to_canonical
 from .labels import Organ
 from .volume import Grid, Volume
@@ -241,6 +243,45 @@ def picture_title(report: Mapping[str, Any]) -> str:
     'IUINet, model starter-tiny 0.4.0'
     """
     return "IUINet, model {id} {version}".format(**report["weights"])
+
+
+def algorithm_name(report: Mapping[str, Any]) -> str:
+    """What made a segment, for Slicer's tags and DICOM's Segment Algorithm Name (at most 64 letters).
+
+    >>> algorithm_name({"weights": {"id": "starter-tiny", "version": "0.4.0"}})
+    'IUINet starter-tiny 0.4.0'
+    """
+    text = "IUINet {id} {version}".format(**report["weights"])
+    # Slicer's files separate tags with | and DICOM values with a backslash; neither can be escaped.
+    return "".join(" " if sign in "|\\" or not sign.isprintable() else sign for sign in text)[:64].strip()
+
+
+def provenance(report: Mapping[str, Any]) -> dict[str, str]:
+    """With what a result was made, to be read from the scene or the file years later.
+
+    report: the run's. The device is the one that was really used.
+
+    >>> weights = {"id": "toy", "version": "1", "sha256": "ab"}
+    >>> run = {"weights": weights, "checks": [], "device": "cpu", "passes": 1, "fallbacks": []}
+    >>> provenance(run)["IUINet.WeightsId"]
+    'toy'
+    """
+    weights = report["weights"]
+    accepted = [check["code"] for check in report["checks"] if check["severity"] == "warning"]
+    facts = {
+        "ModuleVersion": __version__,
+        "WeightsId": weights["id"],
+        "WeightsVersion": weights["version"],
+        "WeightsSha256": weights["sha256"],
+        "Device": report["device"],
+        "Passes": report["passes"],
+        "Date": datetime.now(UTC).isoformat(timespec="seconds"),
+        # A warning that is in the report of a finished run was accepted: without that there is no run.
+        "AcceptedWarnings": ", ".join(accepted),
+        # What had to be changed because a GPU was short of memory or failed.
+        "Fallbacks": " ".join(report["fallbacks"]),
+    }
+    return {f"IUINet.{name}": str(value) for name, value in facts.items()}
 
 
 def _remarks(organ: Mapping[str, Any]) -> list[str]:

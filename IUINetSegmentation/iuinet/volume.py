@@ -8,6 +8,7 @@ in millimetres.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
@@ -69,6 +70,7 @@ class Volume:
         what is written or sent goes through ``unnamed`` first.
     doubts: what the file says in two ways, or not at all.
     names: of files that notes and doubts may mention.
+    slices: the DICOM file and the frame in it, from 0, that each slice along k was read from; () for others.
     """
 
     array: np.ndarray
@@ -78,6 +80,7 @@ class Volume:
     notes: tuple[str, ...] = ()
     doubts: tuple[Doubt, ...] = ()
     names: tuple[str, ...] = ()
+    slices: tuple[tuple[Path, int], ...] = ()
 
     def unnamed(self, text: str) -> str:
         """A sentence without the names of files, which may be a patient's."""

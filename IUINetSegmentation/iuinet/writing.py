@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,9 @@ import SimpleITK as sitk
 
 from .errors import IUINetError, OutputError, UsageError
 from .files import atomic, output_error
-from .labels import Organ, terminology_entry
+from .labels import ALGORITHM, Organ, segment_tags
 from .native_output import captured_native_output
+from .report import algorithm_name, provenance
 from .volume import Grid
 
 SEGMENTATION = ".seg.nrrd"
@@ -59,13 +60,18 @@ def write_json(path: str | os.PathLike, document: Any, overwrite: bool = False) 
 
 
 def write_labels(
-    path: str | os.PathLike, labels: sitk.Image, organs: Sequence[Organ], overwrite: bool = False
+    path: str | os.PathLike,
+    labels: sitk.Image,
+    organs: Sequence[Organ],
+    overwrite: bool = False,
+    report: Mapping[str, Any] | None = None,
 ) -> None:
     """Write a label map, compressed; ``.seg.nrrd`` as a segmentation that Slicer opens.
 
     labels: 3-D, integer, 0 for background and the organs' label ids. Its metadata (a series that was read
     from DICOM brings the patient's name) is not written.
     organs: what the ids mean. Organs without voxels make no segment.
+    report: the run's; a segmentation then says with what it was made, in the words of ``report.provenance``.
     Raises: UsageError for an ending not in ENDINGS or an existing file, OutputError for what the disk
     refuses, IUINetError "labels" for ids that no organ has.
 
@@ -85,7 +91,7 @@ def write_labels(
         )
     image, found = _checked(labels, organs)
     if ending == SEGMENTATION:
-        for key, value in _segmentation_fields(image, found).items():
+        for key, value in _segmentation_fields(image, found, report).items():
             image.SetMetaData(key, value)
     with atomic(path, overwrite) as draft:
         _write(image, draft, _WRITERS[ending], path)
@@ -155,20 +161,24 @@ def _raise_for_disk(draft: Path, size: int, path: Path) -> None:
 REPRESENTATION = "Binary labelmap"
 
 
-def _segmentation_fields(image: sitk.Image, organs: Sequence[Organ]) -> dict[str, str]:
+def _segmentation_fields(
+    image: sitk.Image, organs: Sequence[Organ], report: Mapping[str, Any] | None
+) -> dict[str, str]:
     """Key/value pairs for a label map that holds these organs; leave out an organ without voxels.
 
     All segments share the one label map, so each has its whole extent, as in files that Slicer writes.
     """
     extent = " ".join(f"0 {size - 1}" for size in image.GetSize())
-    fields = {
+    algorithm = ALGORITHM if report is None else algorithm_name(report)
+    fields = {} if report is None else provenance(report)
+    fields |= {
         "Segmentation_ContainedRepresentationNames": f"{REPRESENTATION}|",
         "Segmentation_ConversionParameters": _reference_geometry(image),
         "Segmentation_MasterRepresentation": REPRESENTATION,
         "Segmentation_ReferenceImageExtentOffset": "0 0 0",
     }
     for number, organ in enumerate(organs):
-        entry = terminology_entry(organ)
+        tags = segment_tags(organ, algorithm)
         segment = {
             "ID": f"Segment_{organ.label}",
             "Name": organ.name,
@@ -179,7 +189,8 @@ def _segmentation_fields(image: sitk.Image, organs: Sequence[Organ]) -> dict[str
             "Extent": extent,
             "Layer": "0",
             "LabelValue": str(organ.label),
-            "Tags": f"TerminologyEntry:{entry}|" if entry else "",
+            # A name is the model's, and here nothing can be escaped.
+            "Tags": "".join(f"{name}:{value}|" for name, value in tags.items() if "|" not in value),
         }
         fields |= {f"Segment{number}_{name}": value for name, value in segment.items() if value}
     return fields

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 import SimpleITK as sitk
 from helpers.command_tools import (
@@ -25,8 +26,10 @@ from helpers.command_tools import (
     write_ct,
     write_index,
 )
+from helpers.dicom_factory import write_series
 from helpers.waiting import Movement
 from helpers.worker_tools import make_volume
+from pydicom.pixels import pixel_array
 
 from iuinet.volume import Volume
 
@@ -39,8 +42,11 @@ def test_every_bad_output_is_refused_before_the_work_and_nothing_is_touched(
     folder = work_folder(tmp_path)
     (folder / "there.seg.nrrd").write_text("precious")
     (folder / "there.json").write_text("precious")
+    (folder / "mine.labels.txt").write_text("precious")
     for code, options in [
         ("output-exists", ["-o", "there.seg.nrrd"]),
+        ("output-exists", ["-o", "mine.nii.gz"]),
+        ("same-file", ["-o", "new.mha", "--report", "new.labels.json"]),
         ("output-exists", ["-o", "new.nrrd", "--report", "there.json"]),
         ("unknown-ending", ["-o", "new.txt"]),
         ("unknown-ending", ["--report", "new.txt"]),
@@ -49,7 +55,9 @@ def test_every_bad_output_is_refused_before_the_work_and_nothing_is_touched(
         ("same-file", ["-o", ct, "--overwrite"]),
     ]:
         assert refusal(iuinet("segment", ct, "--weights", small_model, *options), 2) == code
-    assert sorted(path.name for path in folder.iterdir()) == ["there.json", "there.seg.nrrd"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        *("mine.labels.txt", "there.json", "there.seg.nrrd")
+    ]
     assert {path.read_text() for path in folder.iterdir()} == {"precious"}
 
 
@@ -178,7 +186,40 @@ def test_overwrite_replaces_and_organs_chooses(
     finished = iuinet(*arguments, "--organs", "liver, left kidney")
     assert (finished.returncode, finished.stderr) == (0, "")
     assert set(np.unique(sitk.GetArrayFromImage(sitk.ReadImage(str(output))))) <= {0, 3, 6}
-    assert [path.name for path in output.parent.iterdir()] == [output.name]
+    beside = [f"labels.labels{ending}" for ending in (".ctbl", ".json", ".txt")]
+    assert sorted(path.name for path in output.parent.iterdir()) == [*beside, output.name]
+    described = json.loads((output.parent / "labels.labels.json").read_text(encoding="utf-8"))
+    names = {organ["label"]: organ["name"] for organ in described["organs"]}
+    assert names == {6: "liver", 3: "left kidney"}
+    lines = (output.parent / "labels.labels.txt").read_text(encoding="utf-8").splitlines()
+    assert [line.split('"')[1] for line in lines if '"' in line] == ["Clear Label", "left kidney", "liver"]
+
+
+@pytest.mark.needs_torch
+def test_a_dicom_folder_becomes_a_dicom_seg(
+    iuinet: Callable[..., Finished], tmp_path: Path, small_model: Path
+) -> None:
+    files = write_series(tmp_path / "ct", make_volume().array, spacing=(7, 7, 7))
+    arguments = ("segment", tmp_path / "ct", "--weights", small_model, "--accept-warnings")
+    finished = iuinet(*arguments, "-o", "a.dcm")
+    assert (finished.returncode, finished.stderr) == (0, "")
+    finished = iuinet(*arguments, "-o", "a.nii.gz")
+    assert (finished.returncode, finished.stderr) == (0, "")
+    seg = pydicom.dcmread(work_folder(tmp_path) / "a.dcm")
+    labels = sitk.GetArrayFromImage(sitk.ReadImage(str(work_folder(tmp_path) / "a.nii.gz")))
+    headers = [pydicom.dcmread(path, stop_before_pixels=True) for path in files]
+    assert seg.SegmentSequence[0].SegmentAlgorithmName == "IUINet small-random 1"
+    (series,) = seg.ReferencedSeriesSequence
+    assert series.SeriesInstanceUID == headers[0].SeriesInstanceUID
+    assert np.count_nonzero(pixel_array(seg)) == np.count_nonzero(labels) > 0
+
+
+def test_a_dicom_seg_of_what_is_not_dicom_is_refused_before_the_work(
+    iuinet: Callable[..., Finished], tmp_path: Path, ct: Path, small_model: Path
+) -> None:
+    finished = iuinet("segment", ct, "--weights", small_model, "-o", "a.dcm")
+    assert refusal(finished, 2) == "seg-without-dicom"
+    assert not list(work_folder(tmp_path).iterdir())
 
 
 @pytest.mark.needs_torch

@@ -9,9 +9,11 @@ import slicer
 import vtk
 from helpers.scenes import labels_of_all_organs, segment_arrays
 
+from iuinet.descriptions import description_text
 from iuinet.labels import ORGANS, Organ
 from iuinet.volume import Grid
 from iuinet.writing import image_on_grid, write_labels
+from IUINetSegmentationLib.scene.segmentation_node import replaceable
 
 TURN_Z = np.array([[0.8, -0.6, 0.0], [0.6, 0.8, 0.0], [0.0, 0.0, 1.0]])
 TURN_X = np.array([[1.0, 0.0, 0.0], [0.0, 0.96, -0.28], [0.0, 0.28, 0.96]])
@@ -125,6 +127,31 @@ def test_nothing_found_opens_as_an_empty_segmentation(tmp_path):
     labels = np.zeros((6, 8, 10), np.uint8)
     node = write_and_load(tmp_path / "a.seg.nrrd", labels, grid_of(np.eye(3)))
     assert node.GetSegmentation().GetNumberOfSegments() == 0
+
+
+def test_the_module_knows_the_segments_of_the_commands_file_as_its_own(tmp_path):
+    """So that a run in the panel can replace them."""
+    node = write_and_load(tmp_path / "a.seg.nrrd", labels_of_all_organs(), grid_of(np.eye(3)))
+    assert len(replaceable(node, [organ.name for organ in ORGANS])) == len(ORGANS)
+    kind = vtk.reference("")
+    assert segment_of(node, "aorta").GetTag("DICOM.SegmentAlgorithmType", kind) and str(kind) == "AUTOMATIC"
+
+
+def test_slicers_colour_table_names_a_label_map(tmp_path):
+    """The .ctbl beside a label map: number, name and colour of every organ, as Slicer reads them."""
+    odd = Organ('tumor, "left"\nlobe', 200, (1, 2, 3))
+    path = tmp_path / "organs.labels.ctbl"
+    path.write_text(description_text([*ORGANS, odd], path), encoding="utf-8")
+    table = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLColorTableNode")
+    storage = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLColorTableStorageNode")
+    storage.SetFileName(str(path))
+    assert storage.ReadData(table)
+    for organ in ORGANS:
+        assert table.GetColorName(organ.label) == organ.name
+        color = [0.0] * 4
+        table.GetColor(organ.label, color)
+        assert [round(255 * part) for part in color] == [*organ.color, 255]
+    assert table.GetColorName(200) == 'tumor, "left" lobe'
 
 
 def test_slicer_saves_what_it_loaded_with_the_same_voxels(tmp_path):

@@ -58,7 +58,7 @@ class TestMeaning:
             ("left kidney", "64033007", "7771000"),
             ("liver", "10200004", None),
             ("stomach", "69695003", None),
-            ("portal and splenic veins", "32764006", None),
+            ("portal and splenic veins", "110765007", None),
             ("left adrenal gland", "23451007", "7771000"),
         ],
     )

@@ -237,11 +237,29 @@ class TestSegmentationHeader:
         assert fields["Segmentation_ReferenceImageExtentOffset"] == "0 0 0"
         assert fields["Segmentation_ConversionParameters"].startswith("Reference image geometry|-0.5")
 
-    def test_an_organ_without_code_gets_no_tag(self, tmp_path, labels):
+    def test_it_says_what_made_the_segments_and_with_what(self, tmp_path, labels):
+        report = {
+            "weights": {"id": "a|model\\x", "version": "1.2", "sha256": "ab" * 32},
+            "checks": [{"code": "not-ct", "severity": "warning"}],
+            "device": "cpu",
+            "passes": 2,
+            "fallbacks": ["The CPU is used."],
+        }
+        write_labels(tmp_path / "a.seg.nrrd", labels, ORGANS, report=report)
+        fields = self.fields(tmp_path / "a.seg.nrrd")
+        tags = dict(tag.split(":", 1) for tag in fields["Segment1_Tags"].split("|") if tag)
+        assert tags["IUINet.Organ"] == "liver"
+        assert tags["DICOM.SegmentAlgorithmType"] == "AUTOMATIC"
+        assert tags["DICOM.SegmentAlgorithmName"] == "IUINet a model x 1.2"
+        assert fields["IUINet.WeightsSha256"] == "ab" * 32 and fields["IUINet.Device"] == "cpu"
+        assert fields["IUINet.AcceptedWarnings"] == "not-ct"
+        assert fields["IUINet.Fallbacks"] == "The CPU is used."
+
+    def test_an_organ_without_code_gets_no_terminology(self, tmp_path, labels):
         organs = [Organ("appendix", 6), Organ('tumor: left; "big"\nor = not', 1)]
         write_labels(tmp_path / "a.seg.nrrd", labels, organs)
         fields = self.fields(tmp_path / "a.seg.nrrd")
-        assert fields["Segment0_Name"] == "appendix" and "Segment0_Tags" not in fields
+        assert fields["Segment0_Name"] == "appendix" and "TerminologyEntry" not in fields["Segment0_Tags"]
         assert sitk.ReadImage(str(tmp_path / "a.seg.nrrd")).GetMetaData("Segment1_Name") == organs[1].name
 
     def test_nothing_found_is_a_file_without_segments(self, tmp_path, labels):

@@ -76,7 +76,8 @@ def _add_segment(commands: argparse._SubParsersAction) -> None:
     add = command.add_argument
     add("ct", metavar="CT", help="NIfTI, NRRD or MetaImage file, or a DICOM folder")
     add("-o", "--output", metavar="OUT", help="by its ending .seg.nrrd (segments with names and colours), "
-        ".nii.gz, .nrrd or .mha (label map); default: NAME.seg.nrrd in the current folder")  # fmt: skip
+        ".nii.gz, .nrrd or .mha (label map, with the names of its numbers beside it), .dcm (DICOM SEG of the "
+        "CT's series); default: NAME.seg.nrrd in the current folder")  # fmt: skip
     add("--weights", metavar="ID|FILE", help="model to use; default: the one that comes with IUINet")
     add("--device", type=_device, default="auto", help="auto, cpu, cuda, cuda:N or mps; default: auto")
     add("--fast", action="store_true", help="look once, not twice: half the time, less exact")

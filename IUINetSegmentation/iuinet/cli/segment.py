@@ -12,7 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from iuinet.console import Console
+from iuinet.descriptions import description_paths, description_text
 from iuinet.devices import require_torch
+from iuinet.dicom_seg import ENDING as DICOM_SEG
+from iuinet.dicom_seg import check_dicom_seg, write_dicom_seg
 from iuinet.errors import OutputError, UsageError
 from iuinet.files import atomic, check_letters, output_error
 from iuinet.leftovers import sweep_folders
@@ -40,6 +43,8 @@ def run(given: argparse.Namespace, console: Console) -> None:
     if outputs.labels is None:
         outputs.labels = Path(f"{volume.name}.seg.nrrd")
         outputs.check(Path(given.ct))
+    if outputs.is_dicom:
+        check_dicom_seg(volume)
     require_torch()
     keep_memory()
     from iuinet.segmentation import segment_volume
@@ -71,9 +76,20 @@ class Outputs:
         paths = [Path(text) if text else None for text in (options.output, options.report, options.preview)]
         return cls(*paths, overwrite=options.overwrite)
 
+    @property
+    def is_dicom(self) -> bool:
+        """Whether the segmentation is to be a DICOM SEG."""
+        return self.labels is not None and self.labels.name.lower().endswith(DICOM_SEG)
+
     def named(self) -> list[tuple[str, Path]]:
         """Those that are wanted, with a word for each."""
-        all_of_them = [("segmentation", self.labels), ("report", self.report), ("preview", self.preview)]
+        beside = [] if self.labels is None else description_paths(self.labels)
+        all_of_them = [
+            ("segmentation", self.labels),
+            *(("labels", path) for path in beside),
+            ("report", self.report),
+            ("preview", self.preview),
+        ]
         return [(name, path) for name, path in all_of_them if path is not None]
 
     def check(self, ct: Path) -> None:
@@ -81,7 +97,7 @@ class Outputs:
 
         Raises: UsageError, or OutputError for a lack of rights.
         """
-        _check_ending(self.labels, ENDINGS)
+        _check_ending(self.labels, (*ENDINGS, DICOM_SEG))
         _check_ending(self.report, (".json",))
         _check_ending(self.preview, (".png",))
         if self.preview is not None and importlib.util.find_spec("matplotlib") is None:
@@ -90,6 +106,8 @@ class Outputs:
                 hint="Install it with 'pip install iuinet[preview]', or leave --preview out.",
                 code="no-matplotlib",
             )
+        if self.is_dicom:
+            check_dicom_seg()
         for path in (ct, *(path for _, path in self.named())):
             check_letters(path)
         seen = {ct.resolve()}
@@ -134,8 +152,15 @@ class Outputs:
         with ExitStack() as stack:
             drafts = {path: stack.enter_context(atomic(path, self.overwrite)) for _, path in self.named()}
             with _named(drafts, self.labels) as draft:
-                labels = image_on_grid(result.labels, volume.grid)
-                write_labels(draft, labels, result.organs, overwrite=True)
+                if self.is_dicom:
+                    found = result.labels, result.organs
+                    write_dicom_seg(draft, *found, volume, result.report, overwrite=True)
+                else:
+                    labels = image_on_grid(result.labels, volume.grid)
+                    write_labels(draft, labels, result.organs, overwrite=True, report=result.report)
+            for path in description_paths(self.labels):
+                with _named(drafts, path) as draft:
+                    draft.write_text(description_text(result.organs, path), encoding="utf-8", newline="\n")
             if self.report is not None:
                 with _named(drafts, self.report) as draft:
                     write_json(draft, result.report, overwrite=True)

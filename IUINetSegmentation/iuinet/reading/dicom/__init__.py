@@ -70,7 +70,8 @@ def read_dicom(path: Path, name: str, series: str | None = None) -> Volume:
         links = [f"The link to the folder {link.name} was not followed." for link in found.links]
         notes = (*notes, *more, *notes_on(found.unread), *links)
         names = (*(one.path.name for one in found.unread), *(link.name for link in found.links))
-        return Volume(decode(ordered), grid, name, chosen.first.modality, notes, names=names)
+        slices = tuple((one.path, one.frame) for one in ordered)
+        return Volume(decode(ordered), grid, name, chosen.first.modality, notes, names=names, slices=slices)
 
 
 def file_is_dicom(path: Path) -> bool:
