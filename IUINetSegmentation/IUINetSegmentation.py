@@ -54,7 +54,8 @@ class IUINetSegmentationParameterNode:
     volume: the CT. segmentation: for the result, None for a new one. replace: the organs that are in it.
     islands: keep only the largest piece of organs that are one piece. fast: one pass of the network.
     region: box to segment in, None for all.
-    allFrames: of a volume that belongs to a sequence.
+    allFrames: of a volume that belongs to a sequence. device, model: as Options has them, "" for the default
+    model. leftOut: names of the organs that are not wanted.
     """
 
     volume: slicer.vtkMRMLScalarVolumeNode
@@ -64,6 +65,9 @@ class IUINetSegmentationParameterNode:
     islands: bool = True
     fast: bool = False
     allFrames: bool = False
+    device: str = "auto"
+    model: str = ""
+    leftOut: list[str]
 
 
 class IUINetSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
@@ -130,7 +134,7 @@ class IUINetSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
 
     def onSceneEndClose(self, caller, event):
         """There is a new, empty scene."""
-        if self.parent.isVisible():
+        if self.parent.isEntered:  # also while its dock is hidden
             self.enter()
 
     def initializeParameterNode(self):
@@ -144,6 +148,7 @@ class IUINetSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
         self.panel.parameters = parameterNode
         if parameterNode is not None:
             self._connection = parameterNode.connectGui(self.ui.IUINetSegmentation)
+            self.panel.restore_choices()
 
 
 class IUINetSegmentationLogic(ScriptedLoadableModuleLogic):

@@ -25,6 +25,11 @@ class IUINetError(Exception):
         self.hint = hint
         self.code = code or self.default_code
 
+    @property
+    def text(self) -> str:
+        """Message and hint as whole sentences, one after the other."""
+        return f"{whole_sentence(self.message)} {whole_sentence(self.hint)}".strip()
+
 
 class UsageError(IUINetError, ValueError):
     """The command or function was called in a way that cannot work (also a ValueError, as callers expect)."""
@@ -74,6 +79,24 @@ class OutputError(IUINetError):
     """A result could not be written; no partial file is left."""
 
     default_code = "output"
+
+
+# Words ------------------------------------------------------------------------------------------------
+
+
+def whole_sentence(text: str) -> str:
+    """A message as people read it: with a capital letter and a full stop. A name of a file stays as it is.
+
+    >>> whole_sentence("the region 'R' has no extent")
+    "The region 'R' has no extent."
+    >>> whole_sentence("ct.nrrd cannot be read"), whole_sentence("Wait…"), whole_sentence("")
+    ('ct.nrrd cannot be read.', 'Wait…', '')
+    """
+    text = text.strip()
+    first = text.split(maxsplit=1)[0] if text else ""
+    if first.isalpha():
+        text = text[0].upper() + text[1:]
+    return text if not text or text.endswith((".", "!", "?", "…", ":")) else f"{text}."
 
 
 # What was not foreseen; its traceback belongs into the log --------------------------------------------

@@ -107,10 +107,10 @@ def _touched_edges(labels: np.ndarray, grid: Grid) -> dict[int, tuple[str, ...]]
     """
     view = to_canonical(labels, canonical_axes(grid.direction))
     layers = {
-        "head": view[-1],
-        "feet": view[0],
-        "front": view[:, 0],
-        "back": view[:, -1],
+        "superior": view[-1],
+        "inferior": view[0],
+        "anterior": view[:, 0],
+        "posterior": view[:, -1],
         "right": view[:, :, 0],
         "left": view[:, :, -1],
     }

@@ -73,7 +73,7 @@ def test_the_expected_time_is_translated_with_the_panel(module, monkeypatch):
     from IUINetSegmentationLib.panel import status as panel_status
 
     assert [panel_status.in_words(seconds) for seconds in (3, 62, 125)] == [
-        "a few seconds",
+        "about 5 s",
         "about 60 s",
         "about 2 min",
     ]

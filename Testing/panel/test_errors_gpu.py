@@ -72,8 +72,8 @@ def test_a_gpu_that_computes_wrongly_is_named_and_the_cpu_is_used(home, gpu, ope
     panel = opened()
     assert "the GPU cannot be used" in panel.ui.statusLabel.text
     assert panel.ui.segmentButton.enabled and dialogs.shown == []
-    wait(lambda: buttons(panel.ui) == ["Copy details"])
-    click(panel.ui, "Copy details")
+    wait(lambda: buttons(panel.ui) == ["Copy diagnostics"])
+    click(panel.ui, "Copy diagnostics")
     assert f"GPU cuda:0 {NAME}: " in qt.QApplication.clipboard().text()
     panel.ui.segmentButton.click()
     wait(lambda: not panel.controller.state.busy)

@@ -124,7 +124,7 @@ def test_a_color_volume(panel, choose, scene) -> None:
     image.SetDimensions(20, 20, 20)
     image.AllocateScalars(vtk.VTK_UNSIGNED_CHAR, 3)
     node.SetAndObserveImageData(image)
-    assert "each voxel of the volume holds 3 values" in choose(node) and not panel.ui.segmentButton.enabled
+    assert "Each voxel of the volume holds 3 values" in choose(node) and not panel.ui.segmentButton.enabled
     scene.AddNewNodeByClass("vtkMRMLVectorVolumeNode", "vector")
     assert panel.ui.inputSelector.nodeCount() == 1, "vector volumes are not even offered"
 

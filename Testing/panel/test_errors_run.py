@@ -72,7 +72,7 @@ def test_a_worker_that_the_system_kills_for_memory(opened, finish) -> None:
     finish()
     text = failed(opened, "worker-killed")
     assert "SIGKILL" in text and "memory was short" in text and scene_state() == before
-    assert buttons(opened.ui) == ["Try again", "Use a region", "Copy details"]
+    assert buttons(opened.ui) == ["Try again", "Use a region", "Copy diagnostics"]
     click(opened.ui, "Use a region")
     region = opened.ui.regionSelector.currentNode()
     click(opened.ui, "Try again")
@@ -88,8 +88,8 @@ def test_a_worker_that_crashes_is_told_and_can_be_tried_on_the_cpu(opened, finis
     finish()
     text = failed(opened, "worker-crashed")
     assert "stopped unexpectedly (signal SIGSEGV)" in text and scene_state() == before
-    assert buttons(opened.ui) == ["Try again", "Run on the CPU", "Copy details"]
-    click(opened.ui, "Copy details")
+    assert buttons(opened.ui) == ["Try again", "Run on the CPU", "Copy diagnostics"]
+    click(opened.ui, "Copy diagnostics")
     import qt
 
     assert "State: running" in qt.QApplication.clipboard().text()
@@ -168,6 +168,7 @@ def test_segments_of_somebody_are_never_lost(opened, ct, finish) -> None:
     assert opened.controller.node is not mine
     assert np.array_equal(segment_arrays(mine, ct)[name], edited)
     # On request ours are replaced, the user's own stays, and all can be undone.
+    opened.ui.outputSelector.setCurrentNode(mine)
     opened.ui.replaceCheckBox.click()
     opened.ui.segmentButton.click()
     finish()

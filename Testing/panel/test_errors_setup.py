@@ -93,7 +93,7 @@ def test_an_installation_that_fails_names_the_cause(
     finish()
     text = failed(panel, code)
     assert said in text and "could not be installed" in text
-    assert buttons(panel.ui) == ["Try again", "How to install by hand", "Copy details"]
+    assert buttons(panel.ui) == ["Try again", "How to install by hand", "Copy diagnostics"]
     click(panel.ui, "How to install by hand")
     assert "pip download" in panel.log.text and "torch>=2.10" in panel.log.text
     assert not panel.ui.logSection.collapsed
@@ -124,7 +124,7 @@ def test_the_set_up_can_be_done_by_itself_and_tried_again(missing, panel, dialog
     dialogs.answers += ["Ok", "Ok", "Ok"]  # the question, Slicer's own message of the failure, the question
     panel.ui.setUpButton.click()
     assert "the proxy does not let it through" in shown(panel) and panel.controller.state is State.IDLE
-    assert buttons(panel.ui) == ["How to install by hand", "Copy details"], "without a volume"
+    assert buttons(panel.ui) == ["How to install by hand", "Copy diagnostics"], "without a volume"
     panel.ui.setUpButton.click()
     assert shown(panel) == "" and not panel.ui.setUpButton.visible
     wait(lambda: panel.ui.statusLabel.text.startswith("Ready"))
@@ -149,7 +149,7 @@ def test_a_restart_is_offered_where_slicer_needs_one(ready, panel, finish, missi
     ready()
     finish()
     assert "Restart Slicer to finish." in failed(panel, "restart-needed")
-    assert buttons(panel.ui) == ["Restart now", "Later", "Copy details"]
+    assert buttons(panel.ui) == ["Restart now", "Later", "Copy diagnostics"]
     saved, before = [], gui.app.restarts
     monkeypatch.setattr(slicer.util, "openSaveDataDialog", lambda: saved.append(1) or False, raising=False)
     click(panel.ui, "Restart now")

@@ -49,10 +49,10 @@ def test_a_pytorch_that_does_not_work_is_explained_and_can_be_mended(
     wait(lambda: not panel.controller.state.busy)
     assert said in failed(panel, code)
     assert scene_state() == before
-    assert buttons(panel.ui) == ["Try again", "Open PyTorch Utils", "Copy details"]
+    assert buttons(panel.ui) == ["Try again", "Open PyTorch Utils", "Copy diagnostics"]
     click(panel.ui, "Open PyTorch Utils")
     assert gui.app.modules_shown == ["PyTorchUtils"]
-    click(panel.ui, "Copy details")
+    click(panel.ui, "Copy diagnostics")
     import qt
 
     assert said[:40] in qt.QApplication.clipboard().text()
@@ -61,5 +61,6 @@ def test_a_pytorch_that_does_not_work_is_explained_and_can_be_mended(
 def test_without_a_gpu_the_strip_says_so_and_the_button_stays(panel, ct, wait, dialogs) -> None:
     panel.ui.inputSelector.setCurrentNode(ct)
     wait(lambda: panel.status.devices)
-    assert "no GPU, the CPU will be used" in panel.ui.statusLabel.text
+    wait(lambda: panel.ui.statusLabel.text.startswith("Ready – no GPU: "))
+    assert panel.ui.statusLabel.text.endswith("s on the CPU")
     assert panel.ui.segmentButton.enabled and dialogs.shown == []

@@ -16,6 +16,7 @@ from helpers.scenes import scene_state
 
 from iuinet import files as atomic
 from iuinet.weights import models_folder, transfer
+from iuinet.weights import server as server_module
 from IUINetSegmentationLib.state import State
 
 pytestmark = pytest.mark.needs_torch
@@ -32,7 +33,7 @@ def server(small_model: Path) -> Iterator[FaultyServer]:
 def listed(home, tmp_path: Path, small_model: Path, server, monkeypatch):
     """listed(way): a list of models, without their files, that the server serves in this way."""
     monkeypatch.setattr(transfer, "LONGEST_WAIT_S", 0.05)
-    monkeypatch.setattr(transfer, "STALL_S", 5.0)
+    monkeypatch.setattr(server_module, "STALL_S", 5.0)
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
     index = tmp_path / "list" / "index.json"
@@ -101,7 +102,7 @@ def test_a_cut_download_retries_in_the_panel_then_keeps_what_came_and_resumes(
         "Connection lost at 50 %" in note.replace("50%", "50 %") and "Retrying" in note for note in texts
     )
     assert "stopped at 50" in text and scene_state() == before and model_files() == []
-    assert buttons(opened.ui) == ["Resume", "Install from file…", "Copy address", "Copy details"]
+    assert buttons(opened.ui) == ["Resume", "Install from file…", "Copy address", "Copy diagnostics"]
     click(opened.ui, "Copy address")
     import qt
 
@@ -140,7 +141,7 @@ def test_wrong_bytes_are_never_installed(listed, opened, finish, server) -> None
     assert "was not installed" in text and "SHA-256 is" in text and "instead of" in text
     assert model_files() == [] and list((models_folder() / "refused").iterdir())
     assert scene_state() == before
-    assert buttons(opened.ui) == ["Download again", "Install from file…", "Copy details"]
+    assert buttons(opened.ui) == ["Download again", "Install from file…", "Copy diagnostics"]
     listed("good")
     opened.models.refresh()
     click(opened.ui, "Download again")

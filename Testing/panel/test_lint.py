@@ -16,8 +16,8 @@ UI = MODULE / "Resources" / "UI" / "IUINetSegmentation.ui"
 # Names of Qt, CTK and Slicer that the module may use: each is known to be there in Slicer's Qt 5 and Qt 6.
 ALLOWED = {
     "qt": {
-        "QApplication", "QDesktopServices", "QFileDialog", "QListWidgetItem", "QTableWidgetItem", "QTimer",
-        "QUrl", "Qt", "QSettings",
+        "QDesktopServices", "QFileDialog", "QListWidgetItem", "QTableWidgetItem", "QTimer",
+        "QUrl", "Qt", "QSettings", "QColor", "QIcon", "QPixmap",
     },
     "ctk": set(),
 }  # fmt: skip
@@ -99,6 +99,7 @@ def test_signals_are_connected_by_texts_that_both_versions_of_qt_know() -> None:
     known = {
         "clicked(bool)", "toggled(bool)", "timeout()", "currentIndexChanged(int)",
         "currentNodeChanged(vtkMRMLNode*)", "itemChanged(QListWidgetItem*)", "sectionResized(int,int,int)",
+        "itemChanged(QTableWidgetItem*)", "cellClicked(int,int)",
     }  # fmt: skip
     used = {
         node.args[0].value

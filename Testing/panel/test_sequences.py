@@ -81,7 +81,7 @@ def test_all_frames_become_a_sequence_of_segmentations(opened, movie, frames, fi
     proxy, browser = movie
     show_frame(browser, 1)
     ui = opened.ui
-    assert ui.allFramesCheckBox.visible and ui.allFramesCheckBox.text == "Segment all 3 frames"
+    assert ui.allFramesCheckBox.visible and ui.allFramesCheckBox.text == "Segment all 3 time points"
     ui.allFramesCheckBox.click()
     texts = []
     original = opened.controller._changed

@@ -116,7 +116,8 @@ def direction_of(order, signs) -> np.ndarray:
 
 
 EDGES = {
-    "head": np.s_[-1, 5, 5], "feet": np.s_[0, 5, 5], "front": np.s_[5, 0, 5], "back": np.s_[5, -1, 5],
+    "superior": np.s_[-1, 5, 5], "inferior": np.s_[0, 5, 5],
+    "anterior": np.s_[5, 0, 5], "posterior": np.s_[5, -1, 5],
     "right": np.s_[5, 5, 0], "left": np.s_[5, 5, -1],
 }  # fmt: skip
 
@@ -217,7 +218,7 @@ class TestTable:
         rows = {name: next(line for line in lines if line.startswith(name)) for name in names}
         assert " 0.4 " in rows["liver"] and " < 0.1 " in rows["aorta"]
         assert rows["liver"].endswith("low confidence")
-        assert rows["aorta"].endswith("cut by the scan's edge (feet, front, right)")
+        assert rows["aorta"].endswith("cut by the scan's edge (inferior, anterior, right)")
         assert rows["pancreas"].endswith("-  not found")
         assert not rows["spleen"].endswith("confidence")
 

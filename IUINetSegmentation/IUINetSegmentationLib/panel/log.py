@@ -44,13 +44,13 @@ class LogSection:
 
     def add_error(self, error: IUINetError) -> None:
         """Add what went wrong; of something unforeseen also where in the program it happened."""
-        self.add(f"{error.message} {error.hint}")
+        self.add(error.text)
         if error.code == "failed" and error.__cause__ is not None:
             for line in traceback.format_exception(error.__cause__):
                 self.add(line.rstrip())
 
     def _on_copy(self) -> None:
-        qt.QApplication.clipboard().setText(self.text)
+        slicer.app.clipboard().setText(self.text)
 
     def _on_save(self) -> None:
         path = qt.QFileDialog.getSaveFileName(

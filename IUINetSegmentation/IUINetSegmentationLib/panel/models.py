@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from iuinet.weights.model_file import read_document
 from iuinet.weights.user_folder import import_file, remove
 
 AUTOMATIC = "auto"
+WEAK = 0.6  # Dice; below it more has to be corrected than was found
 
 
 class ModelSection:
@@ -25,10 +26,13 @@ class ModelSection:
     def __init__(self, ui: Any, changed: Callable[[], None], failed: Callable[[IUINetError], None]) -> None:
         self._ui, self._changed, self._failed = ui, changed, failed
         self._models: tuple[Entry, ...] = ()
+        self._restoring = False
+        self._wanted = AUTOMATIC  # the device that was asked for, whether it is known yet or not
         self.show_devices({})
         self.refresh()
         ui.modelComboBox.connect("currentIndexChanged(int)", self._on_model)
-        ui.deviceComboBox.connect("currentIndexChanged(int)", lambda: changed())
+        ui.deviceComboBox.connect("currentIndexChanged(int)", self._on_device)
+        ui.organsList.connect("itemChanged(QListWidgetItem*)", self._on_organs)
         ui.installFileButton.connect("clicked(bool)", self.choose_file)
         ui.deleteModelButton.connect("clicked(bool)", self._on_delete)
         ui.openFolderButton.connect("clicked(bool)", self._on_open_folder)
@@ -39,6 +43,11 @@ class ModelSection:
     def device(self) -> str:
         """ "auto", "cpu", "cuda:N" or "mps"."""
         return self._ui.deviceComboBox.itemData(self._ui.deviceComboBox.currentIndex) or AUTOMATIC
+
+    @property
+    def wanted_device(self) -> str:
+        """The device that was asked for, also one that the worker has not found yet."""
+        return self._wanted
 
     @property
     def entry(self) -> Entry | None:
@@ -61,6 +70,16 @@ class ModelSection:
         return None if len(chosen) == len(items) else chosen
 
     @property
+    def weak(self) -> list[str]:
+        """The organs that the chosen model is not to be relied on for, by its own measurements."""
+        if self.entry is None or self.entry.path is None:
+            return []
+        try:
+            return weak_organs(read_document(self.entry.path))
+        except IUINetError:
+            return []  # the model's card shows what is wrong with it
+
+    @property
     def passes(self) -> int:
         """How often the chosen model's network runs; 1 where that is not known."""
         if self.entry is None or self.entry.path is None:
@@ -74,7 +93,7 @@ class ModelSection:
 
     def show_devices(self, found: dict[str, Any]) -> None:
         """Offer the devices that the probe of the worker found; {} while it is not known."""
-        box, before = self._ui.deviceComboBox, self.device
+        box = self._ui.deviceComboBox
         box.blockSignals(True)
         box.clear()
         box.addItem(_("Automatic"), AUTOMATIC)
@@ -83,7 +102,7 @@ class ModelSection:
                 text = _("{name}, {free:.1f} GB free").format(name=gpu["name"], free=gpu["free"] / 1e9)
                 box.addItem(text, gpu["device"])
         box.addItem(_("CPU"), "cpu")
-        box.currentIndex = max(0, box.findData(before))
+        box.currentIndex = max(0, box.findData(self._wanted))
         box.blockSignals(False)
 
     def refresh(self) -> None:
@@ -99,10 +118,14 @@ class ModelSection:
         for entry in self._models:
             box.addItem(f"{entry.id} {entry.version}")
         wanted = box.findText(before)
-        default = next((n for n, entry in enumerate(self._models) if entry.default), 0)
-        box.currentIndex = wanted if wanted >= 0 else default
+        box.currentIndex = wanted if wanted >= 0 else self._default
         box.blockSignals(False)
         self._show_model()
+
+    @property
+    def _default(self) -> int:
+        """The row of the model that is used unless another one is chosen."""
+        return next((row for row, entry in enumerate(self._models) if entry.default), 0)
 
     def _show_model(self) -> None:
         entry = self.entry
@@ -110,17 +133,54 @@ class ModelSection:
         here = entry is not None and entry.path is not None
         self._ui.downloadButton.enabled = entry is not None and not here and bool(entry.urls)
         self._ui.deleteModelButton.enabled = here and entry.path.parent == models_folder()
+        self._ui.organsList.blockSignals(True)
         self._ui.organsList.clear()
         for name in entry.organs if entry else ():
             item = qt.QListWidgetItem(name)
             item.setCheckState(qt.Qt.Checked)
             self._ui.organsList.addItem(item)
+        self._ui.organsList.blockSignals(False)
 
     # What the user does -----------------------------------------------------------------------------
 
     def _on_model(self) -> None:
         self._show_model()
         self._changed()
+
+    def _on_device(self) -> None:
+        self._wanted = self.device
+        self._changed()
+
+    def _on_organs(self) -> None:
+        if not self._restoring:
+            self._changed()
+
+    @property
+    def left_out(self) -> list[str]:
+        """The organs that are not checked."""
+        items = [self._ui.organsList.item(row) for row in range(self._ui.organsList.count)]
+        return [item.text() for item in items if item.checkState() != qt.Qt.Checked]
+
+    def restore(self, device: str, model: str, left_out: Sequence[str]) -> None:
+        """Choose what a scene remembers, as far as it is here; a device may be found later.
+
+        model: its id, "" for the default. left_out: names of organs.
+        """
+        self._restoring = True  # what is chosen here was stored before
+        self._wanted = device
+        self._ui.deviceComboBox.blockSignals(True)
+        self._ui.deviceComboBox.currentIndex = max(0, self._ui.deviceComboBox.findData(device))
+        self._ui.deviceComboBox.blockSignals(False)
+        row = next((n for n, entry in enumerate(self._models) if entry.id == model), self._default)
+        if row != self._ui.modelComboBox.currentIndex:
+            self._ui.modelComboBox.blockSignals(True)
+            self._ui.modelComboBox.currentIndex = row
+            self._ui.modelComboBox.blockSignals(False)
+            self._show_model()
+        for row in range(self._ui.organsList.count):
+            item = self._ui.organsList.item(row)
+            item.setCheckState(qt.Qt.Unchecked if item.text() in left_out else qt.Qt.Checked)
+        self._restoring = False
 
     def choose_file(self) -> bool:
         """Let the user choose a model file, and install it; returns whether a model came in."""
@@ -164,23 +224,38 @@ class ModelSection:
 
 def card(entry: Entry) -> str:
     """What a user should know of a model before relying on it."""
-    lines = [
-        _("{organs} organs, {size:.0f} MB, SHA-256 {sha}…").format(
-            organs=len(entry.organs), size=entry.size / 1e6, sha=entry.sha256[:8]
-        )
-    ]
+    lines = [_("{organs} organs").format(organs=len(entry.organs))]
+    file = _("File: {size:.0f} MB, SHA-256 {sha}…").format(size=entry.size / 1e6, sha=entry.sha256[:8])
     if entry.path is None:
         where = _("It is downloaded when it is first used.") if entry.urls else _("Its file is not here.")
-        return "\n".join([*lines, where])
+        return "\n".join([*lines, where, file])
     try:
         document = resolve(entry.path).document
     except IUINetError as error:
-        return "\n".join([*lines, f"⚠ {error.message}"])
+        return "\n".join([*lines, f"⚠ {error.text}", file])
+    weak = weak_organs(document)
+    if weak:
+        lines.append(_("⚠ Not reliable yet for: {names}.").format(names=", ".join(weak)))
     trained_on = training_data(document.get("training", {}))
     lines += [trained_on] if trained_on else []
     lines += [_("Licence: {name}.").format(name=document["license"])] if document.get("license") else []
     lines += [str(document["intended_use"])] if document.get("intended_use") else []
-    return "\n".join(lines)
+    return "\n".join([*lines, file])
+
+
+def weak_organs(document: Mapping[str, Any]) -> list[str]:
+    """Organs of a model whose Dice is below WEAK in every set that it was measured on, in its own order."""
+    best: dict[str, float] = {}
+
+    def look(part: Any) -> None:
+        for name, value in part.items() if isinstance(part, Mapping) else ():
+            if isinstance(value, int | float):
+                best[name] = max(best.get(name, 0.0), value)
+            look(value)
+
+    look((document.get("metrics") or {}).get("dice"))
+    names = [organ["name"] for organ in document.get("organs", [])]
+    return [name for name in names if best.get(name, 1.0) < WEAK]
 
 
 def training_data(training: Mapping[str, Any]) -> str:

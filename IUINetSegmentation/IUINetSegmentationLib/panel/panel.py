@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import qt
@@ -22,6 +23,7 @@ from IUINetSegmentationLib.panel.trouble import Trouble, TroubleSection
 from IUINetSegmentationLib.panel.volume import InputLine, choose_sample
 from IUINetSegmentationLib.scene.place import is_filled, shown_volume
 from IUINetSegmentationLib.scene.sequences import frames_of
+from IUINetSegmentationLib.scene.views import FreshResult, show_result
 from IUINetSegmentationLib.state import Settings, State
 
 POLL_MS = 20
@@ -39,6 +41,7 @@ class Panel:
             changed=self._on_controller, set_up=self._bring_packages, log=self.log.add
         )
         self._state = State.IDLE
+        self._fresh: FreshResult | None = None
         self._volume: Any = None  # that the present or last run works on
         self._again: Callable[[], None] = self.segment  # what Try again does
         self._under_way = (False, False)
@@ -89,6 +92,7 @@ class Panel:
             self.log.add(_("The scene was closed: the segmentation was stopped."))
         self.controller.abandon()
         self._volume = None
+        self._forget_result()
         self.trouble.forget()
         self.result.hide()
 
@@ -114,10 +118,14 @@ class Panel:
         self._volume = self.ui.inputSelector.currentNode()
         self.result.hide()
         output = self.ui.outputSelector.currentNode()
-        if is_filled(output) and not self.ui.replaceCheckBox.checked:
+        settings = self.settings()
+        if self._may_be_replaced(output):
+            settings = replace(settings, replace=True)
+        elif is_filled(output) and not settings.replace:
             output = None  # a user's work: the result gets a node of its own
+        self._forget_result()
         self._begin(self.segment)
-        self.controller.start(self._volume, output, self.settings())
+        self.controller.start(self._volume, output, settings)
         self._timer.start()
 
     def _begin(self, again: Callable[[], None]) -> None:
@@ -179,29 +187,60 @@ class Panel:
         self.status.begin()
 
     def _copy_diagnostics(self) -> None:
-        qt.QApplication.clipboard().setText(diagnostics(self.status.devices, self.log.text))
+        slicer.app.clipboard().setText(diagnostics(self.status.devices, self.log.text))
 
     # What happens -----------------------------------------------------------------------------------
 
     def _on_choice(self) -> None:
-        """Another model or device: how long will that take?"""
+        """Another model, device or organ: how long will that take?"""
+        if self.parameters is not None:
+            self.parameters.device = self.models.wanted_device
+            self.parameters.model = self.models.entry.id if self.models.entry is not None else ""
+            self.parameters.leftOut = self.models.left_out
         self.status.begin()
         self._timer.start()
         self.refresh()
 
+    def restore_choices(self) -> None:
+        """Show what the scene remembers of the choices that no widget is tied to by itself."""
+        known = self.parameters
+        self.models.restore(known.device, known.model, list(known.leftOut))
+
+    def _may_be_replaced(self, output: Any) -> bool:
+        """Whether an output is the last run's result of the chosen volume, which nobody has changed."""
+        fresh = self._fresh
+        return fresh is not None and fresh.holds(output, self.ui.inputSelector.currentNode())
+
+    def _forget_result(self) -> None:
+        """The last result is a segmentation like any other."""
+        if self._fresh is not None:
+            self._fresh.forget()
+            self._fresh = None
+
+    def _show_result(self, node: Any) -> None:
+        """Bring a new result before the user, and offer its node for the next run."""
+        self.result.show(self._volume, self.models.weak)
+        show_result(self._volume, node)
+        if len(self.controller.reports) == 1:  # frames stay: their node shows one after the other
+            self._fresh = FreshResult(node, self._volume, self.refresh)
+            self.ui.outputSelector.setCurrentNode(node)
+
     def _on_volume(self, node: Any) -> None:
+        if self._fresh is not None and node is not None and node is not self._fresh.volume:
+            if self.ui.outputSelector.currentNode() is self._fresh.node:
+                self.ui.outputSelector.setCurrentNode(None)  # the result of another volume
+            self._forget_result()
         self.input.show(node, self.ui.regionSelector.currentNode())
         frames = frames_of(node)
         self.ui.allFramesCheckBox.visible = frames is not None
         if frames is not None:
-            self.ui.allFramesCheckBox.text = _("Segment all {count} frames").format(count=len(frames))
+            self.ui.allFramesCheckBox.text = _("Segment all {count} time points").format(count=len(frames))
         self.refresh()
 
     def _on_region(self, node: Any) -> None:
         self._on_volume(self.ui.inputSelector.currentNode())
 
     def _on_output(self, node: Any) -> None:
-        self.ui.replaceCheckBox.visible = is_filled(node)
         self.refresh()
 
     def _on_timer(self) -> None:
@@ -225,7 +264,7 @@ class Panel:
             if self._state is State.DONE:
                 remember_run(self.controller.report, self.controller.seconds)
                 if self.controller.node is not None:
-                    self.result.show(self._volume)
+                    self._show_result(self.controller.node)
             elif self._state is State.FAILED:
                 self.log.add_error(self.controller.error)
             if before.busy and not self._state.busy:
@@ -241,6 +280,8 @@ class Panel:
             self._timer.start()  # to see when it is over
         self.run.show(self.controller, reason, self.trouble.current)
         busy = self.controller.state.busy
+        output = self.ui.outputSelector.currentNode()
+        self.ui.replaceCheckBox.visible = is_filled(output) and not self._may_be_replaced(output)
         self.ui.sampleButton.enabled = not busy
         # What the strip reports of this computer has its remedies, too.
         trouble = self.trouble.current or self.status.error

@@ -53,7 +53,7 @@ class Remedies:
         """What those who run the network need to let the model through."""
         entry = self._models.entry
         lines = [f"{entry.id} {entry.version}", *entry.urls, f"SHA-256 {entry.sha256}", f"{entry.size} bytes"]
-        qt.QApplication.clipboard().setText("\n".join(lines))
+        slicer.app.clipboard().setText("\n".join(lines))
 
     def _choose_folder(self) -> None:
         if choose_models_folder():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import qt
@@ -11,8 +11,10 @@ from slicer.i18n import tr as _
 
 from iuinet.report import millilitres_text
 from IUINetSegmentationLib.controller import Controller
+from IUINetSegmentationLib.scene.views import segment_of, set_visible, show_organ
 
 COLUMNS = 4
+SWATCH = 12  # pixels
 
 
 class ResultSection:
@@ -21,11 +23,14 @@ class ResultSection:
     def __init__(self, ui: Any, controller: Controller, log: Callable[[str], None]) -> None:
         self._ui, self._controller, self._log = ui, controller, log
         self._volume: Any = None
+        self._weak: Collection[str] = ()
         ui.resultTable.columnCount = COLUMNS
         ui.resultTable.horizontalHeader().stretchLastSection = True
         ui.resultTable.verticalHeader().visible = False
         # The last column takes what the panel leaves it; its text then wraps again.
         ui.resultTable.horizontalHeader().connect("sectionResized(int,int,int)", self._on_column)
+        ui.resultTable.connect("cellClicked(int,int)", self._on_row)
+        ui.resultTable.connect("itemChanged(QTableWidgetItem*)", self._on_item)
         ui.editButton.connect("clicked(bool)", self._on_edit)
         ui.copyTableButton.connect("clicked(bool)", self._on_copy)
         ui.undoButton.connect("clicked(bool)", self._on_undo)
@@ -38,8 +43,8 @@ class ResultSection:
         self._ui.undoButton.visible = False
         self._ui.resultSection.visible = False
 
-    def show(self, volume: Any) -> None:
-        """Show the result of the controller's run on this volume node."""
+    def show(self, volume: Any, weak: Collection[str] = ()) -> None:
+        """Show the result of the controller's run on this volume node. weak: organs not to be relied on."""
         report = self._controller.report
         self._volume = volume
         self._ui.resultSection.visible = True
@@ -51,12 +56,14 @@ class ResultSection:
             )
             text = f"{frame}\n{text}"
         self._ui.resultLabel.text = text
-        self._fill(rows(report))
+        self._weak = weak
+        self._fill(rows(report, weak))
         self._ui.show3DButton.setSegmentationNode(self._controller.node)
         self._ui.undoButton.visible = self._controller.replacement is not None
 
     def _fill(self, rows: list[tuple[str, ...]]) -> None:
         table = self._ui.resultTable
+        table.blockSignals(True)
         table.setHorizontalHeaderLabels(list(header()))
         table.rowCount = len(rows)
         for row, cells in enumerate(rows):
@@ -64,8 +71,38 @@ class ResultSection:
                 item = qt.QTableWidgetItem(text)
                 item.setToolTip(text)  # where a narrow panel wraps or cuts it
                 table.setItem(row, column, item)
+            self._mark(table.item(row, 0))
+        table.blockSignals(False)
         table.resizeColumnsToContents()
         self._fit()
+
+    def _mark(self, item: Any) -> None:
+        """Give an organ's cell the colour of its segment and a tick for what the views show."""
+        node, organ = self._controller.node, item.text()
+        identifier = segment_of(node, organ)
+        if not identifier:
+            return
+        color = node.GetSegmentation().GetSegment(identifier).GetColor()
+        swatch = qt.QPixmap(SWATCH, SWATCH)
+        swatch.fill(qt.QColor(*(round(255 * part) for part in color)))
+        item.setIcon(qt.QIcon(swatch))
+        visible = node.GetDisplayNode().GetSegmentVisibility(identifier)
+        item.setCheckState(qt.Qt.Checked if visible else qt.Qt.Unchecked)
+        item.setToolTip(_("Click: show it in the slice views. Tick: show or hide it."))
+
+    def _on_row(self, row: int, column: int) -> None:
+        """Bring the organ of the row into the middle of the slice views."""
+        if self._is_there():
+            show_organ(self._controller.node, self._ui.resultTable.item(row, 0).text())
+
+    def _on_item(self, item: Any) -> None:
+        """Show or hide the organ whose tick was changed."""
+        if item.column() == 0 and self._is_there():
+            set_visible(self._controller.node, item.text(), item.checkState() == qt.Qt.Checked)
+
+    def _is_there(self) -> bool:
+        node = self._controller.node
+        return node is not None and bool(slicer.mrmlScene.IsNodePresent(node))
 
     def _on_column(self, column: int, before: int, now: int) -> None:
         if column == COLUMNS - 1:
@@ -81,7 +118,7 @@ class ResultSection:
     def _on_edit(self) -> None:
         """Open Segment Editor with segmentation and volume chosen."""
         node = self._controller.node
-        if node is None or not slicer.mrmlScene.IsNodePresent(node):
+        if not self._is_there():
             return
         slicer.util.selectModule("SegmentEditor")
         editor = slicer.modules.segmenteditor.widgetRepresentation().self().editor
@@ -90,7 +127,7 @@ class ResultSection:
             editor.setSourceVolumeNode(self._volume)
 
     def _on_copy(self) -> None:
-        qt.QApplication.clipboard().setText(as_text(self._controller.report))
+        slicer.app.clipboard().setText(as_text(self._controller.report, self._weak))
 
     def _on_undo(self) -> None:
         self._controller.replacement.undo()
@@ -125,27 +162,27 @@ def headline(report: Mapping[str, Any], seconds: float) -> str:
     return "\n".join(lines)
 
 
-def rows(report: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
-    """One row for each organ that was found."""
+def rows(report: Mapping[str, Any], weak: Collection[str] = ()) -> list[tuple[str, str, str, str]]:
+    """One row for each organ that was found. weak: those that the model is not to be relied on for."""
     return [
         (
             organ["name"],
             millilitres_text(organ["millilitres"]),
             "" if organ["mean_hu"] is None else f"{organ['mean_hu']:.0f}",
-            "; ".join(_remarks(organ)),
+            "; ".join(_remarks(organ, organ["name"] in weak)),
         )
         for organ in report["organs"]
         if organ["found"]
     ]
 
 
-def as_text(report: Mapping[str, Any]) -> str:
+def as_text(report: Mapping[str, Any], weak: Collection[str] = ()) -> str:
     """The table for the clipboard: cells by tabulators, ready for a spreadsheet."""
-    return "\n".join("\t".join(cells) for cells in [header(), *rows(report)])
+    return "\n".join("\t".join(cells) for cells in [header(), *rows(report, weak)])
 
 
-def _remarks(organ: Mapping[str, Any]) -> list[str]:
-    found = []
+def _remarks(organ: Mapping[str, Any], weak: bool) -> list[str]:
+    found = [_("the model is not reliable for this organ")] if weak else []
     if organ["touches_edge"]:
         found.append(
             _("incomplete: cut by the scan's edge ({sides})").format(sides=", ".join(organ["edges"]))

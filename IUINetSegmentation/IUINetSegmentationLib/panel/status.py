@@ -98,11 +98,12 @@ class StatusStrip:
 
         weights: SHA-256 of the chosen model. voxels: of the chosen volume, or 0. passes: of the network.
         """
-        self._button.visible = self.plan is not None and self.plan.needed
-        if self._button.visible:
+        needed = self.plan is not None and self.plan.needed
+        self._button.visible = needed
+        if needed:  # not self._button.visible: that is false while the user is in another module
             self._label.text = set_up_text(self.plan)
         elif self.error is not None:
-            self._label.text = f"⚠ {self.error.message} {self.error.hint}"
+            self._label.text = f"⚠ {self.error.text}"
         elif not self.devices:
             self._label.text = _("Looking at this computer…")
         else:
@@ -110,26 +111,30 @@ class StatusStrip:
 
     def _ready(self, device: str, weights: str, voxels: int, passes: int) -> str:
         gpu = chosen_gpu(self.devices, device)
+        time, fast = self._times(gpu, weights, voxels, passes)
         if gpu is not None:
             text = _("Ready – {name}, {free:.1f} GB free").format(name=gpu["name"], free=gpu["free"] / 1e9)
-        elif self.devices["gpus"] and device == "auto":
-            reason = self.devices["gpus"][0]["reason"]
-            text = _("Ready – the GPU cannot be used ({reason}); the CPU will be").format(reason=reason)
-        else:
-            text = _("Ready – CPU") if device == "cpu" else _("Ready – no GPU, the CPU will be used")
+            return f"{text}, {time}{fast}" if time else text
+        where = _("{time} on the CPU").format(time=time) + fast if time else _("the CPU will be used")
+        if device == "cpu":
+            return _("Ready – {where}").format(where=where)
+        if not self.devices["gpus"]:
+            return _("Ready – no GPU: {where}").format(where=where)
+        reason = self.devices["gpus"][0]["reason"]
+        return _("Ready – the GPU cannot be used ({reason}): {where}").format(reason=reason, where=where)
+
+    def _times(self, gpu: dict[str, Any] | None, weights: str, voxels: int, passes: int) -> tuple[str, str]:
+        """How long the run will take, and with Fast where that is worth it; "" for what is not known."""
         name = gpu["name"] if gpu is not None else "cpu"
         calibrated = self.devices.get("network_seconds", {}).get(gpu["device"] if gpu else "cpu", {})
-        if not voxels:
-            return text
         network = calibrated.get(weights)
-        seconds = expected_seconds(name, weights, voxels, network, passes)
+        seconds = expected_seconds(name, weights, voxels, network, passes) if voxels else None
         if seconds is None:
-            return text
-        text = f"{text}, {in_words(seconds)}"
-        if passes > 1 and seconds >= WORTH_HALVING_S:
-            fast = expected_seconds(name, weights, voxels, network)
-            text = _("{text} (Fast: {time})").format(text=text, time=in_words(fast))
-        return text
+            return "", ""
+        if passes == 1 or seconds < WORTH_HALVING_S:
+            return in_words(seconds), ""
+        fast = expected_seconds(name, weights, voxels, network)
+        return in_words(seconds), _(" (Fast: {time})").format(time=in_words(fast))
 
 
 def set_up_text(plan: Plan) -> str:
@@ -191,7 +196,7 @@ def remember_run(report: Mapping[str, Any], total_seconds: float) -> None:
 def in_words(seconds: float) -> str:
     """About how long, in everyday words."""
     if seconds < 5:
-        return _("a few seconds")
+        return _("about 5 s")
     if seconds < 90:
         return _("about {seconds} s").format(seconds=5 * round(seconds / 5))
     return _("about {minutes:.0f} min").format(minutes=seconds / 60)

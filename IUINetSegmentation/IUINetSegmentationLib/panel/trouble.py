@@ -11,7 +11,7 @@ from typing import Any
 
 from slicer.i18n import tr as _
 
-from iuinet.errors import Cancelled, IUINetError, WeightsError
+from iuinet.errors import Cancelled, IUINetError, WeightsError, whole_sentence
 from IUINetSegmentationLib.controller import Controller
 from IUINetSegmentationLib.panel.log import LogSection
 from IUINetSegmentationLib.state import State
@@ -87,7 +87,7 @@ class Trouble:
 
     def say(self, error: IUINetError) -> None:
         """Show an error that belongs to no run."""
-        self._log.add(f"{error.message} {error.hint}")
+        self._log.add(error.text)
         self._beside = error
         self.changed()
 
@@ -130,8 +130,9 @@ class TroubleSection:
         self._offered = remedies_for(error) if error is not None else ()
         words = titles()
         for place, button in enumerate((ui.firstRemedyButton, ui.secondRemedyButton)):
-            button.visible = place < len(self._offered)
-            if button.visible:
+            offered = place < len(self._offered)
+            button.visible = offered
+            if offered:  # not button.visible: that is false while the user is in another module
                 button.text = words[self._offered[place]]
         real = error is not None and error.code != "nothing-found"
         ui.retryButton.visible = real and not blocked and error.code != "restart-needed"
@@ -161,4 +162,4 @@ def sentence(error: IUINetError) -> str:
     if isinstance(error, Cancelled):
         return ""
     sign = "ℹ" if error.code in ("restart-needed", "nothing-found") else "✕"
-    return f"{sign} {error.message[:1].upper()}{error.message[1:]}\n{error.hint}"
+    return f"{sign} {whole_sentence(error.message)}\n{whole_sentence(error.hint)}"

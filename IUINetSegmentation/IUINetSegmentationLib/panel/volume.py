@@ -9,9 +9,15 @@ import slicer
 from slicer.i18n import tr as _
 
 from iuinet.checks import NOTE, REFUSE, WARNING, Finding, check_volume
-from iuinet.errors import IUINetError
+from iuinet.errors import IUINetError, whole_sentence
 from iuinet.volume import Volume
-from IUINetSegmentationLib.scene.volume_node import add_sample_node, box_of, crop, volume_from_node
+from IUINetSegmentationLib.scene.volume_node import (
+    add_sample_node,
+    box_of,
+    crop,
+    sample_node,
+    volume_from_node,
+)
 
 # What can be done at once about a finding, by its code: the name of an action.
 REMEDIES = {"non-linear-transform": "harden", "much-memory": "region"}
@@ -85,8 +91,8 @@ def choose_sample(ui: Any) -> None:
 
     Raises: InputRefused for a damaged installation.
     """
-    node = add_sample_node(_("Sample CT (generated)"))
-    slicer.util.setSliceViewerLayers(background=node)
+    node = sample_node() or add_sample_node(_("Sample CT (generated)"))
+    slicer.util.setSliceViewerLayers(background=node, fit=True)
     ui.inputSelector.setCurrentNode(node)
 
 
@@ -95,11 +101,14 @@ def describe(volume: Volume) -> str:
     size = " × ".join(str(count) for count in volume.grid.size)
     spacing = " × ".join(f"{step:.3g}" for step in volume.grid.spacing)
     return _("{modality}, {size} voxels of {spacing} mm").format(
-        modality=volume.modality or _("Volume"), size=size, spacing=spacing
+        modality=volume.modality or _("Modality not stated"), size=size, spacing=spacing
     )
 
 
 def words(findings: list[Finding]) -> list[str]:
     """The findings as lines; a sign before each shows how grave it is, without color."""
     signs = {REFUSE: "✕", WARNING: "⚠", NOTE: "ℹ"}
-    return [f"{signs[finding.severity]} {finding.message} {finding.hint}" for finding in findings]
+    return [
+        f"{signs[finding.severity]} {whole_sentence(finding.message)} {whole_sentence(finding.hint)}"
+        for finding in findings
+    ]

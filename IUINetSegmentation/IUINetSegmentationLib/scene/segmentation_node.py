@@ -101,7 +101,10 @@ def result_node(
     given: slicer.vtkMRMLSegmentationNode | None, name: str
 ) -> Iterator[slicer.vtkMRMLSegmentationNode]:
     """The node for a result. If the block fails, a new one is removed, a given one emptied and moved back."""
-    node = given or slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
+    node = given
+    if node is None:  # two of one name lie on top of each other, and nobody can tell which is which
+        name = slicer.mrmlScene.GenerateUniqueName(name)
+        node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
     transform_id = node.GetTransformNodeID()
     try:
         yield node
@@ -170,7 +173,7 @@ def replaceable(node: slicer.vtkMRMLSegmentationNode, organs: Iterable[str]) -> 
     """Ids of the segments that a new result would replace: those that this module made, of these organs."""
     segmentation, wanted = node.GetSegmentation(), set(organs)
     identifiers = [segmentation.GetNthSegmentID(n) for n in range(segmentation.GetNumberOfSegments())]
-    return [name for name in identifiers if _organ_of(segmentation.GetSegment(name)) in wanted]
+    return [name for name in identifiers if organ_of(segmentation.GetSegment(name)) in wanted]
 
 
 def check_replacement(node: slicer.vtkMRMLSegmentationNode, source: Source) -> None:
@@ -204,7 +207,7 @@ class Replacement:
         self._history.SetSegmentation(None)
 
 
-def _organ_of(segment: slicer.vtkSegment) -> str | None:
+def organ_of(segment: slicer.vtkSegment) -> str | None:
     """The organ that this module made the segment for, None for any other."""
     value = vtk.reference("")
     return str(value) if segment.GetTag(OURS, value) else None

@@ -87,7 +87,7 @@ class Frames:
         if not any(result.segments for result in results):
             return None
         scene = slicer.mrmlScene
-        name = f"{source.name} segmentation"
+        name = scene.GenerateUniqueName(f"{source.name} segmentation")
         sequence = scene.AddNewNodeByClass("vtkMRMLSequenceNode", f"{name} sequence")
         proxy = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
         try:

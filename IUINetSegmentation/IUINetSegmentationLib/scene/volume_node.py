@@ -21,6 +21,7 @@ from iuinet.volume import Grid, Volume
 from IUINetSegmentationLib.scene.place import modality_of
 
 SAMPLE_CT = Path(iuinet.__file__).resolve().parents[1] / "Resources" / "Sample" / "sample-ct.nrrd"
+SAMPLE = "IUINet.Sample"  # attribute of the node that holds it
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
@@ -69,7 +70,15 @@ def add_sample_node(name: str) -> slicer.vtkMRMLScalarVolumeNode:
     except InputRefused as error:
         hint = "Install IUINet again, or load a CT of your own."
         raise InputRefused(error.message, hint=hint, code=error.code) from error
-    return add_volume_node(volume, name)
+    node = add_volume_node(volume, name)
+    node.SetAttribute(SAMPLE, "1")
+    return node
+
+
+def sample_node() -> slicer.vtkMRMLScalarVolumeNode | None:
+    """The generated CT that is in the scene already, or None."""
+    nodes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
+    return next((node for node in nodes if node.GetAttribute(SAMPLE)), None)
 
 
 def ijk_to_ras(node: slicer.vtkMRMLVolumeNode) -> np.ndarray:

@@ -44,6 +44,7 @@ class App:
         self.restarts = 0
         self.main_window = main_window.MainWindow()
         self.extensions = ExtensionsManager()
+        self.layout_manager: main_window.LayoutManager | None = None
 
     def testingEnabled(self) -> bool:
         """Whether Slicer was started with --testing."""
@@ -77,9 +78,20 @@ class App:
         """What installs extensions."""
         return self.extensions
 
-    def layoutManager(self) -> None:
-        """There are no views here."""
-        return None
+    def layoutManager(self) -> main_window.LayoutManager | None:
+        """None, as without a main window, until a test opens the views."""
+        return self.layout_manager
+
+    def open_views(self) -> main_window.LayoutManager:
+        """The three slice views; they stay until they are closed."""
+        self.layout_manager = main_window.LayoutManager(self._application)
+        return self.layout_manager
+
+    def close_views(self) -> None:
+        """Take the slice views away."""
+        if self.layout_manager is not None:
+            self.layout_manager.close()
+        self.layout_manager = None
 
     def clipboard(self) -> Any:
         """The clipboard of Qt."""

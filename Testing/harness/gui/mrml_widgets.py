@@ -178,7 +178,7 @@ class qMRMLNodeComboBox(qMRMLWidget):
 
 
 class qMRMLSegmentationShow3DButton(QtWidgets.QPushButton):
-    """Shows or hides a segmentation's surfaces."""
+    """Shows or hides a segmentation's surfaces. A button with a menu of CTK: it knows no scene."""
 
     def __init__(self, parent: QtWidgets.QWidget | None = None) -> None:
         super().__init__("Show 3D", parent)
@@ -195,9 +195,6 @@ class qMRMLSegmentationShow3DButton(QtWidgets.QPushButton):
         self._node = node
         self.setEnabled(node is not None)
 
-    def setMRMLScene(self, scene: slicer.vtkMRMLScene | None) -> None:
-        """The real button is a qMRML widget, too."""
-
     def _on_toggled(self, shown: bool) -> None:
         if self._node is None:
             return
@@ -212,4 +209,21 @@ class qSlicerWidget(qMRMLWidget):
     """The base of module panels."""
 
 
-WIDGETS = (qMRMLWidget, qMRMLNodeComboBox, qMRMLSegmentationShow3DButton, qSlicerWidget)
+class qSlicerScriptedLoadableModuleWidget(qSlicerWidget):
+    """The parent of a scripted panel. isEntered: whether its module is the chosen one, shown or not."""
+
+    def __init__(self, parent: QtWidgets.QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._entered = False
+
+    def setEntered(self, entered: bool) -> None:
+        """Of the harness: what Slicer's own enter() and exit() note."""
+        self._entered = entered
+
+    isEntered = Property(bool, lambda self: self._entered)
+
+
+WIDGETS = (
+    *(qMRMLWidget, qMRMLNodeComboBox, qMRMLSegmentationShow3DButton, qSlicerWidget),
+    qSlicerScriptedLoadableModuleWidget,
+)

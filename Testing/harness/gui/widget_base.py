@@ -47,7 +47,7 @@ class ScriptedLoadableModuleWidget:
 
 def make_parent() -> Any:
     """The widget that Slicer makes for a panel to live in."""
-    widget = mrml_widgets.qSlicerWidget()
+    widget = mrml_widgets.qSlicerScriptedLoadableModuleWidget()
     QtWidgets.QVBoxLayout(widget)
     widget.setMRMLScene(slicer.mrmlScene)
     return widget
@@ -60,6 +60,7 @@ def open_panel(name: str, folder: str | Path) -> Any:
     setattr(slicer.modules, f"{name}Widget", panel)
     panel.setup()
     panel.parent.show()
+    panel.parent.setEntered(True)
     panel.enter()
     return panel
 
@@ -89,12 +90,14 @@ def reload_panel(panel: Any) -> Any:
     finally:
         slicer.util.reloadScriptedModule = original
     renewed = getattr(slicer.modules, f"{name}Widget")
+    renewed.parent.setEntered(True)
     renewed.enter()
     return renewed
 
 
 def close_panel(panel: Any) -> None:
     """Leave the panel and destroy it, as at Slicer's end or when the module is reloaded."""
+    panel.parent.setEntered(False)
     panel.exit()
     panel.cleanup()
     panel.parent.hide()
