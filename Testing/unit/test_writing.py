@@ -4,6 +4,7 @@ import errno
 import gzip
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from iuinet.descriptions import description_paths, description_text
 from iuinet.errors import IUINetError, OutputError, UsageError
 from iuinet.files import atomic
 from iuinet.labels import ORGANS, Organ
@@ -213,6 +215,33 @@ class TestLabels:
             write_labels(tmp_path / "a.nrrd", sitk.GetImageFromArray(wrong), ORGANS)
         assert caught.value.code == "labels"
         assert not names(tmp_path)
+
+
+class TestDescriptions:
+    """What stands beside a label map; Slicer's own reader tries the colour table in the MRML tests."""
+
+    ODD = Organ('tumor: "left"\nlobe', 200, (1, 2, 3))
+
+    def test_itk_snap_finds_its_eight_columns(self):
+        text = description_text([*ORGANS, self.ODD], "a.labels.txt")
+        lines = [line for line in text.splitlines() if not line.startswith("#")]
+        # Number, red, green, blue, opacity 0 to 1, visible, mesh visible, and the name in quotation marks.
+        form = re.compile(r'\s*(\d+)\s+(\d+)\s+(\d+)\s+(\d+)\s+([01])\s+([01])\s+([01])\s+"([^"]+)"')
+        rows = [form.fullmatch(line).groups() for line in lines]
+        assert rows[0] == ("0", "0", "0", "0", "0", "0", "0", "Clear Label")
+        for row, organ in zip(rows[1:-1], ORGANS, strict=True):
+            assert row == (str(organ.label), *map(str, organ.color), "1", "1", "1", organ.name)
+        assert rows[-1][0] == "200" and rows[-1][-1] == "tumor: 'left' lobe"
+
+    def test_programs_find_all_that_is_known(self):
+        organs = json.loads(description_text([*ORGANS, self.ODD], "a.labels.json"))["organs"]
+        assert [organ["name"] for organ in organs] == [organ.name for organ in (*ORGANS, self.ODD)]
+        assert organs[9]["terminology"]["type"]["value"] == "110765007"
+        assert organs[2]["terminology"]["modifier"]["meaning"] == "Left" and organs[-1]["terminology"] is None
+
+    def test_only_label_maps_have_them(self):
+        assert [len(description_paths(f"a{ending}")) for ending in (*ENDINGS, ".dcm")] == [0, 3, 3, 3, 0]
+        assert description_paths("Bauch.CT.NII.GZ")[0].name == "Bauch.CT.labels.txt"
 
 
 class TestSegmentationHeader:

@@ -101,6 +101,8 @@ class Panel:
         node = self.controller.node
         if node is not None and not slicer.mrmlScene.IsNodePresent(node):
             self.result.hide()
+        if self._fresh is not None and not slicer.mrmlScene.IsNodePresent(self._fresh.node):
+            self._forget_result()
 
     def close(self) -> None:
         """End the run, the worker process and the timer."""
