@@ -17,6 +17,7 @@ from iuinet.islands import keep_largest_components
 from iuinet.labels import LARGEST, Organ, organs_of_model, select
 from iuinet.network import IUINet
 from iuinet.network.complexity import count_modules
+from iuinet.network.fast import fast_logits, is_usable
 from iuinet.options import Options
 from iuinet.preprocessing import prepare
 from iuinet.volume import Volume
@@ -263,15 +264,20 @@ class Segmenter:
     def forward(self, net: IUINet, x: torch.Tensor, stages: Stages) -> torch.Tensor:
         """One pass; between its layers progress advances by their cost, and the user can cancel."""
         costs = self._costs
-        total, done = sum(costs.values()), 0
+        total, done = sum(costs.values()), 0.0
+
+        def advance(cost: float) -> None:
+            nonlocal done
+            done += cost
+            stages.advance(min(done / total, 1.0))
+
+        if is_usable(net, x):
+            per_cost = _SMALLEST_EDGE**3 / x[0].numel()  # costs are those of the smallest cube
+            finest = fast_logits(net, x, only_finest=True, advance=lambda macs: advance(macs * per_cost))[0]
+            return finest[0]
 
         def after(name: str) -> Callable:
-            def hook(*_: object) -> None:
-                nonlocal done
-                done += costs[name]
-                stages.advance(min(done / total, 1.0))
-
-            return hook
+            return lambda *_: advance(costs[name])
 
         hooks = [
             module.register_forward_hook(after(name)) for name, module in net.named_modules() if name in costs

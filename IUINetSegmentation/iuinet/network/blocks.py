@@ -1,4 +1,5 @@
-"""The building blocks: Shift_Block, SAMC and Conv module, sub-pixel upsampling (network of figure 2).
+"""The building blocks: Shift_Block, SAMC and Conv module, sub-pixel upsampling, and the stages made of them
+(network of figure 2).
 
 All are pre-activation: a block normalises what it reads and returns raw features. A block's input is a
 list: features first, then, where a stage begins, the image at that resolution, which is never normalised.
@@ -89,3 +90,31 @@ class SubpixelUpsampling(nn.Module):
         batch, channels, h, w, d = x.shape
         x = self.expand(self.norm(x)).reshape(batch, channels // 2, 2, 2, 2, h, w, d)
         return x.permute(0, 1, 5, 2, 6, 3, 7, 4).reshape(batch, channels // 2, 2 * h, 2 * w, 2 * d)
+
+
+class EncoderStage(nn.Module):
+    """One resolution of one stream: a first block that also reads the image, then further blocks."""
+
+    def __init__(self, first: nn.Module, rest: list[nn.Module]) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList([first, *rest])
+
+    def forward(self, inputs: list[torch.Tensor]) -> torch.Tensor:
+        """[features (B, C, H, W, D), image (B, 1, H, W, D)], at the first stage the image alone."""
+        for block in self.blocks:
+            inputs = [block(inputs)]
+        return inputs[0]
+
+
+class DecoderStage(nn.Module):
+    """Upsamples the coarser features, joins them with the skip layer's by DyFC, refines them."""
+
+    def __init__(self, channels: int, basis: int) -> None:
+        super().__init__()
+        self.upsample = SubpixelUpsampling(2 * channels)
+        self.skip = DyFC([channels, channels], channels, basis)
+        self.refine = SeparableBlock(channels, 0, channels, (3,), basis)
+
+    def forward(self, coarse: torch.Tensor, fused: torch.Tensor) -> torch.Tensor:
+        """(B, 2 C, H/2, W/2, D/2), (B, C, H, W, D) -> (B, C, H, W, D)."""
+        return self.refine([self.skip(self.upsample(coarse), fused)])

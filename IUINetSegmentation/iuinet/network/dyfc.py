@@ -108,12 +108,14 @@ class DyFC(nn.Module):
         """Attention coefficients (B, K), equations 5 and 6, in float32 whatever the autocast dtype."""
         with _full_precision(inputs[0]):
             statistics = [_interval_statistics(x) for x in inputs]
-            mean = torch.cat([mean for mean, _ in statistics], 1)
-            std = torch.cat([std for _, std in statistics], 1)
-            interval = torch.cat([mean - std, mean + std], 1)
-            if self.standardised:
-                interval = ((interval - self.centre) / self.spread).clamp(-MOST_SPREADS, MOST_SPREADS)
-            return softmax(self.attention(interval.to(self.weights.dtype)), dim=1)
+            return self.attend(*(torch.cat(parts, 1) for parts in zip(*statistics, strict=True)))
+
+    def attend(self, mean: torch.Tensor, deviation: torch.Tensor) -> torch.Tensor:
+        """Attention coefficients (B, K) of inputs with this mean and deviation, (B, N) each."""
+        interval = torch.cat([mean - deviation, mean + deviation], 1)
+        if self.standardised:
+            interval = ((interval - self.centre) / self.spread).clamp(-MOST_SPREADS, MOST_SPREADS)
+        return softmax(self.attention(interval.to(self.weights.dtype)), dim=1)
 
     def mixed(self, coefficients: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Weight (B, N, M) and bias (B, M) of each sample, equations 3 and 4."""

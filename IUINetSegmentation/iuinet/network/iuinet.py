@@ -8,37 +8,10 @@ from torch import nn
 # By name, not as attributes: complexity counters patch the attributes, and pooling is not in their sums.
 from torch.nn.functional import avg_pool3d, max_pool3d
 
-from .blocks import SeparableBlock, ShiftBlock, SubpixelUpsampling
+from .blocks import DecoderStage, EncoderStage, SeparableBlock, ShiftBlock
 from .config import IUINetConfig
 from .dyfc import DyFC
-
-
-class EncoderStage(nn.Module):
-    """One resolution of one stream: a first block that also reads the image, then further blocks."""
-
-    def __init__(self, first: nn.Module, rest: list[nn.Module]) -> None:
-        super().__init__()
-        self.blocks = nn.ModuleList([first, *rest])
-
-    def forward(self, inputs: list[torch.Tensor]) -> torch.Tensor:
-        """[features (B, C, H, W, D), image (B, 1, H, W, D)], at the first stage the image alone."""
-        for block in self.blocks:
-            inputs = [block(inputs)]
-        return inputs[0]
-
-
-class DecoderStage(nn.Module):
-    """Upsamples the coarser features, joins them with the skip layer's by DyFC, refines them."""
-
-    def __init__(self, channels: int, basis: int) -> None:
-        super().__init__()
-        self.upsample = SubpixelUpsampling(2 * channels)
-        self.skip = DyFC([channels, channels], channels, basis)
-        self.refine = SeparableBlock(channels, 0, channels, (3,), basis)
-
-    def forward(self, coarse: torch.Tensor, fused: torch.Tensor) -> torch.Tensor:
-        """(B, 2 C, H/2, W/2, D/2), (B, C, H, W, D) -> (B, C, H, W, D)."""
-        return self.refine([self.skip(self.upsample(coarse), fused)])
+from .fast import fast_logits, is_usable
 
 
 class IUINet(nn.Module):
@@ -94,6 +67,10 @@ class IUINet(nn.Module):
 
     def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
         """(B, 1, H, W, D) -> [(B, classes, H / 2^s, W / 2^s, D / 2^s) for s in 0 ... 4]."""
+        return fast_logits(self, x) if is_usable(self, x) else self.plain(x)
+
+    def plain(self, x: torch.Tensor) -> list[torch.Tensor]:
+        """What ``forward`` returns, layer by layer: the definition, with which ``fast`` must agree."""
         self.config.check_size(tuple(x.shape[2:]))
         fused = self.encode(x)
         features = [fused[-1]]

@@ -1,0 +1,190 @@
+"""IUINet's forward pass on the CPU without gradients: the plain path's numbers to rounding, in half its time.
+
+The plain modules (``blocks.py``, ``dyfc.py``, ``shift.py``) stay the definition. This walks through the same
+modules and their parameters, but moves less memory: features are kept in tiles (``features.py``),
+normalisation is done in the cache in front of the product that reads it (``products.py``), a separable
+convolution reads its neighbouring slices as one matrix (``windows.py``), and so does the shift
+(``shifted.py``). Each tensor is dropped as soon as nobody reads it any more.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn.functional import avg_pool3d
+
+from ..blocks import (
+    DecoderStage,
+    EncoderStage,
+    SeparableBlock,
+    ShiftBlock,
+    StageInput,
+    SubpixelUpsampling,
+)
+from ..dyfc import DyFC, NormActivation
+from ..shift import Shift
+from .features import Advance, Features, Source
+from .products import dynamic, product, upsampled
+from .shifted import shifted_product
+from .windows import separable
+
+__all__ = ["fast_logits", "is_usable"]
+
+_KNOWN = {EncoderStage, DecoderStage, SubpixelUpsampling, StageInput, ShiftBlock, SeparableBlock, DyFC, Shift}
+_KNOWN |= {NormActivation, nn.Conv3d, nn.InstanceNorm3d, nn.LeakyReLU, nn.Linear, nn.Identity}
+_KNOWN |= {nn.Sequential, nn.ModuleList}
+
+
+def is_usable(net: nn.Module, x: torch.Tensor) -> bool:
+    """Whether the fast path can stand for ``net(x)``: evaluation in float32 on the CPU, without gradients.
+
+    It knows only the layers as they are: a hook wants to see a layer's own call, a compiler its operators, a
+    layer that was put in the place of another does something else. For these the plain path remains.
+
+    >>> from iuinet.network import IUINet, IUINetConfig
+    >>> is_usable(IUINet(IUINetConfig(width=4, size=32)), torch.zeros(1, 1, 32, 32, 32))  # in training
+    False
+    """
+    return (
+        not (torch.is_grad_enabled() or net.training or torch.is_autocast_enabled("cpu"))
+        and not (torch.jit.is_tracing() or torch.compiler.is_compiling())
+        and all(t.device.type == "cpu" and t.dtype == torch.float32 for t in (x, *net.parameters()))
+        and all(type(module) in _KNOWN for module in list(net.modules())[1:])
+        and not any(module._forward_hooks or module._forward_pre_hooks for module in net.modules())
+    )
+
+
+def fast_logits(
+    net: nn.Module, x: torch.Tensor, only_finest: bool = False, advance: Advance = lambda macs: None
+) -> list[torch.Tensor]:
+    """What ``net.plain(x)`` returns, or the finest of it alone, where ``is_usable``.
+
+    x: (B, 1, H, W, D). advance: called many times with the multiply-adds done since.
+    Raises: UsageError for a size that does not fit the network.
+
+    >>> from iuinet.network import IUINet, IUINetConfig
+    >>> net, x = IUINet(IUINetConfig(width=8, size=32)).eval(), torch.rand(1, 1, 32, 32, 32)
+    >>> with torch.no_grad():
+    ...     torch.allclose(fast_logits(net, x)[0], net.plain(x)[0], atol=1e-2)
+    True
+    """
+    net.config.check_size(tuple(x.shape[2:]))
+    samples = [_sample(net, sample, only_finest, advance) for sample in x]
+    return [torch.stack(stage) if len(stage) > 1 else stage[0][None] for stage in zip(*samples, strict=True)]
+
+
+def _sample(net: nn.Module, x: torch.Tensor, only_finest: bool, advance: Advance) -> list[torch.Tensor]:
+    """(1, H, W, D) -> (classes, H / 2^s, W / 2^s, D / 2^s), finest first."""
+    fused = _encode(net, x, advance)
+    features, logits = fused.pop(), []
+    for stage, head in reversed(list(enumerate(net.mapping))):
+        if stage < len(net.decoder):
+            features = _decode(net.decoder[stage], features, fused.pop(), advance)
+        if not (only_finest and stage):
+            logits.insert(0, _head(head, features, net.config.classes, advance))
+    return logits
+
+
+def _decode(stage: DecoderStage, coarse: Features, fused: Features, advance: Advance) -> Features:
+    """A decoder stage: upsampling, skip layer, refinement."""
+    fine = upsampled(_normed(coarse, stage.upsample.norm), _matrix(stage.upsample.expand), advance)
+    sources = [_normed(f, norm) for f, norm in zip((fine, fused), stage.skip.norms, strict=True)]
+    joined = dynamic(stage.skip, sources, advance)
+    del fine, fused, coarse, sources
+    return _separable_block(stage.refine, [joined], advance)
+
+
+def _head(head: nn.Module, features: Features, classes: int, advance: Advance) -> torch.Tensor:
+    """A mapping layer's logits (classes, H, W, D), channels first."""
+    logits = torch.empty(classes, *features.size)
+    out = Features(classes, features.size, logits.flatten(2).transpose(0, 1)[:, None])
+    if isinstance(head, DyFC):
+        dynamic(head, [_normed(features, head.norms[0])], advance, out)
+    else:
+        product([Source(features)], _matrix(head), None, out, advance)
+    return logits
+
+
+def _encode(net: nn.Module, x: torch.Tensor, advance: Advance) -> list[Features]:
+    """Fused features of every stage, finest first."""
+    image = _image(x)
+    a, b, fused = [image], [image], []
+    for stage, fusion in enumerate(net.fusion):
+        for block in net.shift_stream[stage].blocks:
+            a = [_shift_block(block, a, advance)]
+        for block in net.separable_stream[stage].blocks:
+            b = [_separable_block(block, b, advance)]
+        sources = [_normed(f, norm) for f, norm in zip((*a, *b), fusion.norms, strict=True)]
+        fused.append(dynamic(fusion, sources, advance))
+        if stage + 1 < net.config.stages:
+            x = avg_pool3d(x[None], 2)[0]
+            image = _image(x)
+            a, b = [_pooled(*a), image], [_pooled(*b), image]
+        del sources
+    return fused
+
+
+def _shift_block(block: ShiftBlock, inputs: list[Features], advance: Advance) -> Features:
+    weight, pointwise = _matrix(block.expand), _matrix(block.pointwise)
+    if weight.shape[1] == 1:
+        source = Source.expanded(*inputs, weight, block.norm)
+    else:
+        out = Features(weight.shape[0], inputs[0].size, tiled=False)
+        source = _normed(product(_stage_input(block, inputs), weight, None, out, advance), block.norm)
+        del out
+    if block.shift.enabled:
+        h = shifted_product(source, block.shift.offsets, pointwise, advance)
+    else:
+        h = product([source], pointwise, None, Features(pointwise.shape[0], inputs[0].size), advance)
+    del source
+    return _residual(block, inputs, h, advance)
+
+
+def _separable_block(block: SeparableBlock, inputs: list[Features], advance: Advance) -> Features:
+    h = separable(_stage_input(block, inputs), block.scales, advance)
+    return _residual(block, inputs, h, advance)
+
+
+def _residual(
+    block: ShiftBlock | SeparableBlock, inputs: list[Features], h: Features, advance: Advance
+) -> Features:
+    """The block's DyFC over its inputs and the result of its branch; all scales are one result here."""
+    norms = list(block.residual.norms)
+    sources = [
+        Source(f) if isinstance(norm, nn.Identity) else _normed(f, norm)
+        for f, norm in zip(inputs, norms, strict=False)
+    ]
+    return dynamic(block.residual, [*sources, Source.normed(h, norms[len(inputs) :])], advance)
+
+
+def _stage_input(block: ShiftBlock | SeparableBlock, inputs: list[Features]) -> list[Source]:
+    """What a block's convolutions read (``blocks.StageInput``)."""
+    if block.input.norm is None:
+        return [Source(inputs[0])]
+    return [_normed(inputs[0], block.input.norm), *map(Source, inputs[1:])]
+
+
+def _normed(features: Features, norm: nn.Sequential) -> Source:
+    return Source.normed(features, [norm])
+
+
+def _matrix(convolution: nn.Conv3d) -> torch.Tensor:
+    """Weight of a 1 x 1 x 1 convolution as (M, C)."""
+    return convolution.weight.flatten(1)
+
+
+def _image(x: torch.Tensor) -> Features:
+    """(1, H, W, D) as features."""
+    return Features(1, tuple(x.shape[1:]), x.flatten(2).transpose(0, 1)[:, None], tiled=False)
+
+
+def _pooled(features: Features) -> Features:
+    """Each voxel the largest of 2 x 2 x 2."""
+    out = Features(features.channels, tuple(edge // 2 for edge in features.size))
+    for number, pair in enumerate(features.data.unflatten(0, (-1, 2))):
+        largest = torch.maximum(pair[0], pair[1]).unflatten(2, (-1, features.size[2]))
+        largest = torch.maximum(largest[..., ::2, :], largest[..., 1::2, :])
+        largest = torch.maximum(largest[..., ::2], largest[..., 1::2]).transpose(0, 1).flatten(1)
+        for part, target in zip(largest.split(out.data.shape[3], 1), out.tiles(number), strict=True):
+            out.record(target.copy_(part))
+    return out
