@@ -101,7 +101,7 @@ def _head(head: nn.Module, features: Features, classes: int, advance: Advance) -
     if isinstance(head, DyFC):
         dynamic(head, [_normed(features, head.norms[0])], advance, out)
     else:
-        product([Source(features)], _matrix(head), None, out, advance)
+        product([Source(features)], _matrix(head), None, out, advance, last=True)
     return logits
 
 

@@ -21,8 +21,11 @@ def product(
     bias: torch.Tensor | None,
     out: Features,
     advance: Advance,
+    last: bool = False,
 ) -> Features:
     """weight (M, sum of C) times what the sources hold, plus bias (M,), into out, with its statistics.
+
+    last: nobody will read them.
 
     >>> image, out = Features(1, (2, 2, 2), torch.ones(2, 1, 1, 4)), Features(2, (2, 2, 2))
     >>> product([Source(image)], torch.tensor([[1.0], [3.0]]), torch.ones(2), out, print).moments()[0]
@@ -37,7 +40,9 @@ def product(
         inputs = [source.features.tiles(number) for source in sources]
         for *raw, target in zip(*inputs, out.tiles(number), strict=True):
             read(sources, raw, buffer)
-            out.record(torch.mm(weight, buffer, out=target))
+            torch.mm(weight, buffer, out=target)
+            if not last:
+                out.record(target)
         advance(weight.numel() * out.size[1] * out.size[2])
     return out
 
@@ -45,7 +50,7 @@ def product(
 def dynamic(
     layer: DyFC, sources: Sequence[Source], advance: Advance, out: Features | None = None
 ) -> Features:
-    """A DyFC (``dyfc.py``) over sources in the order of its inputs; of ``out`` only the data are filled.
+    """A DyFC (``dyfc.py``) over sources in the order of its inputs; ``out`` is given for logits alone.
 
     >>> layer, x = DyFC([1], 2, raw=[0]), torch.rand(1, 1, 2, 2, 2)
     >>> with torch.no_grad():
@@ -57,8 +62,8 @@ def dynamic(
     mean = torch.cat([mean for mean, _ in moments])
     deviation = (torch.cat([variance for _, variance in moments]) + STATISTICS_EPS).sqrt()
     weight, bias = layer.mixed(layer.attend(mean.float()[None], deviation.float()[None]))
-    out = out or Features(layer.out_channels, sources[0].features.size)
-    return product(sources, weight[0].t().contiguous(), bias[0], out, advance)
+    last, out = out is not None, out or Features(layer.out_channels, sources[0].features.size)
+    return product(sources, weight[0].t().contiguous(), bias[0], out, advance, last)
 
 
 def upsampled(source: Source, weight: torch.Tensor, advance: Advance) -> Features:
