@@ -245,6 +245,7 @@ class Segmenter:
         """
 
         def attempt(device: torch.device, step: Step) -> torch.Tensor:
+            stages.check()
             net = self._net_on(device)
             with conditions(step, net, device):
                 return self.forward(net, x.to(device), stages)

@@ -1,4 +1,4 @@
-"""IUINet's forward pass on the CPU without gradients: the plain path's numbers to rounding, in half its time.
+"""IUINet's forward pass on the CPU without gradients: the plain path's numbers to rounding, in less time.
 
 The plain modules (``blocks.py``, ``dyfc.py``, ``shift.py``) stay the definition. This walks through the same
 modules and their parameters, but moves less memory: features are kept in tiles (``features.py``),
@@ -38,8 +38,9 @@ _KNOWN |= {nn.Sequential, nn.ModuleList}
 def is_usable(net: nn.Module, x: torch.Tensor) -> bool:
     """Whether the fast path can stand for ``net(x)``: evaluation in float32 on the CPU, without gradients.
 
-    It knows only the layers as they are: a hook wants to see a layer's own call, a compiler its operators, a
-    layer that was put in the place of another does something else. For these the plain path remains.
+    It knows only the layers as they are: a hook wants to see a layer's own call, a compiler or a counter its
+    operators, a layer that was put in the place of another does something else. For these the plain path
+    remains.
 
     >>> from iuinet.network import IUINet, IUINetConfig
     >>> is_usable(IUINet(IUINetConfig(width=4, size=32)), torch.zeros(1, 1, 32, 32, 32))  # in training
@@ -47,11 +48,16 @@ def is_usable(net: nn.Module, x: torch.Tensor) -> bool:
     """
     return (
         not (torch.is_grad_enabled() or net.training or torch.is_autocast_enabled("cpu"))
-        and not (torch.jit.is_tracing() or torch.compiler.is_compiling())
+        and not (torch.jit.is_tracing() or torch.compiler.is_compiling() or _is_watched())
         and all(t.device.type == "cpu" and t.dtype == torch.float32 for t in (x, *net.parameters()))
         and all(type(module) in _KNOWN for module in list(net.modules())[1:])
         and not any(module._forward_hooks or module._forward_pre_hooks for module in net.modules())
     )
+
+
+def _is_watched() -> bool:
+    """Whether a mode of torch looks at operators or replaces them; torch has no public name for it."""
+    return bool(torch._C._len_torch_dispatch_stack() or torch._C._len_torch_function_stack())
 
 
 def fast_logits(
