@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+if os.name == "posix":
+    # nohup lets a whole test run ignore it, and with it the programs that tests end by it.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 HAS_TORCH = importlib.util.find_spec("torch") is not None
 NO_TORCH = "torch is not installed here"

@@ -91,9 +91,10 @@ class Worker:
         _warm_up()
         while True:
             run = self._next()
-            self._answer(run)
+            kind, fields = self._answer(run)
             self._last = run
-            del self._runs[run.number]
+            del self._runs[run.number]  # first: whoever reads the last message may use the number again
+            self._say(kind, run=run.number, **fields)
 
     def _next(self) -> Run:
         """Wait for the next request; free the memory after a moment, and end the process at last."""
@@ -171,8 +172,8 @@ class Worker:
 
     # Answering, in the main thread
 
-    def _answer(self, run: Run) -> None:
-        """Do one request; every way it can end is exactly one last message."""
+    def _answer(self, run: Run) -> tuple[str, Message]:
+        """Do one request; every way it can end is exactly one last message, its kind and fields."""
         try:
             if run.cancelled.is_set():
                 raise Cancelled()
@@ -180,12 +181,12 @@ class Worker:
             # A cancel that came too late to stop the work still means that its result is not wanted.
             if run.cancelled.is_set():
                 raise Cancelled()
-            self._say("result", run=run.number, report=report)
+            return "result", {"report": report}
         except Cancelled:
-            self._say("cancelled", run=run.number)
+            return "cancelled", {}
         except Exception as error:
             traceback.print_exc()
-            self._say("error", run=run.number, **protocol.describe_error(plain_error(error, _DETAILS)))
+            return "error", protocol.describe_error(plain_error(error, _DETAILS))
 
     def _segment(self, run: Run) -> Message:
         """Segment the volume of a request and leave the labels at its output; returns the report."""
