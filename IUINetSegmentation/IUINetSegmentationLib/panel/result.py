@@ -182,7 +182,7 @@ def as_text(report: Mapping[str, Any], weak: Collection[str] = ()) -> str:
 
 
 def _remarks(organ: Mapping[str, Any], weak: bool) -> list[str]:
-    found = [_("the model is not reliable for this organ")] if weak else []
+    found = [_("not reliable yet")] if weak else []
     if organ["touches_edge"]:
         found.append(
             _("incomplete: cut by the scan's edge ({sides})").format(sides=", ".join(organ["edges"]))
