@@ -23,6 +23,7 @@ from safetensors.torch import load_file
 
 from iuinet.errors import InputRefused, OutputError, UsageError
 from iuinet.files import output_error, require_space
+from iuinet.leftovers import lock as lock_file
 from iuinet.volume import Grid, Volume
 
 from .arrays import ARRAYS, read_labels
@@ -232,13 +233,9 @@ def prepared_folder(out: Path) -> Iterator[None]:
 
 def _hold(descriptor: int, out: Path) -> None:
     """The system gives the lock back however the process ends. Drives that know no locks are used without."""
-    try:
-        import fcntl
-    except ImportError:
-        return
     for attempt in range(20):  # the workers of a run that was just killed need a moment to end
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock_file(descriptor)
             return
         except BlockingIOError:
             if attempt < 19:

@@ -107,12 +107,8 @@ def _check_bits(piece: Slice) -> None:
     if length < needed:
         raise cut_off(piece.path, f"{length} of {needed} bytes of pixels are there")
     if length - needed >= min(layout.rows, layout.columns) * layout.allocated // 8 + needed % 2:
-        raise InputRefused(
-            f"The pixels of {piece.path.name} do not fit its header: {length} bytes are there, but "
-            f"{layout.columns} x {layout.rows} pixels of {layout.allocated} bits need {needed}.",
-            hint="Copy or export the series again from its source.",
-            code="pixel-layout",
-        )
+        pixels = f"{layout.columns} x {layout.rows} pixels of {layout.allocated} bits need {needed}"
+        raise _misfit(f"pixels of {piece.path.name}", f"{length} bytes are there, but {pixels}")
 
 
 def _check_codestream(piece: Slice) -> None:
@@ -131,12 +127,8 @@ def _check_codestream(piece: Slice) -> None:
         file.seek(layout.extent.first_fragment)
         size = _codestream_size(file.read(CODESTREAM_BYTES))
     if size not in (None, (layout.columns, layout.rows)):
-        raise InputRefused(
-            f"The compressed pixels of {piece.path.name} do not fit its header: they are {size[0]} x "
-            f"{size[1]}, but the header says {layout.columns} x {layout.rows}.",
-            hint="Copy or export the series again from its source.",
-            code="pixel-layout",
-        )
+        how = f"they are {size[0]} x {size[1]}, but the header says {layout.columns} x {layout.rows}"
+        raise _misfit(f"compressed pixels of {piece.path.name}", how)
 
 
 def _check_rle_length(piece: Slice) -> None:
@@ -156,12 +148,17 @@ def _check_rle_length(piece: Slice) -> None:
         at += run + 2 if run < 128 else 1 + (run > 128)
     needed = layout.rows * layout.columns
     if not needed <= count < needed + min(layout.rows, layout.columns):
-        raise InputRefused(
-            f"The compressed pixels of {piece.path.name} do not fit its header: they are {count}, but "
-            f"{layout.columns} x {layout.rows} are {needed}.",
-            hint="Copy or export the series again from its source.",
-            code="pixel-layout",
-        )
+        how = f"they are {count}, but {layout.columns} x {layout.rows} are {needed}"
+        raise _misfit(f"compressed pixels of {piece.path.name}", how)
+
+
+def _misfit(what: str, how: str) -> InputRefused:
+    """The refusal of pixels that are not those of their header."""
+    return InputRefused(
+        f"The {what} do not fit its header: {how}.",
+        hint="Copy or export the series again from its source.",
+        code="pixel-layout",
+    )
 
 
 def _codestream_size(head: bytes) -> tuple[int, int] | None:
