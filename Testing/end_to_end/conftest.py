@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -37,6 +38,19 @@ def client(exchange: Path) -> Iterator[WorkerClient]:
         client.warm_up()
     with client:
         yield client
+
+
+@pytest.fixture
+def in_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Let every worker of this test begin with a program."""
+
+    def begin_with(program: str) -> None:
+        (tmp_path / "sitecustomize.py").write_text(program, encoding="utf-8")
+        monkeypatch.setenv(
+            "PYTHONPATH", os.pathsep.join([str(tmp_path), str(Path(__file__).resolve().parents[1])])
+        )
+
+    return begin_with
 
 
 @pytest.fixture(scope="session")

@@ -35,17 +35,6 @@ def nothing_left(exchange: Path) -> Iterator[None]:
     assert not list(exchange.glob("iuinet-*"))
 
 
-@pytest.fixture
-def in_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Let every worker of this test begin with a program."""
-
-    def begin_with(program: str) -> None:
-        (tmp_path / "sitecustomize.py").write_text(program, encoding="utf-8")
-        monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(TESTING)]))
-
-    return begin_with
-
-
 def resident_mb(pid: int) -> float:
     """Memory of its own that a process holds."""
     lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()

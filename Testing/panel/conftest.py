@@ -66,6 +66,17 @@ def scene(gui) -> Iterator[object]:
 
 
 @pytest.fixture
+def launcher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Slicer's Python is a launcher, as in the application; to be asked for before the panel."""
+    from helpers.launcher import write_launcher
+
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setattr(sys, "executable", str(write_launcher(folder)))
+    return folder
+
+
+@pytest.fixture
 def widget(gui, scene, home) -> Iterator[object]:
     """The module's widget, opened and entered as a user does; closed at the end, its worker with it."""
     from harness.gui import close_panel, open_panel

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import tempfile
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import slicer
 from clicking import at_state, buttons, click, failed, freeze_worker, shown
+from helpers.launcher import child_of
 from helpers.scenes import scene_state, segment_arrays
 from helpers.waiting import counted_seconds, is_running
 
@@ -79,6 +81,31 @@ def test_a_worker_that_the_system_kills_for_memory(opened, finish) -> None:
     finish()
     assert opened.controller.state is State.DONE, opened.controller.error
     assert opened.controller.report["input"]["size"] == [24, 20, 16] and region is not None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at processes in /proc")
+def test_behind_slicers_launcher_a_kill_for_memory_and_a_crash_are_told_apart(
+    launcher, opened, finish
+) -> None:
+    before = scene_state()
+
+    def end_with(number: int) -> None:
+        os.kill(child_of(opened.controller.client.pid), number)
+
+    at_state(opened, State.RUNNING, lambda: end_with(signal.SIGSEGV))
+    opened.ui.segmentButton.click()
+    finish()
+    assert "stopped unexpectedly (Segmentation fault)" in failed(opened, "worker-crashed")
+    assert buttons(opened.ui) == ["Try again", "Run on the CPU", "Copy diagnostics"]
+    at_state(opened, State.RUNNING, lambda: end_with(signal.SIGKILL))
+    click(opened.ui, "Try again")
+    finish()
+    assert "memory was short" in failed(opened, "worker-killed") and scene_state() == before
+    click(opened.ui, "Use a region")
+    click(opened.ui, "Try again")
+    finish()
+    assert opened.controller.state is State.DONE, opened.controller.error
+    assert opened.controller.report["input"]["size"] == [24, 20, 16]
 
 
 def test_a_worker_that_crashes_is_told_and_can_be_tried_on_the_cpu(opened, finish) -> None:

@@ -6,6 +6,8 @@ number changes, should another process hold the other end) or when no request ca
 
 * Descriptors 0 and 1 are moved away first: whatever a native library prints lands in the log (standard
   error), never in the protocol, and none can swallow a request.
+* A crash writes its name and the Python stack to the log: behind Slicer's launcher, which makes every such
+  end exit code 1, that tells it from a kill for want of memory.
 * A thread reads the requests, so that a cancel is seen while a run is going. The run looks at it between
   the network's blocks; a client that cannot wait kills the process.
 * One core is left free where there are more than two, and the priority is lowered a little (``nice`` 5):
@@ -15,6 +17,7 @@ number changes, should another process hold the other end) or when no request ca
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import queue
 import select
@@ -310,6 +313,7 @@ def main() -> NoReturn:
         os.nice(_NICENESS)
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
+    faulthandler.enable(all_threads=False)  # a crash has last words, which tell it from a kill
     keep_memory()
     Worker(requests, replies, idle_s).serve()
 

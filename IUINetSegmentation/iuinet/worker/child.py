@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -31,20 +31,30 @@ _dying: list[subprocess.Popen] = []  # killed, not gone yet
 
 # Out of memory: the Linux kernel's kill, the same seen through a shell, and Windows' STATUS_NO_MEMORY.
 _KILLED = frozenset({-9, 137, 0xC0000017, 0xC0000017 - (1 << 32)})
+# PythonSlicer is a launcher that stays as the parent: for a child that was killed or crashed it ends with 1,
+# and these are its last words (CTKAppLauncher, ctkAppLauncherInternal::applicationFinished).
+_LAUNCHER = "exit abnormally"
+# The last words of a worker that crashed (faulthandler); a kill comes without any.
+_CRASH = ("Fatal Python error: ", "Windows fatal exception: ")
 
 
 class WorkerStopped(IUINetError):
     """The worker ended in the middle of a run.
 
-    exit_code: as subprocess has it, negative for a signal. log: the last lines it wrote.
+    exit_code: as subprocess has it, negative for a signal. log: the last lines it wrote, and its launcher.
     """
 
     default_code = "worker-crashed"
 
     def __init__(self, exit_code: int, log: tuple[str, ...]) -> None:
-        killed = exit_code in _KILLED
+        crash, launcher = _last_words(log)
+        killed = exit_code in _KILLED or (launcher and not crash)
+        killed = killed or "bad_alloc" in crash or "0xc0000017" in crash
+        how = _describe_exit(exit_code)
+        if launcher:  # the code is the launcher's own
+            how = crash.rpartition(": ")[2] if crash else "it was killed"
         super().__init__(
-            f"the segmentation program stopped unexpectedly ({_describe_exit(exit_code)})",
+            f"the segmentation program stopped unexpectedly ({how})",
             code="worker-killed" if killed else "worker-crashed",
             hint="Most often the memory was short: close other programs, or crop the scan to the abdomen."
             if killed
@@ -214,6 +224,18 @@ def _own_group() -> dict[str, object]:
         return {"start_new_session": True}
     flags = ("CREATE_NEW_PROCESS_GROUP", "CREATE_NO_WINDOW", "BELOW_NORMAL_PRIORITY_CLASS")
     return {"creationflags": sum(getattr(subprocess, flag) for flag in flags)}
+
+
+def _last_words(log: Sequence[str]) -> tuple[str, bool]:
+    """What a dead worker's log says of its end: the line about a crash, "" for none; whether a launcher did.
+
+    >>> _last_words(["error: [bin/PythonSlicer-real] exit abnormally - Report the problem."])
+    ('', True)
+    """
+    crashes = [line for line in log if "terminat" in line and "bad_alloc" in line]  # C++, then it aborts
+    crashes += [line for line in log if any(words in line for words in _CRASH)]
+    crash = crashes[0] if crashes else ""
+    return crash, any(_LAUNCHER in line for line in log)
 
 
 def _describe_exit(code: int) -> str:
