@@ -69,6 +69,7 @@ def test_an_mr_series_needs_one_more_click_which_counts_for_it_alone(panel, choo
     assert "MR series" in panel.ui.resultLabel.text
     other.SetAttribute("DICOM.Modality", "MR")
     choose(other)
+    assert panel.ui.inputSelector.currentNode() is other and panel.parameters.volume is other
     assert not panel.ui.segmentButton.enabled and not panel.ui.segmentAnywayButton.checked
 
 

@@ -187,6 +187,48 @@ def test_a_collapsed_section_hides_its_children(gui, qt) -> None:
     section.hide()
 
 
+def test_a_child_that_was_hidden_by_itself_stays_hidden_when_its_section_opens(qt, tmp_path: Path) -> None:
+    hidden = '<property name="visible"><bool>false</bool></property>'
+    collapsed = '<property name="collapsed" stdset="0"><bool>true</bool></property>'
+    buttons = "".join(
+        f'<item><widget class="QPushButton" name="{name}">{more}</widget></item>'
+        for name, more in (("plain", ""), ("hidden", hidden))
+    )
+    section = load(
+        tmp_path,
+        f'<widget class="ctkCollapsibleButton" name="top">{collapsed}'
+        f'<layout class="QHBoxLayout" name="row">{buttons}</layout></widget>',
+    )
+    section.show()
+    named = {child.objectName: child for child in section.findChildren(type(qt.QPushButton()))}
+    for _again in range(2):
+        section.collapsed = False
+        assert named["plain"].visible and not named["hidden"].visible
+        section.collapsed = True
+        assert not named["plain"].visible
+    named["hidden"].visible = True  # told while the section is closed, seen when it opens
+    named["plain"].visible = False
+    assert not named["hidden"].visible
+    section.collapsed = False
+    assert named["hidden"].visible and not named["plain"].visible
+    section.hide()
+
+
+def test_create_new_makes_a_node_as_slicer_does_and_says_so_last(scene) -> None:
+    box, said = selector("vtkMRMLMarkupsROINode"), []
+    box.connect("currentNodeChanged(vtkMRMLNode*)", lambda node: said.append(("chosen", node)))
+    box.connect("nodeAddedByUser(vtkMRMLNode*)", lambda node: said.append(("added", node)))
+    box.activate("Create new MarkupsROI")
+    node = box.currentNode()
+    assert said == [("chosen", node), ("added", node)] and node.GetName() == "R"
+    assert node.GetSize() == (0.0, 0.0, 0.0) and node.GetNumberOfControlPoints() == 0
+    assert node.GetDisplayNode() is None
+    box.addEnabled = False
+    box.setMRMLScene(slicer.mrmlScene)
+    with pytest.raises(ValueError, match="no entry"):
+        box.activate("Create new MarkupsROI")
+
+
 # Parameters and packages --------------------------------------------------------------------------------
 
 

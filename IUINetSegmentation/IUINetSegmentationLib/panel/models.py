@@ -131,7 +131,7 @@ class ModelSection:
         entry = self.entry
         self._ui.modelCardLabel.text = card(entry) if entry else _("No model is known.")
         here = entry is not None and entry.path is not None
-        self._ui.downloadButton.enabled = entry is not None and not here and bool(entry.urls)
+        self._ui.downloadButton.visible = entry is not None and not here and bool(entry.urls)
         self._ui.deleteModelButton.enabled = here and entry.path.parent == models_folder()
         self._ui.organsList.blockSignals(True)
         self._ui.organsList.clear()

@@ -20,10 +20,12 @@ from IUINetSegmentationLib.panel.remedies import Remedies, restore_models_folder
 from IUINetSegmentationLib.panel.result import ResultSection
 from IUINetSegmentationLib.panel.status import StatusStrip, remember_run, set_up_question
 from IUINetSegmentationLib.panel.trouble import Trouble, TroubleSection
-from IUINetSegmentationLib.panel.volume import InputLine, choose_sample
+from IUINetSegmentationLib.panel.volume import InputLine, choose_real_sample, choose_sample
 from IUINetSegmentationLib.scene.place import is_filled, shown_volume
+from IUINetSegmentationLib.scene.region import Followed, is_placed, place_region
 from IUINetSegmentationLib.scene.sequences import frames_of
-from IUINetSegmentationLib.scene.views import FreshResult, show_result
+from IUINetSegmentationLib.scene.views import FreshResult, show_result, show_volume
+from IUINetSegmentationLib.scene.volume_node import SAMPLE
 from IUINetSegmentationLib.state import Settings, State
 
 POLL_MS = 20
@@ -53,10 +55,12 @@ class Panel:
         self.run = RunSection(ui)
         self.trouble_section = TroubleSection(ui, actions)
         self.status = StatusStrip(ui, self.controller, self.models.show_devices, lambda: self.models.timed)
+        self._followed = Followed(self._on_moved)
         self._timer = qt.QTimer()
         self._timer.interval = POLL_MS
         self._timer.connect("timeout()", self._on_timer)
-        ui.sampleButton.connect("clicked(bool)", self._on_sample)
+        ui.sampleButton.connect("clicked(bool)", lambda: self._bring_sample(choose_sample))
+        ui.realSampleButton.connect("clicked(bool)", lambda: self._bring_sample(choose_real_sample))
         ui.segmentButton.connect("clicked(bool)", self.segment)
         ui.cancelButton.connect("clicked(bool)", self.controller.cancel)
         ui.retryButton.connect("clicked(bool)", lambda: self._again())
@@ -78,7 +82,7 @@ class Panel:
             self.parameters.volume = shown_volume()
         self.status.begin()
         self._timer.start()
-        self._on_volume(self.ui.inputSelector.currentNode())
+        self._look()
 
     def leave(self) -> None:
         """The user goes; a run goes on."""
@@ -107,6 +111,7 @@ class Panel:
     def close(self) -> None:
         """End the run, the worker process and the timer."""
         self._timer.stop()
+        self._followed.watch()
         self.status.stop()
         self.controller.close()
 
@@ -159,9 +164,10 @@ class Panel:
         self.controller.start_download(self.models.entry.id)
         self._timer.start()
 
-    def _on_sample(self) -> None:
+    def _bring_sample(self, choose: Callable[[Any], None]) -> None:
         self.trouble.forget()
-        self.trouble.attempt(lambda: choose_sample(self.ui))
+        self.trouble.attempt(lambda: choose(self.ui))
+        self._look()
 
     def _on_use_cpu(self) -> None:
         self.ui.deviceComboBox.currentIndex = self.ui.deviceComboBox.findData("cpu")
@@ -228,19 +234,40 @@ class Panel:
             self.ui.outputSelector.setCurrentNode(node)
 
     def _on_volume(self, node: Any) -> None:
+        """Another volume was chosen, or None."""
+        if self.parameters is not None:
+            # Before any other parameter: a change of one brings the selectors back to what all of them say.
+            self.parameters.volume = node
         if self._fresh is not None and node is not None and node is not self._fresh.volume:
             if self.ui.outputSelector.currentNode() is self._fresh.node:
                 self.ui.outputSelector.setCurrentNode(None)  # the result of another volume
             self._forget_result()
-        self.input.show(node, self.ui.regionSelector.currentNode())
-        frames = frames_of(node)
+        if node is not None:
+            show_volume(node)
+        self._look()
+
+    def _on_region(self, node: Any) -> None:
+        self._look()
+
+    def _look(self) -> None:
+        """Look at what is chosen to be segmented; a box that has no place yet gets one over the volume."""
+        volume, region = self.ui.inputSelector.currentNode(), self.ui.regionSelector.currentNode()
+        can_place = volume is not None and volume.GetImageData() is not None
+        if region is not None and can_place and not is_placed(region):
+            self._followed.watch()
+            place_region(region, volume)
+        self._on_moved()
+        frames = frames_of(volume)
         self.ui.allFramesCheckBox.visible = frames is not None
         if frames is not None:
             self.ui.allFramesCheckBox.text = _("Segment all {count} time points").format(count=len(frames))
-        self.refresh()
 
-    def _on_region(self, node: Any) -> None:
-        self._on_volume(self.ui.inputSelector.currentNode())
+    def _on_moved(self) -> None:
+        """What is chosen may have another place, size or content."""
+        volume, region = self.ui.inputSelector.currentNode(), self.ui.regionSelector.currentNode()
+        self._followed.watch(volume, region)
+        self.input.show(volume, region)
+        self.refresh()
 
     def _on_output(self, node: Any) -> None:
         self.refresh()
@@ -284,7 +311,10 @@ class Panel:
         busy = self.controller.state.busy
         output = self.ui.outputSelector.currentNode()
         self.ui.replaceCheckBox.visible = is_filled(output) and not self._may_be_replaced(output)
-        self.ui.sampleButton.enabled = not busy
+        for button in (self.ui.sampleButton, self.ui.realSampleButton, self.ui.downloadButton):
+            button.enabled = not busy
+        volume = self.ui.inputSelector.currentNode()
+        self.ui.realSampleButton.visible = volume is None or bool(volume.GetAttribute(SAMPLE))
         # What the strip reports of this computer has its remedies, too.
         trouble = self.trouble.current or self.status.error
         unusable = any(not gpu["usable"] for gpu in self.status.devices.get("gpus", []))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import qt
 import slicer
 from slicer.i18n import tr as _
@@ -16,10 +15,10 @@ from IUINetSegmentationLib.packages import EXTENSION, TORCH_REQUIREMENT, make_pl
 from IUINetSegmentationLib.panel.log import LogSection
 from IUINetSegmentationLib.panel.models import ModelSection
 from IUINetSegmentationLib.panel.trouble import Trouble
+from IUINetSegmentationLib.scene.region import add_region, place_region
+from IUINetSegmentationLib.scene.views import centre_on
 
 FOLDER_SETTING = "IUINet/Folder"
-# A new region covers the middle half of the volume along each axis: to be dragged to the abdomen.
-REGION_SHARE = 0.5
 
 
 class Remedies:
@@ -37,6 +36,7 @@ class Remedies:
             "restart": restart,
             "later": self._trouble.dismiss,
             "region": self._use_region,
+            "place": self._place_region,
             "harden": self._harden,
             "install-file": self._install_file,
             "copy-address": self._copy_address,
@@ -61,10 +61,20 @@ class Remedies:
             self._trouble.dismiss()
 
     def _use_region(self) -> None:
-        volume = self._ui.inputSelector.currentNode()
-        if volume is not None:
-            self._ui.advancedSection.collapsed = False
-            self._ui.regionSelector.setCurrentNode(add_region(volume))
+        """A box over the middle of the scan, shown with its handles; one that is chosen already is kept."""
+        volume, region = self._ui.inputSelector.currentNode(), self._ui.regionSelector.currentNode()
+        if volume is None:
+            return
+        if region is None:
+            region = add_region(volume, _("Region to segment"))
+        self._ui.advancedSection.collapsed = False
+        self._ui.regionSelector.setCurrentNode(region)
+        centre_on(region)
+
+    def _place_region(self) -> None:
+        region = self._ui.regionSelector.currentNode()
+        place_region(region, self._ui.inputSelector.currentNode())
+        centre_on(region)
 
     def _harden(self) -> None:
         selector = self._ui.inputSelector
@@ -141,18 +151,6 @@ def restore_models_folder() -> None:
     remembered = slicer.app.userSettings().value(FOLDER_SETTING)
     if remembered and not weights_places.is_set():
         weights_places.use_folder(str(remembered))
-
-
-def add_region(volume: Any) -> Any:
-    """A new box in the middle of a volume node, to be moved to the abdomen."""
-    bounds = np.zeros(6)
-    volume.GetRASBounds(bounds)
-    low, high = bounds[::2], bounds[1::2]
-    region = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode", _("Region to segment"))
-    region.SetCenter(((low + high) / 2).tolist())
-    region.SetSize(((high - low) * REGION_SHARE).tolist())
-    region.CreateDefaultDisplayNodes()
-    return region
 
 
 def hardened_copy(volume: Any) -> Any:

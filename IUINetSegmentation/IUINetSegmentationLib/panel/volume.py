@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import slicer
 from slicer.i18n import tr as _
 
 from iuinet.checks import NOTE, REFUSE, WARNING, Finding, check_volume
 from iuinet.errors import IUINetError, whole_sentence
 from iuinet.volume import Volume
+from IUINetSegmentationLib.scene.views import show_volume
 from IUINetSegmentationLib.scene.volume_node import (
+    REAL_SAMPLE,
+    add_real_sample_node,
     add_sample_node,
     box_of,
     crop,
@@ -21,6 +23,10 @@ from IUINetSegmentationLib.scene.volume_node import (
 
 # What can be done at once about a finding, by its code: the name of an action.
 REMEDIES = {"non-linear-transform": "harden", "much-memory": "region"}
+# The same where the box to segment in is what is wrong.
+BOX_REMEDIES = dict.fromkeys(
+    ("region-empty", "region-outside", "too-few-slices", "few-slices", "too-small", "small"), "place"
+)
 
 
 class InputLine:
@@ -53,25 +59,31 @@ class InputLine:
         self.volume = None
         self._node_id = node.GetID() if node is not None else ""
         findings: list[Finding] = []
-        text = ""
+        lines: list[str] = []
+        remedies = REMEDIES if region is None else REMEDIES | BOX_REMEDIES
         if node is not None:
             try:
                 self.volume = volume_from_node(node)
                 if region is not None:
                     self.volume = crop(self.volume, box_of(region, node))
+                    lines.append(describe_box(region))
                 findings = check_volume(self.volume)
-                text = describe(self.volume)
+                lines.insert(0, describe(self.volume))
             except IUINetError as error:
                 findings = [Finding(error.code, REFUSE, error.message, error.hint)]
         self.refused = any(finding.severity == REFUSE for finding in findings)
         self.warned = not self.refused and any(finding.severity == WARNING for finding in findings)
-        self._label.text = "\n".join([text, *words(findings)]).strip()
+        self._label.text = "\n".join([*lines, *words(findings)])
         self._button.visible = self.warned
         self._button.blockSignals(True)
         self._button.checked = self.accepted
         self._button.blockSignals(False)
-        offers = {"harden": _("Harden a copy"), "region": _("Use a region")}
-        self._offered = next((REMEDIES[f.code] for f in findings if f.code in REMEDIES), "")
+        offers = {
+            "harden": _("Harden a copy"),
+            "region": _("Use a region"),
+            "place": _("Place the box over the scan"),
+        }
+        self._offered = next((remedies[f.code] for f in findings if f.code in remedies), "")
         self._remedy.visible = bool(self._offered)
         self._remedy.text = offers.get(self._offered, "")
 
@@ -92,8 +104,30 @@ def choose_sample(ui: Any) -> None:
     Raises: InputRefused for a damaged installation.
     """
     node = sample_node() or add_sample_node(_("Sample CT (generated)"))
-    slicer.util.setSliceViewerLayers(background=node, fit=True)
+    show_volume(node)
     ui.inputSelector.setCurrentNode(node)
+
+
+def choose_real_sample(ui: Any) -> None:
+    """Let Slicer's Sample Data module bring a CT of a person, show and choose it.
+
+    Raises: IUINetError "sample-download" where it cannot.
+    """
+    node = sample_node(REAL_SAMPLE)
+    if node is None:
+        ui.checksLabel.text = _("Slicer downloads the sample; it stands still meanwhile…")
+        ui.checksLabel.repaint()
+        node = add_real_sample_node()
+    show_volume(node)
+    ui.inputSelector.setCurrentNode(node)
+
+
+def describe_box(region: Any) -> str:
+    """The box to segment in, and how it is moved."""
+    size = " × ".join(f"{side:.0f}" for side in region.GetSize())
+    return _("Only inside the box {name} ({size} mm): drag its handles in the slice views.").format(
+        name=repr(region.GetName()), size=size
+    )
 
 
 def describe(volume: Volume) -> str:

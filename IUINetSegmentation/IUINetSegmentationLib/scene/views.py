@@ -16,6 +16,18 @@ def show_result(volume: Any, node: slicer.vtkMRMLSegmentationNode) -> None:
     """Fit the slice views to the volume, if it is still there, and centre them on the organs."""
     if volume is not None and slicer.mrmlScene.IsNodePresent(volume):
         slicer.util.setSliceViewerLayers(background=volume, fit=True)
+    centre_on(node)
+
+
+def show_volume(volume: slicer.vtkMRMLScalarVolumeNode) -> None:
+    """Show a volume in the slice views, fitted; where one shows it already, what the user sees stays."""
+    views = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")
+    if not any(view.GetBackgroundVolumeID() == volume.GetID() for view in views):
+        slicer.util.setSliceViewerLayers(background=volume, fit=True)
+
+
+def centre_on(node: slicer.vtkMRMLDisplayableNode) -> None:
+    """Bring the middle of a node into the middle of the slice views."""
     bounds = np.zeros(6)
     node.GetRASBounds(bounds)
     _centre(bounds.reshape(3, 2).mean(axis=1))

@@ -16,12 +16,16 @@ import vtk
 from vtk.util.numpy_support import get_vtk_array_type, numpy_to_vtk, vtk_to_numpy
 
 import iuinet
-from iuinet.errors import InputRefused, UsageError
+from iuinet.errors import InputRefused, IUINetError, UsageError
 from iuinet.volume import Grid, Volume
 from IUINetSegmentationLib.scene.place import modality_of
 
 SAMPLE_CT = Path(iuinet.__file__).resolve().parents[1] / "Resources" / "Sample" / "sample-ct.nrrd"
-SAMPLE = "IUINet.Sample"  # attribute of the node that holds it
+SAMPLE = "IUINet.Sample"  # attribute of a node that holds a sample: which one
+GENERATED_SAMPLE = "1"
+# A portal venous CT of the abdomen in Slicer's Sample Data module: liver_100 of the Medical Segmentation
+# Decathlon's liver task.
+REAL_SAMPLE = "CTLiver"
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
@@ -71,14 +75,36 @@ def add_sample_node(name: str) -> slicer.vtkMRMLScalarVolumeNode:
         hint = "Install IUINet again, or load a CT of your own."
         raise InputRefused(error.message, hint=hint, code=error.code) from error
     node = add_volume_node(volume, name)
-    node.SetAttribute(SAMPLE, "1")
+    node.SetAttribute(SAMPLE, GENERATED_SAMPLE)
     return node
 
 
-def sample_node() -> slicer.vtkMRMLScalarVolumeNode | None:
-    """The generated CT that is in the scene already, or None."""
+def add_real_sample_node() -> slicer.vtkMRMLScalarVolumeNode:
+    """A CT of a person, from Slicer's Sample Data module, which downloads it once; returns when it is there.
+
+    Raises: IUINetError "sample-download" where it cannot.
+    """
+    try:
+        import SampleData  # a module of Slicer
+
+        loaded = SampleData.SampleDataLogic().downloadSamples(REAL_SAMPLE)
+    except (ImportError, OSError, ValueError):
+        loaded = []
+    for node in loaded:
+        if isinstance(node, slicer.vtkMRMLScalarVolumeNode):
+            node.SetAttribute(SAMPLE, REAL_SAMPLE)
+            return node
+    raise IUINetError(
+        f"Slicer's Sample Data module could not bring the sample {REAL_SAMPLE}",
+        hint="Check the network, or press Try a sample, which needs none.",
+        code="sample-download",
+    )
+
+
+def sample_node(which: str = GENERATED_SAMPLE) -> slicer.vtkMRMLScalarVolumeNode | None:
+    """The sample that is in the scene already, or None."""
     nodes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
-    return next((node for node in nodes if node.GetAttribute(SAMPLE)), None)
+    return next((node for node in nodes if node.GetAttribute(SAMPLE) == which), None)
 
 
 def ijk_to_ras(node: slicer.vtkMRMLVolumeNode) -> np.ndarray:
@@ -173,7 +199,7 @@ def box_of(region: slicer.vtkMRMLMarkupsROINode, volume_node: slicer.vtkMRMLScal
         raise InputRefused(
             f"the region {region.GetName()!r} has no extent", hint="Place the box first.", code="region-empty"
         )
-    to_voxels = np.linalg.inv(_world_from_local(volume_node) @ ijk_to_ras(volume_node))
+    to_voxels = np.linalg.inv(world_from_local(volume_node) @ ijk_to_ras(volume_node))
     to_world = slicer.util.arrayFromVTKMatrix(region.GetObjectToWorldMatrix())
     corners = np.array([[*signs, 2] for signs in itertools.product((-1, 1), repeat=3)]) / 2
     corners[:, :3] *= size
@@ -218,7 +244,7 @@ def embed(labels: np.ndarray, box: Box, shape: tuple[int, int, int]) -> np.ndarr
     return whole
 
 
-def _world_from_local(node: slicer.vtkMRMLTransformableNode) -> np.ndarray:
+def world_from_local(node: slicer.vtkMRMLTransformableNode) -> np.ndarray:
     """4 x 4 matrix of the node's parent transform, which is linear; the identity without one."""
     matrix = vtk.vtkMatrix4x4()
     parent = node.GetParentTransformNode()

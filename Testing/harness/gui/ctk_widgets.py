@@ -10,14 +10,22 @@ from PySide6.QtCore import Property, Signal
 HEADER = 24  # pixels
 
 
+WANTED = "visibilityToParent"  # CTK's name for it: whether a child was shown or hidden by itself
+
+
 class ctkCollapsibleButton(QtWidgets.QAbstractButton):
-    """A section with a header to click on; its children are hidden while it is collapsed."""
+    """A section with a header to click on; its children are hidden while it is collapsed.
+
+    A child that was hidden by itself, in the .ui file too, stays hidden when the section opens; one that is
+    shown while the section is collapsed appears when it opens.
+    """
 
     contentsCollapsed = Signal(bool)
 
     def __init__(self, *arguments: object) -> None:
         title = arguments[0] if arguments and isinstance(arguments[0], str) else ""
         parent = next((a for a in arguments if isinstance(a, QtWidgets.QWidget)), None)
+        self._forcing = False
         super().__init__(parent)
         self.setText(title)
         self.setCheckable(True)
@@ -37,16 +45,40 @@ class ctkCollapsibleButton(QtWidgets.QAbstractButton):
     def _show_contents(self, shown: bool) -> None:
         for child in self.children():
             if isinstance(child, QtWidgets.QWidget):
-                child.setVisible(shown)
+                self._show_child(child)
         self.updateGeometry()
         self.contentsCollapsed.emit(not shown)
+
+    def _show_child(self, child: QtWidgets.QWidget) -> None:
+        wanted = child.property(WANTED) is not False
+        self._forcing = True
+        child.setVisible(wanted and not self._collapsed())
+        if wanted:  # it was not hidden by itself
+            child.setAttribute(QtCore.Qt.WidgetAttribute.WA_WState_ExplicitShowHide, False)
+        self._forcing = False
 
     def childEvent(self, event: QtCore.QChildEvent) -> None:
         """A child that is added to a collapsed section is hidden too."""
         super().childEvent(event)
         child = event.child()
-        if event.added() and isinstance(child, QtWidgets.QWidget) and self._collapsed():
-            child.setVisible(False)
+        if event.added() and isinstance(child, QtWidgets.QWidget):
+            child.installEventFilter(self)
+            self._show_child(child)
+
+    def setVisible(self, visible: bool) -> None:
+        """Its children appear and go with it, but not by themselves."""
+        self._forcing = True
+        super().setVisible(visible)
+        self._forcing = False
+
+    def eventFilter(self, child: QtCore.QObject, event: QtCore.QEvent) -> bool:
+        """Note what a child was told to be."""
+        kind = event.type()
+        if not self._forcing and kind in (QtCore.QEvent.Type.ShowToParent, QtCore.QEvent.Type.HideToParent):
+            child.setProperty(WANTED, kind == QtCore.QEvent.Type.ShowToParent)
+            if kind == QtCore.QEvent.Type.ShowToParent:
+                self._show_child(child)
+        return super().eventFilter(child, event)
 
     def sizeHint(self) -> QtCore.QSize:
         """The header, and the layout below it where it is shown."""

@@ -13,6 +13,8 @@ import vtk
 from PySide6 import QtWidgets
 from PySide6.QtCore import Property, Signal
 
+CREATE = "create"  # the data of the entries that make a node: this and its class
+
 
 class qMRMLWidget(QtWidgets.QWidget):
     """A widget that knows the scene and tells its children of it."""
@@ -46,6 +48,7 @@ class qMRMLNodeComboBox(qMRMLWidget):
 
     currentNodeChanged = Signal(object)
     currentNodeIDChanged = Signal(str)
+    nodeAddedByUser = Signal(object)
 
     def __init__(self, parent: QtWidgets.QWidget | None = None) -> None:
         super().__init__(parent)
@@ -95,9 +98,19 @@ class qMRMLNodeComboBox(qMRMLWidget):
         return len(self._nodes())
 
     def addNode(self, class_name: str = "") -> Any:
-        """What the entry "Create new" does."""
-        node = self.mrmlScene().AddNewNodeByClass(class_name or self._types[0])
-        self.setCurrentNode(node)
+        """What the entry "Create new" does: a node as its class makes it, such as a box of no size and place.
+
+        Its own name where the class has one, else a unique one; chosen; and only then said to be the user's.
+        """
+        scene = self.mrmlScene()
+        node = scene.CreateNodeByClass(class_name or self._types[0])
+        node.UnRegister(None)  # CreateNodeByClass gives a new one
+        if not node.GetName():
+            node.SetName(scene.GetUniqueNameByString(node.GetDefaultNodeNamePrefix()))
+        node = scene.AddNode(node)
+        if self._select_on_creation:
+            self.setCurrentNode(node)
+        self.nodeAddedByUser.emit(node)
         return node
 
     def _nodes(self) -> list[Any]:
@@ -120,6 +133,9 @@ class qMRMLNodeComboBox(qMRMLWidget):
             self._box.addItem(self._none_display, "")
         for node in self._nodes():
             self._box.addItem(node.GetName() or "", node.GetID())
+        if self._add_enabled:
+            for kind in self._types:
+                self._box.addItem(f"Create new {self._tag(kind)}", f"{CREATE} {kind}")
         identifiers = [node.GetID() for node in self._nodes()]
         wanted = self._current
         if wanted not in identifiers:
@@ -136,8 +152,24 @@ class qMRMLNodeComboBox(qMRMLWidget):
             self.currentNodeChanged.emit(self.currentNode())
             self.currentNodeIDChanged.emit(identifier)
 
+    def _tag(self, class_name: str) -> str:
+        scene = self.mrmlScene()
+        return scene.GetTagByClassName(class_name) if scene is not None else class_name
+
     def _on_activated(self, index: int) -> None:
-        self._choose(self._box.itemData(index) or "")
+        chosen = self._box.itemData(index) or ""
+        if chosen.startswith(f"{CREATE} "):
+            self.addNode(chosen.removeprefix(f"{CREATE} "))
+        else:
+            self._choose(chosen)
+
+    def activate(self, text: str) -> None:
+        """Of the harness: a user's click on the entry with this text."""
+        index = self._box.findText(text)
+        if index < 0:
+            raise ValueError(f"there is no entry {text!r}")
+        self._box.setCurrentIndex(index)
+        self._on_activated(index)
 
     def _on_added(self, node: Any) -> None:
         if any(node.IsA(kind) for kind in self._types):
