@@ -5,7 +5,9 @@ network runs in a process of its own.
 """
 
 import sys
+import unittest
 
+import numpy as np
 import slicer
 from slicer.i18n import tr as _
 from slicer.i18n import translate
@@ -18,10 +20,16 @@ from slicer.ScriptedLoadableModule import (
 )
 from slicer.util import VTKObservationMixin
 
+import iuinet
 from iuinet.errors import IUINetError
+from iuinet.labels import ORGANS
 from iuinet.options import Options
-from IUINetSegmentationLib.scene.volume_node import add_sample_node
+from IUINetSegmentationLib.scene.segmentation_node import fill_node, make_segments, result_node
+from IUINetSegmentationLib.scene.volume_node import SAMPLE_CT, add_sample_node
 from IUINetSegmentationLib.script import segment_volume_node
+
+ADDRESS = "https://github.com/iuinet/SlicerIUINet"
+PAPER = "https://c-s-a.org.cn/html/2024/1/9374.html"
 
 
 class IUINetSegmentation(ScriptedLoadableModule):
@@ -41,10 +49,34 @@ class IUINetSegmentation(ScriptedLoadableModule):
             " device and not for diagnosis. The model is for CT of adults only; the smaller an organ, the"
             " less it can be relied on.</p>"
         )
+        self.parent.helpText += _(
+            '<p><a href="{page}">Documentation</a> · <a href="{source}">Source code</a> ·'
+            ' <a href="{paper}">Paper</a></p>'
+        ).format(page=f"{ADDRESS}/blob/main/Documentation/slicer.md", source=ADDRESS, paper=PAPER)
         self.parent.acknowledgementText = _(
             "The network follows IUINet, a U-shaped network with learnable three-dimensional shifts and"
-            " dynamic fully connected layers."
-        )
+            ' dynamic fully connected layers: <a href="{paper}">Zhu, Cheng, Liu: IUINet: Two-flow Mapping 3D'
+            " Medical Segmentation Model Based on Shift. Computer Systems & Applications 33(1), 2024</a>."
+            " The starter model's training data and their licences stand on"
+            ' <a href="{card}">its card</a>.'
+        ).format(paper=PAPER, card=f"{ADDRESS}/blob/main/Documentation/starter-tiny.md")
+        if hasattr(slicer, "app"):  # Slicer's Python without the application has none
+            slicer.app.connect("startupCompleted()", registerSampleData)
+
+
+def registerSampleData():
+    """Offer the generated CT in Slicer's Sample Data module, too. It comes from this module's own files."""
+    import SampleData
+
+    SampleData.SampleDataLogic.registerCustomSampleDataCategory("IUINet", title="IUINet")
+    SampleData.SampleDataLogic.registerCustomSampleDataSource(
+        category="IUINet",
+        sampleName="IUINetGeneratedCT",
+        thumbnailFileName=str(SAMPLE_CT.parents[1] / "Icons" / "IUINetSegmentation.png"),
+        uris=SAMPLE_CT.as_uri(),
+        fileNames=f"IUINetGeneratedCT-{iuinet.__version__}.nrrd",  # Slicer keeps a copy under this name
+        nodeNames=_("Sample CT (generated)"),
+    )
 
 
 @parameterNodeWrapper
@@ -198,7 +230,7 @@ class IUINetSegmentationLogic(ScriptedLoadableModuleLogic):
 
 
 class IUINetSegmentationTest(ScriptedLoadableModuleTest):
-    """Self test on a generated CT, the same in Slicer and in the headless harness. Needs PyTorch."""
+    """Self test on a generated CT, the same in Slicer and in the harness. Only the last needs PyTorch."""
 
     # The model to test; None is the default one.
     weights = None
@@ -208,9 +240,56 @@ class IUINetSegmentationTest(ScriptedLoadableModuleTest):
         slicer.mrmlScene.Clear()
 
     def runTest(self):
-        """Run the tests; Slicer's self test button calls this."""
-        self.setUp()
-        self.test_SegmentSample()
+        """Run the tests; Slicer's self test button calls this. What is skipped is said, and why."""
+        for test in (self.test_LabelsToExport, self.test_PanelEnteredAndLeft, self.test_SegmentSample):
+            self.setUp()
+            try:
+                test()
+            except unittest.SkipTest as reason:
+                self.delayDisplay(f"Skipped: {reason}")
+
+    def test_LabelsToExport(self):
+        """Labels become named segments, and what Slicer exports of them is the labels, voxel for voxel."""
+        volumeNode = add_sample_node("Generated CT")
+        labels = np.zeros(slicer.util.arrayFromVolume(volumeNode).shape, np.uint8)
+        for organ, slices in zip(ORGANS, np.array_split(np.arange(len(labels)), len(ORGANS)), strict=True):
+            labels[slices, 10:-12, 14:-9] = organ.label
+        with result_node(None, "Labels") as segmentationNode:
+            fill_node(segmentationNode, make_segments(labels, ORGANS, volumeNode), volumeNode)
+        segmentation = segmentationNode.GetSegmentation()
+        self.assertEqual(segmentation.GetNumberOfSegments(), len(ORGANS))
+        exported = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "Exported")
+        logic = slicer.modules.segmentations.logic()
+        self.assertTrue(logic.ExportVisibleSegmentsToLabelmapNode(segmentationNode, exported, volumeNode))
+        found = slicer.util.arrayFromVolume(exported)
+        for number, organ in enumerate(ORGANS):
+            segment = segmentation.GetNthSegment(number)
+            self.assertEqual(segment.GetName(), organ.name)
+            np.testing.assert_array_equal(found == number + 1, labels == organ.label)
+            # What Slicer's DICOM SEG export asks a segment for: the name of its voxels, and who made it.
+            image = segment.GetRepresentation("Binary labelmap")
+            self.assertEqual(image.GetPointData().GetScalars().GetName(), "ImageScalars")
+            self.assertTrue(segment.HasTag("DICOM.SegmentAlgorithmType"))
+
+    def test_PanelEnteredAndLeft(self):
+        """The panel comes up, looks at a CT and a new region, and lets go of the scene when it is left."""
+        widget = slicer.modules.iuinetsegmentation.widgetRepresentation().self()
+        entered = widget.parent.isEntered  # where the user started this test from the panel
+        volumeNode = add_sample_node("Generated CT")
+        widget.enter()
+        try:
+            widget.ui.inputSelector.setCurrentNode(volumeNode)
+            self.assertEqual(widget.panel.parameters.volume, volumeNode)
+            size = " × ".join(str(count) for count in volumeNode.GetImageData().GetDimensions())
+            self.assertIn(size, widget.ui.checksLabel.text)
+            regionNode = widget.ui.regionSelector.addNode()
+            self.assertGreater(min(regionNode.GetSize()), 0)
+            self.assertIn(regionNode.GetName(), widget.ui.checksLabel.text)
+        finally:
+            widget.exit()
+        self.assertIsNone(widget.panel.parameters)
+        if entered:
+            widget.enter()
 
     def test_SegmentSample(self):
         """A generated CT becomes a segmentation in its place, with a segment per organ that was found."""

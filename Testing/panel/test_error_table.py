@@ -46,6 +46,8 @@ CASES = [
     "Worker crashes or hangs",
     "Empty result",
     "Non-ASCII or long path",
+    "Region without a place, off the scan or tiny",
+    "Sample cannot be downloaded",
     "Second click, or another module installing packages",
 ]
 

@@ -123,6 +123,26 @@ def test_a_box_made_tiny_is_noticed_and_can_be_placed_again_by_a_click(opened, c
     assert opened.ui.segmentButton.enabled and box_of(region, ct)[0] == slice(8, 24)
 
 
+def test_what_is_inside_the_box_is_looked_at_when_it_rests_or_segment_is_clicked(panel, scene, wait) -> None:
+    values = hounsfield((40, 40, 80))
+    values[:, :, 40:] = -1000  # nothing but air
+    node = volume_node(values, affine(np.diag([3.0, 3.0, 3.0])))
+    panel.ui.inputSelector.setCurrentNode(node)
+    region = create(panel)
+    center = region.GetCenter()
+    region.SetSize(60.0, 60.0, 60.0)
+    for shift, way in ((90.0, "rests"), (84.0, "clicked")):
+        region.SetCenter(center[0] - 45.0, center[1], center[2])
+        wait(lambda: panel.ui.segmentButton.enabled and "same value" not in panel.ui.checksLabel.text)
+        region.SetCenter(center[0] - 45.0 + shift, center[1], center[2])
+        if way == "rests":
+            wait(lambda: "Every voxel has the same value" in panel.ui.checksLabel.text)
+        else:
+            panel.ui.segmentButton.click()
+            assert panel.controller.state is State.IDLE
+        assert not panel.ui.segmentButton.enabled
+
+
 def test_a_box_whose_points_are_deleted_is_noticed(opened) -> None:
     region = create(opened)
     region.RemoveAllControlPoints()

@@ -89,7 +89,7 @@ def test_all_frames_become_a_sequence_of_segmentations(opened, movie, frames, fi
     ui.segmentButton.click()
     finish()
     assert opened.controller.state is State.DONE, opened.controller.error
-    assert any(text.startswith("Frame 2 of 3: ") for text in texts)
+    assert any(text.startswith("Time point 2 of 3: ") for text in texts)
     node = opened.controller.node
     sequence = browser.GetSequenceNode(node)
     assert sequence.GetNumberOfDataNodes() == COUNT == len(opened.controller.reports)
@@ -101,7 +101,7 @@ def test_all_frames_become_a_sequence_of_segmentations(opened, movie, frames, fi
     for number in (1, 0, 2):
         show_frame(browser, number)
         assert same(segment_arrays(node, proxy), wanted[number]), number
-    assert "all 3 frames" in ui.resultLabel.text.lower()
+    assert "all 3 time points" in ui.resultLabel.text.lower()
 
 
 @pytest.fixture
@@ -190,7 +190,7 @@ def test_a_frame_that_cannot_be_segmented_is_named(opened, movie, finish) -> Non
     opened.ui.allFramesCheckBox.click()
     opened.ui.segmentButton.click()
     finish()
-    assert "Frame 2 of 3: the volume has no image data" in failed(opened, "no-image-data")
+    assert "Time point 2 of 3: the volume has no image data" in failed(opened, "no-image-data")
     assert scene_state() == before
 
 

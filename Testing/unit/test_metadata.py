@@ -67,6 +67,15 @@ def test_the_contributors_are_the_same_everywhere():
     assert names in read("IUINetSegmentation/IUINetSegmentation.py")
 
 
+def test_the_panel_and_the_pages_name_the_same_paper():
+    module = read("IUINetSegmentation/IUINetSegmentation.py")
+    paper = re.search(r'^PAPER = "(.+)"$', module, re.MULTILINE).group(1)
+    assert re.search(r'^ADDRESS = "(.+)"$', module, re.MULTILINE).group(1) == ADDRESS
+    assert all(
+        paper in read(name) for name in ("README.md", "CITATION.cff", "Documentation/extensions-index.md")
+    )
+
+
 def test_the_citation_names_this_version_and_this_address():
     citation = dict(re.findall(r'^([\w-]+): "?([^"\n]+)"?$', read("CITATION.cff"), re.MULTILINE))
     assert citation["version"] == iuinet.__version__
@@ -96,6 +105,18 @@ def test_the_cmake_file_has_the_order_that_slicer_asks_for():
     ]
     assert all(CMAKE.count(part) == 1 for part in order)
     assert sorted(order, key=CMAKE.index) == order
+
+
+def test_the_cmake_file_is_of_the_kind_that_slicers_template_makes_today():
+    # Utilities/Templates/Extensions/Default of Slicer: what it no longer sets is in the catalog entry.
+    assert CMAKE.startswith("cmake_minimum_required(VERSION 3.28 FATAL_ERROR)\n")
+    assert not {"STATUS", "ENABLED"} & set(EXTENSION)
+
+
+def test_a_search_for_the_organs_or_the_task_finds_the_extension():
+    words = EXTENSION["KEYWORDS"].lower().split()
+    assert {"abdomen", "ct", "liver", "spleen", "kidney", "segmentation"} <= set(words)
+    assert ";" not in EXTENSION["KEYWORDS"], "Slicer separates them by spaces"
 
 
 def test_each_piece_of_metadata_stands_on_one_line_once():

@@ -29,6 +29,7 @@ from IUINetSegmentationLib.scene.volume_node import SAMPLE
 from IUINetSegmentationLib.state import Settings, State
 
 POLL_MS = 20
+SETTLE_MS = 300
 
 
 class Panel:
@@ -55,7 +56,11 @@ class Panel:
         self.run = RunSection(ui)
         self.trouble_section = TroubleSection(ui, actions)
         self.status = StatusStrip(ui, self.controller, self.models.show_devices, lambda: self.models.timed)
-        self._followed = Followed(self._on_moved)
+        self._volume_followed, self._region_followed = Followed(self._look_again), Followed(self._on_dragged)
+        self._settling = qt.QTimer()  # runs while a region is dragged, and a moment longer
+        self._settling.setSingleShot(True)
+        self._settling.interval = SETTLE_MS
+        self._settling.connect("timeout()", self._look_again)
         self._timer = qt.QTimer()
         self._timer.interval = POLL_MS
         self._timer.connect("timeout()", self._on_timer)
@@ -111,7 +116,9 @@ class Panel:
     def close(self) -> None:
         """End the run, the worker process and the timer."""
         self._timer.stop()
-        self._followed.watch()
+        self._settling.stop()
+        self._volume_followed.watch(None)
+        self._region_followed.watch(None)
         self.status.stop()
         self.controller.close()
 
@@ -119,6 +126,8 @@ class Panel:
 
     def segment(self) -> None:
         """The click."""
+        if self._settling.isActive():
+            self._look_again()
         if self.controller.state.busy or not self.ui.segmentButton.enabled:
             return
         self.status.stop()
@@ -254,20 +263,28 @@ class Panel:
         volume, region = self.ui.inputSelector.currentNode(), self.ui.regionSelector.currentNode()
         can_place = volume is not None and volume.GetImageData() is not None
         if region is not None and can_place and not is_placed(region):
-            self._followed.watch()
             place_region(region, volume)
-        self._on_moved()
+        self._look_again()
         frames = frames_of(volume)
         self.ui.allFramesCheckBox.visible = frames is not None
         if frames is not None:
             self.ui.allFramesCheckBox.text = _("Segment all {count} time points").format(count=len(frames))
 
-    def _on_moved(self) -> None:
+    def _look_again(self) -> None:
         """What is chosen may have another place, size or content."""
+        self._settling.stop()
         volume, region = self.ui.inputSelector.currentNode(), self.ui.regionSelector.currentNode()
-        self._followed.watch(volume, region)
+        self._volume_followed.watch(volume)
+        self._region_followed.watch(region)
         self.input.show(volume, region)
         self.refresh()
+
+    def _on_dragged(self) -> None:
+        """The region has another place or size; a look at all its voxels follows when it rests."""
+        nodes = self.ui.inputSelector.currentNode(), self.ui.regionSelector.currentNode()
+        self.input.show(*nodes, dragged=True)
+        self.refresh()
+        self._settling.start()
 
     def _on_output(self, node: Any) -> None:
         self.refresh()

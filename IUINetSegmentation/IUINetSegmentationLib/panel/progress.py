@@ -52,7 +52,9 @@ class RunSection:
             f"{stage_text(controller)} {progress.fraction:.0%}" if progress.stage else stage_text(controller)
         )
         if progress.frames > 1:
-            frame = _("Frame {number} of {count}").format(number=progress.frame + 1, count=progress.frames)
+            frame = _("Time point {number} of {count}").format(
+                number=progress.frame + 1, count=progress.frames
+            )
             text = f"{frame}: {text}"
         elapsed = time.monotonic() - self._began
         if share > 0.1 and elapsed > 2:

@@ -51,7 +51,7 @@ class ResultSection:
         text = headline(report, self._controller.seconds)
         frames = len(self._controller.reports)
         if frames > 1:
-            frame = _("All {count} frames were segmented; this is the one that was shown.").format(
+            frame = _("All {count} time points were segmented; this is the one that was shown.").format(
                 count=frames
             )
             text = f"{frame}\n{text}"

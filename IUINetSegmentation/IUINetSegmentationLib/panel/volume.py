@@ -7,7 +7,7 @@ from typing import Any
 
 from slicer.i18n import tr as _
 
-from iuinet.checks import NOTE, REFUSE, WARNING, Finding, check_volume
+from iuinet.checks import NOTE, REFUSE, WARNING, Finding, check_extent, check_volume
 from iuinet.errors import IUINetError, whole_sentence
 from iuinet.volume import Volume
 from IUINetSegmentationLib.scene.views import show_volume
@@ -45,6 +45,7 @@ class InputLine:
         self._node_id = ""
         self.refused = self.warned = False
         self.volume: Volume | None = None
+        self._of_voxels: list[Finding] = []
         self._button.connect("toggled(bool)", self._on_accept)
         self._remedy.connect("clicked(bool)", self._on_remedy)
 
@@ -53,8 +54,11 @@ class InputLine:
         """Whether the user wants to go on in spite of the warning."""
         return self._node_id in self._accepted
 
-    def show(self, node: Any, region: Any = None) -> None:
-        """Look at this volume node, None for no volume, or at the part of it inside a region."""
+    def show(self, node: Any, region: Any = None, dragged: bool = False) -> None:
+        """Look at this volume node, None for no volume, or at the part of it inside a region.
+
+        dragged: the region moves, and many looks a second are wanted: what was found of the voxels stays.
+        """
         self.refused = self.warned = False
         self.volume = None
         self._node_id = node.GetID() if node is not None else ""
@@ -67,7 +71,11 @@ class InputLine:
                 if region is not None:
                     self.volume = crop(self.volume, box_of(region, node))
                     lines.append(describe_box(region))
-                findings = check_volume(self.volume)
+                extent = check_extent(self.volume)
+                if not dragged:
+                    codes = {finding.code for finding in extent}
+                    self._of_voxels = [f for f in check_volume(self.volume) if f.code not in codes]
+                findings = [*extent, *self._of_voxels]
                 lines.insert(0, describe(self.volume))
             except IUINetError as error:
                 findings = [Finding(error.code, REFUSE, error.message, error.hint)]

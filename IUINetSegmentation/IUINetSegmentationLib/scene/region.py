@@ -66,31 +66,29 @@ def _rotation(axes: np.ndarray) -> np.ndarray:
 
 
 class Followed:
-    """Some nodes of the scene, watched. changed: called for another place, size or content of one.
+    """A box or a volume of the scene, watched. changed: called for another place, size or content of it.
 
     Dragging the handles of a box says several things at once; ``changed`` hears of them once.
     """
 
     def __init__(self, changed: Callable[[], None]) -> None:
         self._changed = changed
-        self._nodes: tuple[Any, ...] = ()
-        self._observed: list[tuple[Any, int]] = []
-        self._seen: list[Any] = []
+        self._node: Any = None
+        self._tags: list[int] = []
+        self._seen: Any = None
 
-    def watch(self, *nodes: Any) -> None:
-        """Watch these nodes and no others; None for none."""
-        nodes = tuple(node for node in nodes if node is not None)
-        if nodes != self._nodes:
-            for node, tag in self._observed:
-                node.RemoveObserver(tag)
-            self._nodes = nodes
-            self._observed = [
-                (node, node.AddObserver(event, self._on_event)) for node in nodes for event in _events(node)
-            ]
-        self._seen = [_looks(node) for node in nodes]
+    def watch(self, node: Any) -> None:
+        """Watch this node and no other; None for none."""
+        if node is not self._node:
+            for tag in self._tags:
+                self._node.RemoveObserver(tag)
+            self._node = node
+            events = [] if node is None else _events(node)
+            self._tags = [node.AddObserver(event, self._on_event) for event in events]
+        self._seen = None if node is None else _looks(node)
 
     def _on_event(self, *_: Any) -> None:
-        seen = [_looks(node) for node in self._nodes]
+        seen = _looks(self._node)
         if seen != self._seen:
             self._seen = seen
             self._changed()

@@ -65,8 +65,8 @@ class Frames:
                 scan = volume_from_node(node)
                 if box is not None and scan.array.shape != source.shape:
                     raise InputRefused(
-                        "the frames have different sizes, so that one region does not fit them all",
-                        hint="Segment the whole volume, or each frame by itself.",
+                        "the time points have different sizes, so that one region does not fit them all",
+                        hint="Segment the whole volume, or each time point by itself.",
                         code="frames-differ",
                     )
             except IUINetError as error:
@@ -117,7 +117,7 @@ class Frames:
 
 def name_frame(error: IUINetError, number: int, count: int) -> None:
     """Put into an error's message which of several frames it is about."""
-    error.message = _("frame {number} of {count}: {message}").format(
+    error.message = _("time point {number} of {count}: {message}").format(
         number=number + 1, count=count, message=error.message
     )
 

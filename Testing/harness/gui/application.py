@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import slicer
 from PySide6 import QtCore, QtWidgets
 
 from ..headless import Application, boot, scripted_module
-from . import base_python, main_window, parameter_connections, qt_module, widget_base
+from . import base_python, main_window, parameter_connections, qt_module, sample_data, widget_base
 from .packages import Packages
 
 
@@ -45,6 +46,18 @@ class App:
         self.main_window = main_window.MainWindow()
         self.extensions = ExtensionsManager()
         self.layout_manager: main_window.LayoutManager | None = None
+        self._at_start: list[Callable[[], None]] = []
+
+    def connect(self, signal: str, slot: Callable[[], None]) -> None:
+        """Of the application's signals the one that modules wait for."""
+        if signal != "startupCompleted()":
+            raise ValueError(f"no signal {signal}")
+        self._at_start.append(slot)
+
+    def complete_startup(self) -> None:
+        """Of the harness: all modules are loaded."""
+        while self._at_start:
+            self._at_start.pop(0)()
 
     def testingEnabled(self) -> bool:
         """Whether Slicer was started with --testing."""
@@ -162,6 +175,7 @@ def _start() -> GuiApplication:
     scripted_module.ScriptedLoadableModuleWidget = widget_base.ScriptedLoadableModuleWidget
     parameter_connections.install()
     base_python.install(sys.modules["ctk"])
+    sys.modules["SampleData"] = sample_data
     packages = Packages()
     packages.install_stand_ins()
     editor = main_window.install_segment_editor()

@@ -247,10 +247,19 @@ class qSlicerScriptedLoadableModuleWidget(qSlicerWidget):
     def __init__(self, parent: QtWidgets.QWidget | None = None) -> None:
         super().__init__(parent)
         self._entered = False
+        self._panel: Any = None
 
     def setEntered(self, entered: bool) -> None:
         """Of the harness: what Slicer's own enter() and exit() note."""
         self._entered = entered
+
+    def setSelf(self, panel: Any) -> None:
+        """Of the harness: the Python object of the panel that lives here."""
+        self._panel = panel
+
+    def self(self) -> Any:
+        """That object; PythonQt's name for it."""
+        return self._panel
 
     isEntered = Property(bool, lambda self: self._entered)
 

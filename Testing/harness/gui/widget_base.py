@@ -58,6 +58,8 @@ def open_panel(name: str, folder: str | Path) -> Any:
     python_module = load_module(name, folder)
     panel = getattr(python_module, f"{name}Widget")(make_parent())
     setattr(slicer.modules, f"{name}Widget", panel)
+    panel.parent.setSelf(panel)
+    getattr(slicer.modules, name.lower()).widgetRepresentation = lambda: panel.parent
     panel.setup()
     panel.parent.show()
     panel.parent.setEntered(True)

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import importlib
 import sys
+import unittest
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import slicer
 
 from .application import boot
+
+
+def _no_panel() -> None:
+    raise unittest.SkipTest("there is no panel in a process without Qt")
 
 
 def load_module(name: str, folder: str | Path) -> ModuleType:
@@ -27,6 +32,7 @@ def load_module(name: str, folder: str | Path) -> ModuleType:
     python_module = importlib.import_module(name)
     parent = SimpleNamespace(name=name, path=str(Path(folder) / f"{name}.py"))
     description = getattr(python_module, name)(parent)
+    parent.widgetRepresentation = _no_panel
     setattr(slicer.modules, name.lower(), parent)
     # Slicer also keeps the Python object, under the name that its own scripts use.
     setattr(slicer.modules, f"{name}Instance", description)
