@@ -86,6 +86,20 @@ def test_a_missing_model_is_downloaded_with_a_bar_and_used(listed, opened, finis
     assert model_files() == ["small-random.safetensors"]
 
 
+def test_a_listed_model_can_be_downloaded_by_a_button_that_is_seen_as_long_as_it_is_not_here(
+    listed, opened, finish
+) -> None:
+    opened.ui.advancedSection.collapsed = False
+    opened.models.refresh()
+    button = opened.ui.downloadButton
+    assert button.visible and button.enabled
+    button.click()
+    assert not button.enabled, "one at a time"
+    finish()
+    assert model_files() == ["small-random.safetensors"]
+    assert not button.visible and opened.ui.segmentButton.enabled
+
+
 def test_a_cut_download_retries_in_the_panel_then_keeps_what_came_and_resumes(
     listed, opened, finish, server, small_model
 ) -> None:

@@ -99,7 +99,7 @@ def test_signals_are_connected_by_texts_that_both_versions_of_qt_know() -> None:
     known = {
         "clicked(bool)", "toggled(bool)", "timeout()", "currentIndexChanged(int)",
         "currentNodeChanged(vtkMRMLNode*)", "itemChanged(QListWidgetItem*)", "sectionResized(int,int,int)",
-        "itemChanged(QTableWidgetItem*)", "cellClicked(int,int)",
+        "itemChanged(QTableWidgetItem*)", "cellClicked(int,int)", "startupCompleted()",
     }  # fmt: skip
     used = {
         node.args[0].value
