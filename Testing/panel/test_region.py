@@ -9,6 +9,7 @@ import vtk
 from clicking import click
 from helpers.scenes import GEOMETRIES, affine, volume_node
 
+from iuinet import checks
 from IUINetSegmentationLib.scene.region import is_placed
 from IUINetSegmentationLib.scene.volume_node import box_of, to_vtk_matrix
 from IUINetSegmentationLib.state import State
@@ -187,10 +188,16 @@ def test_a_box_that_is_chosen_no_longer_is_not_followed(opened, scene) -> None:
     assert opened.ui.segmentButton.enabled and opened.ui.regionSelector.currentNode() is None
 
 
-def test_a_box_for_want_of_memory_is_made_once(opened, scene) -> None:
-    use = opened.input._actions["region"]
-    use()
+def test_a_second_box_for_want_of_memory_is_half_of_the_first(opened, scene, ct, monkeypatch) -> None:
+    monkeypatch.setattr(checks, "MUCH_MEMORY", checks.FIXED_BYTES)  # however little it is
+    opened.ui.regionSelector.setCurrentNode(None)
+    opened.ui.inputSelector.setCurrentNode(None)
+    opened.ui.inputSelector.setCurrentNode(ct)
+    click(opened.ui, "Use a region")
     region = opened.ui.regionSelector.currentNode()
-    use()
-    assert opened.ui.regionSelector.currentNode() is region
+    first = np.prod(region.GetSize())
+    region.GetDisplayNode().SetVisibility(False)
+    click(opened.ui, "Use a region")
+    assert opened.ui.regionSelector.currentNode() is region and region.GetDisplayNode().GetVisibility()
+    assert np.prod(region.GetSize()) == pytest.approx(first / 2)
     assert scene.GetNumberOfNodesByClass("vtkMRMLMarkupsROINode") == 1

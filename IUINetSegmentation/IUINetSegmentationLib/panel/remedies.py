@@ -15,7 +15,7 @@ from IUINetSegmentationLib.packages import EXTENSION, TORCH_REQUIREMENT, make_pl
 from IUINetSegmentationLib.panel.log import LogSection
 from IUINetSegmentationLib.panel.models import ModelSection
 from IUINetSegmentationLib.panel.trouble import Trouble
-from IUINetSegmentationLib.scene.region import add_region, place_region
+from IUINetSegmentationLib.scene.region import add_region, halve_region, place_region
 from IUINetSegmentationLib.scene.views import centre_on
 
 FOLDER_SETTING = "IUINet/Folder"
@@ -61,12 +61,14 @@ class Remedies:
             self._trouble.dismiss()
 
     def _use_region(self) -> None:
-        """A box over the middle of the scan, shown with its handles; one that is chosen already is kept."""
+        """Segment less: a box over the middle of the scan, and where there is one already, half of it."""
         volume, region = self._ui.inputSelector.currentNode(), self._ui.regionSelector.currentNode()
         if volume is None:
             return
         if region is None:
             region = add_region(volume, _("Region to segment"))
+        else:
+            halve_region(region)
         self._ui.advancedSection.collapsed = False
         self._ui.regionSelector.setCurrentNode(region)
         centre_on(region)

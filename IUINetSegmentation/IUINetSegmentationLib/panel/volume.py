@@ -72,10 +72,9 @@ class InputLine:
                     self.volume = crop(self.volume, box_of(region, node))
                     lines.append(describe_box(region))
                 extent = check_extent(self.volume)
-                if not dragged:
-                    codes = {finding.code for finding in extent}
-                    self._of_voxels = [f for f in check_volume(self.volume) if f.code not in codes]
-                findings = [*extent, *self._of_voxels]
+                findings = [*extent, *self._of_voxels] if dragged else check_volume(self.volume)
+                codes = {finding.code for finding in extent}
+                self._of_voxels = [finding for finding in findings if finding.code not in codes]
                 lines.insert(0, describe(self.volume))
             except IUINetError as error:
                 findings = [Finding(error.code, REFUSE, error.message, error.hint)]

@@ -49,12 +49,23 @@ def place_region(region: slicer.vtkMRMLMarkupsROINode, volume: slicer.vtkMRMLSca
     region.SetAndObserveObjectToNodeMatrix(to_vtk_matrix(place))
     region.SetSize(size.tolist())
     region.SetCenter(center.tolist())
+    _show(region)
+    region.EndModify(modifying)
+
+
+def halve_region(region: slicer.vtkMRMLMarkupsROINode) -> None:
+    """Leave half of the voxels in a box, about its middle, and show it with its handles."""
+    region.SetSize([side * 0.5 ** (1 / 3) for side in region.GetSize()])
+    _show(region)
+
+
+def _show(region: slicer.vtkMRMLMarkupsROINode) -> None:
+    """Show a box in all views, with the handles that move and scale it."""
     region.CreateDefaultDisplayNodes()
     display = region.GetDisplayNode()
     display.SetVisibility(True)
     display.SetHandlesInteractive(True)
     display.SetScaleHandleVisibility(True)
-    region.EndModify(modifying)
 
 
 def _rotation(axes: np.ndarray) -> np.ndarray:
