@@ -50,14 +50,26 @@ def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     from iuinet.network import PRESETS, IUINet
     from iuinet.weights.load import save_model
+    return random_model(tmp_path_factory.mktemp("small-model") / "small-random.safetensors")
+
+
+@pytest.fixture(scope="session")
+def shallow_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with three of the five stages: for tests that segment very often."""
+    path = tmp_path_factory.mktemp("shallow-model") / "shallow-random.safetensors"
+    return random_model(path, blocks=(1, 1, 1))
+
+
+def random_model(path: Path, **network: object) -> Path:
+    """Write a model file with an input of 32^3 voxels. network: what differs from the preset "tiny"."""
 
     size = 32
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        net = IUINet(replace(PRESETS["tiny"], size=size))
+        net = IUINet(replace(PRESETS["tiny"], size=size, **network))
     document = {
         "format": 1,
-        "id": "small-random",
+        "id": path.stem,
         "version": "1",
         "organs": [{"name": organ.name, "label": organ.id} for organ in CHALLENGE],
         "preprocessing": {"orientation": "LPS", "size": size, "window": [-125, 275]},
@@ -67,7 +79,6 @@ def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "attributions": [],
         "intended_use": "Tests only.",
     }
-    path = tmp_path_factory.mktemp("small-model") / "small-random.safetensors"
     save_model(path, net, document)
     return path
 

@@ -20,8 +20,8 @@ from pipeline.generated.phantom import make_sample
 
 
 @pytest.fixture(scope="module")
-def segmenter(small_model):
-    return Segmenter(resolve(small_model), "cpu")
+def segmenter(shallow_model):
+    return Segmenter(resolve(shallow_model), "cpu")
 
 
 @pytest.fixture(scope="module")
@@ -49,26 +49,26 @@ def test_all_forty_eight_ways_to_store_a_scan_give_the_same_labels(segmenter, sc
 
 
 @pytest.mark.parametrize("spacing", [(0.8, 0.8, 5.0), (3.0, 0.7, 1.1)])
-def test_an_oblique_header_gives_the_labels_of_the_nearest_straight_one(small_model, scan, spacing):
+def test_an_oblique_header_gives_the_labels_of_the_nearest_straight_one(shallow_model, scan, spacing):
     image = sitk.GetImageFromArray(scan.array)
     image.SetSpacing(spacing)
-    straight = segment(image, small_model, device="cpu", accept_warnings=True)
+    straight = segment(image, shallow_model, device="cpu", accept_warnings=True)
     angle = np.radians(25)
     image.SetDirection([np.cos(angle), -np.sin(angle), 0, np.sin(angle), np.cos(angle), 0, 0, 0, 1])
     image.SetOrigin((12.5, -300.25, 41.0))
-    oblique = segment(image, small_model, device="cpu", accept_warnings=True)
+    oblique = segment(image, shallow_model, device="cpu", accept_warnings=True)
     assert np.array_equal(*(sitk.GetArrayViewFromImage(r.labels) for r in (straight, oblique)))
     for read in ("GetSize", "GetSpacing", "GetOrigin", "GetDirection"):
         assert getattr(oblique.labels, read)() == getattr(image, read)()
     assert oblique.labels.GetPixelID() == sitk.sitkUInt8
 
 
-def test_a_fourth_axis_of_one_is_dropped_and_what_is_no_image_refused_before_the_work(small_model, scan):
+def test_a_fourth_axis_of_one_is_dropped_and_what_is_no_image_refused_before_the_work(shallow_model, scan):
     image = sitk.GetImageFromArray(scan.array)
     image.SetSpacing((3.0, 3.5, 4.0))
     image.SetOrigin((12.5, -300.25, 41.0))
-    plain = segment(image, small_model, device="cpu", accept_warnings=True).labels
-    joined = segment(sitk.JoinSeries([image]), small_model, device="cpu", accept_warnings=True).labels
+    plain = segment(image, shallow_model, device="cpu", accept_warnings=True).labels
+    joined = segment(sitk.JoinSeries([image]), shallow_model, device="cpu", accept_warnings=True).labels
     assert np.array_equal(sitk.GetArrayViewFromImage(plain), sitk.GetArrayViewFromImage(joined))
     for read in ("GetSize", "GetSpacing", "GetOrigin", "GetDirection"):
         assert getattr(joined, read)() == getattr(image, read)()
