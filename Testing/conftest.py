@@ -16,6 +16,13 @@ if os.name == "posix":
 
 HAS_TORCH = importlib.util.find_spec("torch") is not None
 NO_TORCH = "torch is not installed here"
+# The files that take longest, longest first: begun last, one would keep a process busy alone at the end.
+LONGEST = (
+    *("test_train_kill.py", "test_train.py", "test_chain.py", "test_initial.py", "test_train_processes.py"),
+    *("test_export.py", "test_budget.py", "test_evaluate.py", "test_mixed_sources.py", "test_page.py"),
+    *("test_network.py", "test_fast.py", "test_ladder.py", "test_inference.py", "test_download.py"),
+    *("test_killed.py", "test_worker_faults.py", "test_worker_life.py", "test_cli_segment.py"),
+)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -43,13 +50,6 @@ def data_folder() -> Path:
 @pytest.fixture(scope="session")
 def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A complete model file with an input of 32^3 voxels and random weights, always the same ones."""
-    torch = pytest.importorskip("torch", reason=NO_TORCH)
-    from dataclasses import replace
-
-    from helpers.sample_ct import CHALLENGE
-
-    from iuinet.network import PRESETS, IUINet
-    from iuinet.weights.load import save_model
     return random_model(tmp_path_factory.mktemp("small-model") / "small-random.safetensors")
 
 
@@ -62,6 +62,13 @@ def shallow_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def random_model(path: Path, **network: object) -> Path:
     """Write a model file with an input of 32^3 voxels. network: what differs from the preset "tiny"."""
+    torch = pytest.importorskip("torch", reason=NO_TORCH)
+    from dataclasses import replace
+
+    from helpers.sample_ct import CHALLENGE
+
+    from iuinet.network import PRESETS, IUINet
+    from iuinet.weights.load import save_model
 
     size = 32
     with torch.random.fork_rng(devices=[]):
@@ -97,11 +104,13 @@ def two_pass_model(tmp_path_factory: pytest.TempPathFactory, small_model: Path) 
     return path
 
 
-# A missing torch and missing data -----------------------------------------------------------------------
+# The order, a missing torch and missing data ------------------------------------------------------------
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave out, with the reason, what runs torch in a process of its own where there is no torch."""
+    """Begin with the longest files; leave out what runs torch in a process of its own without torch."""
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.name, len(places)))
     if HAS_TORCH:
         return
     for item in items:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from conftest import LONGEST
 from helpers.repository import ROOT
 
 LEFT_OUT = """
@@ -77,3 +78,8 @@ def test_other_tests_may_be_skipped_with_the_data(outcome, tmp_path):
 def test_no_test_sees_the_models_of_whoever_runs_it(outcome):
     text = "import os\n\ndef test_home():\n    assert 'iuinet-home' in os.environ['IUINET_HOME']\n"
     assert outcome(text, None)[0] == 0
+
+
+def test_the_files_that_are_begun_first_are_there():
+    there = [path.name for path in (ROOT / "Testing").rglob("test_*.py")]
+    assert [there.count(name) for name in LONGEST] == [1] * len(set(LONGEST))
