@@ -16,7 +16,9 @@ from training.training_runs import assert_same, call, losses, small_recipe, step
 
 from iuinet.errors import UsageError
 from iuinet.network import IUINet, IUINetConfig
+from pipeline.fitting import recorder
 from pipeline.fitting.checkpoint import NET, part, read_checkpoint, read_weights
+from pipeline.fitting.curves import draw_curves
 from pipeline.fitting.device import Processes, training_device
 from pipeline.fitting.engine import Engine
 from pipeline.fitting.recipe import Recipe
@@ -64,6 +66,14 @@ def test_the_loss_falls(training_data, tmp_path):
     train(small_recipe(tmp_path, *changes), training_data, tmp_path / "run", limit_steps=48)
     values = losses(tmp_path / "run")
     assert len(values) == 48 and sum(values[-6:]) < 0.85 * sum(values[:6])
+
+
+def test_a_short_training_draws_its_curves_once(training_data, tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(recorder, "CURVES_EVERY_S", 3600.0)
+    monkeypatch.setattr(recorder, "draw_curves", lambda *about: drawn.append(draw_curves(*about)))
+    train(small_recipe(tmp_path), training_data, tmp_path / "run", limit_steps=4)
+    assert drawn == [tmp_path / "run" / "curves.png"]
 
 
 def test_the_same_command_again_finds_it_finished(whole_run, training_data, tmp_path):

@@ -5,7 +5,6 @@ Of several processes the first one alone has a recorder that writes.
 
 from __future__ import annotations
 
-import math
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -65,7 +64,7 @@ class Recorder:
         self.history = History(folder, [organ["name"] for organ in document["organs"]], console.say)
         self.history.rewind(progress.step, progress.rows)
         self._saved, self._saved_step = time.monotonic(), progress.step
-        self._drawn = -math.inf
+        self._drawn = self._saved  # a training of seconds draws its curves once, at its end
 
     def due(self, step: int) -> bool:
         """Whether a checkpoint is due after this step."""
