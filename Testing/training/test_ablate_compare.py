@@ -222,7 +222,8 @@ def test_a_reader_is_told_how_the_weights_were_chosen_and_where_a_budget_ended(t
 
 def test_any_network_is_trained_and_measured_but_only_iuinet_becomes_a_model(training_data, tmp_path, capfd):
     run, data = tmp_path / "dynunet", str(training_data.folder)
-    chosen = ["network.name=dynunet-tiny", "data.split=mine", "run.budget_steps=2"]
+    network = ("network={size=32}", "network.name=dynunet-tiny")
+    chosen = [*network, "data.split=mine", "run.budget_steps=2"]
     command = ["--config", str(recipe_file(tmp_path)), "--data", data, "--run", str(run), "--device", "cpu"]
     assert train_script.main([*command, "--set", *chosen]) == 0
     said = capfd.readouterr().out

@@ -17,13 +17,12 @@ from pipeline.fitting.progress import Budget  # noqa: E402
 from pipeline.fitting.task import make_task  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("own_threads")
-SMALL_NET = ("network.width=4", "network.blocks=[1,1,1]")
 LAST = "last.safetensors"
 
 
 def trained(folder: Path, data, run: str, *changes: str, **options) -> Path:
     """The folder of a small training: 6 steps of its first phase and 9 of its second without a budget."""
-    train(small_recipe(folder, *SMALL_NET, *changes), data, folder / run, **options)
+    train(small_recipe(folder, *changes), data, folder / run, **options)
     return folder / run
 
 

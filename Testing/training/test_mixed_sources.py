@@ -12,7 +12,6 @@ pytest.importorskip("torch", reason="torch is not installed here")
 
 import torch
 from prepare import main
-from training.evaluation_factory import prepared_cases
 from training.small_anatomy import small_anatomy
 from training.test_dataset_declared import write_copy
 from training.training_runs import assert_same, losses, small_recipe, steps, train
@@ -175,12 +174,11 @@ def test_generated_organs_are_found_by_name_whatever_their_numbers_in_the_data(t
     assert torch.equal(channels == 2, whole == 6) and torch.equal(channels == 3, whole == 8)
 
 
-def test_labels_of_all_organs_train_as_without_a_mask_to_the_bit(tmp_path, monkeypatch):
-    whole = prepared_cases(tmp_path)
+def test_labels_of_all_organs_train_as_without_a_mask_to_the_bit(training_data, tmp_path, monkeypatch):
     recipe = small_recipe(tmp_path, "phases.second.epochs=1", "phases.first.epochs=1")
-    train(recipe, whole, tmp_path / "plain")
+    train(recipe, training_data, tmp_path / "plain")
     monkeypatch.setattr(tasks, "shown_classes", lambda labelled, names: torch.ones(3, dtype=torch.bool))
-    train(recipe, whole, tmp_path / "masked")
+    train(recipe, training_data, tmp_path / "masked")
     assert losses(tmp_path / "plain") == losses(tmp_path / "masked")
     assert_same(tmp_path / "plain/last.safetensors", tmp_path / "masked/last.safetensors")
 
@@ -249,7 +247,7 @@ def test_a_fold_meets_its_own_cases_and_what_its_start_has_met(run, tmp_path, da
 
 
 def test_the_starter_has_met_no_case(tmp_path, data):
-    recipe = (*MIXED, "network.attention=plain")
+    recipe = (*MIXED, "network={preset='tiny', size=32}", "network.attention=plain")
     task = make_task(small_recipe(tmp_path, *recipe), data, (small_anatomy(),), "starter-tiny")
     assert not any("holds out" in sentence for sentence in task.start.sentences)
     training = {"data": task.provenance, "start": task.start.record}

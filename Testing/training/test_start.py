@@ -107,7 +107,8 @@ def test_the_same_organs_keep_their_heads(small_model):
 
 def test_class_weights_and_rate_of_a_start_are_gentle_where_the_recipe_says_nothing(training_data, tmp_path):
     """Those that the model's heads are used to, for the training's organs; a low rate that rises first."""
-    silent = ('phases=[{name="first", epochs=1}, {name="second", epochs=1, learning_rate=1e-2}]',)
+    phases = 'phases=[{name="first", epochs=1}, {name="second", epochs=1, learning_rate=1e-2}]'
+    silent = (phases, "network={preset='tiny', size=32}")
     recipe = read_recipe(recipe_file(tmp_path), silent, started=True)
     assert (recipe.phases[0].learning_rate, recipe.phases[0].warm_up_steps) == (3e-4, 50)
     assert (recipe.phases[1].learning_rate, recipe.phases[1].warm_up_steps) == (1e-2, 0)

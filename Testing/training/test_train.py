@@ -208,17 +208,12 @@ def test_synthetic_phases_need_no_prepared_data(tmp_path):
 
 
 def test_a_training_starts_from_a_model_with_other_organs(training_data, tmp_path, small_model):
-    train(
-        small_recipe(tmp_path),
-        training_data,
-        tmp_path / "run",
-        limit_steps=1,
-        start=small_model,
-    )
-    document = read_checkpoint(tmp_path / "run" / "last.safetensors")[1]
+    run, recipe = tmp_path / "run", small_recipe(tmp_path, "network={preset='tiny', size=32}")
+    train(recipe, training_data, run, limit_steps=1, start=small_model)
+    document = read_checkpoint(run / "last.safetensors")[1]
     assert document["start"]["id"] == "small-random" and document["start"]["left_out"]
-    train(small_recipe(tmp_path), training_data, tmp_path / "run", limit_steps=2)
-    assert read_checkpoint(tmp_path / "run" / "last.safetensors")[1]["start"] == document["start"]
+    train(recipe, training_data, run, limit_steps=2)
+    assert read_checkpoint(run / "last.safetensors")[1]["start"] == document["start"]
 
 
 def test_what_cannot_be_trained_is_refused_before_anything_is_written(training_data, tmp_path):

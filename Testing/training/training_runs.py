@@ -1,4 +1,4 @@
-"""Small trainings: 32^3 inputs, a few steps, on the eight prepared cases of ``evaluation_factory``."""
+"""Small trainings: a few steps of a network of three stages, on the eight prepared cases of 32^3."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ TRAIN = Path(__file__).resolve().parents[2] / "Training" / "train.py"
 SMALL = """
 [network]
 preset = "tiny"
+width = 4
+blocks = [1, 1, 1]
 size = 32
 
 [data]
