@@ -20,7 +20,8 @@ from iuinet.weights import resolve
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = [
     *("--matrix", "64", "--pairs", "8", "--size", "32", "--workers", "2", "--without-slicer", "--set"),
-    *("network.size=32", "run.threads=1", "phases.pre-train.epochs=1", "phases.train.epochs=2"),
+    *("network.width=4", "network.blocks=[1,1,1]", "network.size=32"),
+    *("run.threads=1", "phases.pre-train.epochs=1", "phases.train.epochs=2"),
     *("run.validate_every=1", "data.organs=paper3", "loss.class_weights={}"),
 ]
 
