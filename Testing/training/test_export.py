@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import jsonschema
@@ -46,6 +48,14 @@ CARD = {
     "intended_use": "Tests only.",
 }
 NAMED = ["--id", "test-model", "--version", "1.0", "--license", "CC-BY-4.0"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def sample_once() -> Iterator[None]:
+    """The generated CT that every export is compared on is always the same: draw it once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pipeline.exporting.verify.make_sample", functools.cache(make_sample))
+        yield
 
 
 @pytest.fixture(scope="module")
