@@ -21,7 +21,6 @@ from training.evaluation_factory import (
     CASES,
     SIZE,
     SUBSET,
-    prepared_cases,
     random_model,
     results_of,
     run,
@@ -44,8 +43,8 @@ def place(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def data(place):
-    return prepared_cases(place)
+def data(training_data):
+    return training_data
 
 
 @pytest.fixture(scope="module")

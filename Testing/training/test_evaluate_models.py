@@ -13,7 +13,6 @@ pytest.importorskip("torch", reason="torch is not installed here")
 from training.evaluation_factory import (
     CASES,
     SUBSET,
-    prepared_cases,
     random_model,
     results_of,
     run,
@@ -33,8 +32,8 @@ def place(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def data(place):
-    return prepared_cases(place)
+def data(training_data):
+    return training_data
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ pytest.importorskip("torch", reason="torch is not installed here")
 
 import torch
 from helpers.sample_ct import CHALLENGE
-from training.evaluation_factory import SIZE, prepared_cases
+from training.evaluation_factory import SIZE
 
 from iuinet.inference.upsampling import upsample_labels
 from iuinet.preprocessing import resize
@@ -22,8 +22,8 @@ IDS = {organ.name: organ.label for organ in CHALLENGE}
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return prepared_cases(tmp_path_factory.mktemp("ceiling"))
+def data(training_data):
+    return training_data
 
 
 @pytest.mark.parametrize("case", ["c0", "c2"])
