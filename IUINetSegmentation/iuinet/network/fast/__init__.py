@@ -23,9 +23,10 @@ from ..blocks import (
 )
 from ..dyfc import DyFC, NormActivation
 from ..shift import Shift
-from .features import Advance, Features, Source
+from .features import Features, Source
 from .products import dynamic, product, upsampled
 from .shifted import shifted_product
+from .threads import Advance, over_slices
 from .windows import separable
 
 __all__ = ["fast_logits", "is_usable"]
@@ -125,7 +126,7 @@ def _encode(net: nn.Module, x: torch.Tensor, advance: Advance) -> list[Features]
         if stage + 1 < net.config.stages:
             x = avg_pool3d(x[None], 2)[0]
             image = _image(x)
-            a, b = [_pooled(*a), image], [_pooled(*b), image]
+            a, b = [_pooled(*a, advance), image], [_pooled(*b, advance), image]
         del sources
     return fused
 
@@ -184,13 +185,20 @@ def _image(x: torch.Tensor) -> Features:
     return Features(1, tuple(x.shape[1:]), x.flatten(2).transpose(0, 1)[:, None], tiled=False)
 
 
-def _pooled(features: Features) -> Features:
+def _pooled(features: Features, advance: Advance) -> Features:
     """Each voxel the largest of 2 x 2 x 2."""
     out = Features(features.channels, tuple(edge // 2 for edge in features.size))
-    for number, pair in enumerate(features.data.unflatten(0, (-1, 2))):
-        largest = torch.maximum(pair[0], pair[1]).unflatten(2, (-1, features.size[2]))
-        largest = torch.maximum(largest[..., ::2, :], largest[..., 1::2, :])
-        largest = torch.maximum(largest[..., ::2], largest[..., 1::2]).transpose(0, 1).flatten(1)
-        for part, target in zip(largest.split(out.data.shape[3], 1), out.tiles(number), strict=True):
-            out.record(target.copy_(part))
+    pairs = features.data.unflatten(0, (-1, 2))
+
+    def part(first: int, last: int) -> tuple[()]:
+        for number in range(first, last):
+            largest = torch.maximum(*pairs[number]).unflatten(2, (-1, features.size[2]))
+            largest = torch.maximum(largest[..., ::2, :], largest[..., 1::2, :])
+            largest = torch.maximum(largest[..., ::2], largest[..., 1::2]).transpose(0, 1).flatten(1)
+            whole = largest.split(out.data.shape[3], 1)
+            for tile, (piece, target) in enumerate(zip(whole, out.tiles(number), strict=True)):
+                out.record(target.copy_(piece), number, tile)
+        return ()
+
+    over_slices(out.size[0], part, advance)
     return out

@@ -8,7 +8,7 @@ who reads the features: their normalisations and the attention of every DyFC.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,19 +17,17 @@ from torch.nn.functional import leaky_relu_
 
 # A variance as a difference of squares loses digits where the mean is far larger than the deviation.
 _LARGEST_MEAN = 30.0  # mean^2 / variance; beyond, the variance is taken again, around the mean
-_TILE = 2048  # voxels of a tile per thread: 64 channels of it are half of a usual second-level cache
-
-Advance = Callable[[int], None]
+_TILE = 2048  # voxels of a tile: 64 channels of it are half of a usual second-level cache
 
 
 def tile_rows(size: tuple[int, int, int]) -> int:
     """Rows of a plane in a tile: an even divisor of the plane's, as pooling and upsampling need, or all.
 
-    >>> tile_rows((128, 128, 128)) // torch.get_num_threads()
+    >>> tile_rows((128, 128, 128))
     16
     """
     width, depth = size[1:]
-    most = _TILE * torch.get_num_threads() // depth
+    most = _TILE // depth
     return max((rows for rows in range(2, most + 1, 2) if width % rows == 0), default=width)
 
 
@@ -50,9 +48,7 @@ class Features:
         voxels = self._tile if tiled else size[1] * size[2]
         shape = size[0], size[1] * size[2] // voxels, channels, voxels
         self.data = torch.empty(shape) if data is None else data
-        self._sums: list[torch.Tensor] = []
-        self._norms: list[torch.Tensor] = []
-        self._counts: list[int] = []
+        self._pieces: dict[tuple[int, int], tuple[torch.Tensor, torch.Tensor, int]] = {}
         self._moments: tuple[torch.Tensor, torch.Tensor] | None = None
 
     @property
@@ -65,21 +61,23 @@ class Features:
         part = self.data[number]
         return part.unbind(0) if len(part) > 1 else part[0].split(self._tile, 1)
 
-    def record(self, piece: torch.Tensor) -> None:
-        """Take the statistics of some voxels of every channel, (C, n), just written into ``data``."""
-        self._sums.append(piece.sum(1))
-        self._norms.append(torch.linalg.vector_norm(piece, dim=1))
-        self._counts.append(piece.shape[1])
+    def record(self, piece: torch.Tensor, number: int, tile: int = 0) -> None:
+        """Take the statistics of some voxels of every channel, (C, n), just written into ``data``.
+
+        Slice and tile give the pieces an order that does not depend on which thread was first.
+        """
+        self._pieces[number, tile] = piece.sum(1), torch.linalg.vector_norm(piece, dim=1), piece.shape[1]
 
     def moments(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Mean and variance over all voxels, both (C,) in float64; every piece must have been recorded."""
         if self._moments is None:
-            if not self._counts:
-                for part in self.data.flatten(0, 1):
-                    self.record(part)
-            counts = torch.tensor(self._counts, dtype=torch.float64)[:, None]
-            means = torch.stack(self._sums).double() / counts
-            inside = torch.stack(self._norms).double().square() - counts * means.square()
+            if not self._pieces:
+                for number, part in enumerate(self.data.flatten(0, 1)):
+                    self.record(part, number)
+            sums, norms, voxels = zip(*(piece for _, piece in sorted(self._pieces.items())), strict=True)
+            counts = torch.tensor(voxels, dtype=torch.float64)[:, None]
+            means = torch.stack(sums).double() / counts
+            inside = torch.stack(norms).double().square() - counts * means.square()
             mean = (counts * means).sum(0) / counts.sum()
             between = (counts * (means - mean).square()).sum(0)
             variance = (inside.sum(0) + between).clamp(min=0) / counts.sum()

@@ -7,12 +7,13 @@ nothing is concatenated in memory.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 
 from ..dyfc import STATISTICS_EPS, DyFC
-from .features import Advance, Features, Source, read
+from .features import Features, Source, read
+from .threads import Advance, over_slices
 
 
 def product(
@@ -35,15 +36,19 @@ def product(
     """
     if bias is not None:  # as the weight of a row of ones: adding it would be a way through memory more
         weight = torch.cat([weight, bias[:, None]], 1)
-    buffer = torch.ones(weight.shape[1], out.tiles(0)[0].shape[1])
-    for number in range(out.size[0]):
-        inputs = [source.features.tiles(number) for source in sources]
-        for *raw, target in zip(*inputs, out.tiles(number), strict=True):
-            read(sources, raw, buffer)
-            torch.mm(weight, buffer, out=target)
-            if not last:
-                out.record(target)
-        advance(weight.numel() * out.size[1] * out.size[2])
+
+    def part(first: int, end: int) -> Iterator[int]:
+        buffer = torch.ones(weight.shape[1], out.tiles(0)[0].shape[1])
+        for number in range(first, end):
+            inputs = [source.features.tiles(number) for source in sources]
+            for tile, (*raw, target) in enumerate(zip(*inputs, out.tiles(number), strict=True)):
+                read(sources, raw, buffer)
+                torch.mm(weight, buffer, out=target)
+                if not last:
+                    out.record(target, number, tile)
+            yield weight.numel() * out.size[1] * out.size[2]
+
+    over_slices(out.size[0], part, advance)
     return out
 
 
@@ -80,14 +85,18 @@ def upsampled(source: Source, weight: torch.Tensor, advance: Advance) -> Feature
     out = Features(channels, (2 * height, 2 * width, 2 * depth))
     rows = width // out.data.shape[1]
     fine = out.data.view(height, 2, -1, channels, rows, 2, depth, 2).permute(0, 3, 1, 5, 7, 2, 4, 6)
-    raised = torch.empty(weight.shape[0], width * depth)
-    for number in range(height):
-        tiles = coarse.tiles(number)
-        for tile, result in zip(tiles, raised.split(tiles[0].shape[1], 1), strict=True):
-            buffer = torch.empty_like(tile)
-            source.into(buffer, tile)
-            torch.mm(weight, buffer, out=result)
-        fine[number] = raised.view(channels, 2, 2, 2, -1, rows, depth)
-        out.record(raised.view(channels, -1))
-        advance(weight.numel() * width * depth)
+
+    def part(first: int, last: int) -> Iterator[int]:
+        raised = torch.empty(weight.shape[0], width * depth)
+        for number in range(first, last):
+            tiles = coarse.tiles(number)
+            for tile, result in zip(tiles, raised.split(tiles[0].shape[1], 1), strict=True):
+                buffer = torch.empty_like(tile)
+                source.into(buffer, tile)
+                torch.mm(weight, buffer, out=result)
+            fine[number] = raised.view(channels, 2, 2, 2, -1, rows, depth)
+            out.record(raised.view(channels, -1), number)
+            yield weight.numel() * width * depth
+
+    over_slices(height, part, advance)
     return out

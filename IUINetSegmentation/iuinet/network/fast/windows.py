@@ -5,13 +5,14 @@ The normalised slices that the products need are kept in a window that wanders t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import nn
 from torch.nn.functional import conv2d
 
-from .features import Advance, Features, Source, read
+from .features import Features, Source, read
+from .threads import Advance, over_slices
 
 _WINDOW = 2**23  # bytes of normalised slices that are added to the window at once
 
@@ -32,36 +33,44 @@ def separable(sources: Sequence[Source], scales: Sequence[nn.Sequential], advanc
     rows = sum(source.channels for source in sources)
     radius = max(scale[0].kernel_size[0] for scale in scales) // 2
     out = Features(sum(scale[1].out_channels for scale in scales), size)
-    step = min(height, max(2 * radius, _WINDOW // (4 * max(rows, out.channels) * voxels), 1))
-    # Of each tile the slices first - radius ... first + step + radius lie together.
     tiles, length = out.data.shape[1], out.data.shape[3]
-    window = torch.zeros(tiles, step + 2 * radius, rows, length)
     weights = [scale[0].weight[..., 0, 0].transpose(1, 2).flatten(1).contiguous() for scale in scales]
     work = sum(convolution.weight.numel() for scale in scales for convolution in scale)
-    filled = 0
-    for first in range(0, height, step):
-        if first:
-            window[:, : 2 * radius] = window[:, step:]
-        last = min(first + step, height)
-        for number in range(filled, last + radius):
-            place = window[:, number - first + radius]
-            if number < height:
-                inputs = [source.features.tiles(number) for source in sources]
-                for target, *raw in zip(place, *inputs, strict=True):
-                    read(sources, raw, target)
-            else:
-                place.zero_()
-        filled = last + radius
-        start = 0
-        for scale, weight in zip(scales, weights, strict=True):
-            end = start + scale[1].out_channels
-            planes = _scale(scale, weight, window, radius, (last - first, *size[1:]))
-            out.data[first:last, :, start:end] = planes.unflatten(2, (tiles, length)).transpose(1, 2)
-            start = end
-        for part in out.data[first:last].flatten(0, 1):
-            out.record(part)
-            advance(work * length)
+
+    def part(begin: int, end: int) -> Iterator[int]:
+        step = min(end - begin, max(2 * radius, _WINDOW // (4 * max(rows, out.channels) * voxels), 1))
+        # Of each tile the slices first - radius ... first + step + radius lie together.
+        window = torch.zeros(tiles, step + 2 * radius, rows, length)
+        filled = begin - radius
+        for first in range(begin, end, step):
+            if first > begin:
+                window[:, : 2 * radius] = window[:, step:]
+            last = min(first + step, end)
+            for number in range(filled, last + radius):
+                _fill(window[:, number - first + radius], sources, number)
+            filled, start = last + radius, 0
+            for scale, weight in zip(scales, weights, strict=True):
+                stop = start + scale[1].out_channels
+                planes = _scale(scale, weight, window, radius, (last - first, *size[1:]))
+                out.data[first:last, :, start:stop] = planes.unflatten(2, (tiles, length)).transpose(1, 2)
+                start = stop
+            for number in range(first, last):
+                for tile, piece in enumerate(out.data[number]):
+                    out.record(piece, number, tile)
+                yield work * voxels
+
+    over_slices(height, part, advance, parts=1)
     return out
+
+
+def _fill(place: torch.Tensor, sources: Sequence[Source], number: int) -> None:
+    """Write what the sources hold of a slice into its place (tiles, C, voxels); outside of them, zero."""
+    if not 0 <= number < sources[0].features.size[0]:
+        place.zero_()
+        return
+    inputs = [source.features.tiles(number) for source in sources]
+    for target, *raw in zip(place, *inputs, strict=True):
+        read(sources, raw, target)
 
 
 def _scale(

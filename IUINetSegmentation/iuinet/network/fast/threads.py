@@ -1,0 +1,79 @@
+"""Parts of a layer side by side: a thread for each core, and in each of them operators of one thread.
+
+An operator that is split over the cores ends when the last of them ends. On small tiles, or beside other
+work, that is most of its time. Here every core goes through slices of its own, and waits once a layer.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor, wait
+from queue import SimpleQueue
+
+import torch
+
+Advance = Callable[[int], None]
+
+
+def over_slices(
+    height: int, part: Callable[[int, int], Iterable[int]], advance: Advance, parts: int = 4
+) -> None:
+    """Go through ``part(first, last)`` for slices that make up 0 ... height, side by side.
+
+    part: yields the multiply-adds done since, now and then; they are handed to ``advance`` in the caller's
+    thread. parts: number of them per thread, so that no thread waits long for another. What a part or
+    ``advance`` raises ends all parts.
+
+    >>> done = []
+    >>> over_slices(4, lambda first, last: range(first, last), done.append)
+    >>> sorted(done)
+    [0, 1, 2, 3]
+    """
+    threads = torch.get_num_threads()
+    cuts = sorted({height * number // (parts * threads) for number in range(parts * threads + 1)})
+    if threads == 1 or len(cuts) == 2:
+        for macs in part(0, height):
+            advance(macs)
+        return
+    done: SimpleQueue[int | None] = SimpleQueue()
+    ended = threading.Event()
+
+    def run(first: int, last: int) -> None:
+        try:
+            for macs in () if ended.is_set() else part(first, last):
+                done.put(macs)
+                if ended.is_set():
+                    return
+        finally:
+            done.put(None)
+
+    pool = _pool(threads, os.getpid())
+    running = [pool.submit(run, first, last) for first, last in zip(cuts[:-1], cuts[1:], strict=True)]
+    try:
+        for _ in running:
+            while (macs := done.get()) is not None:
+                advance(macs)
+    finally:
+        ended.set()
+        wait(running)
+    for future in running:
+        future.result()
+
+
+@functools.cache
+def _pool(threads: int, process: int) -> ThreadPoolExecutor:
+    """Threads that last, because each keeps buffers of its own; a forked process needs new ones."""
+    pool, all_there = ThreadPoolExecutor(threads, "iuinet"), threading.Barrier(threads)
+
+    def prepare() -> None:
+        torch.get_num_threads()  # torch looks at its setting for all threads once in each, now
+        torch.set_num_threads(1)
+        torch.set_grad_enabled(False)
+        all_there.wait()
+
+    wait([pool.submit(prepare) for _ in range(threads)])
+    torch.set_num_threads(threads)  # a thread also sets what threads begin with later
+    return pool
