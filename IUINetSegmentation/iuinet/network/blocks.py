@@ -87,9 +87,14 @@ class SubpixelUpsampling(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, C, H, W, D) -> (B, C / 2, 2 H, 2 W, 2 D)."""
-        batch, channels, h, w, d = x.shape
-        x = self.expand(self.norm(x)).reshape(batch, channels // 2, 2, 2, 2, h, w, d)
-        return x.permute(0, 1, 5, 2, 6, 3, 7, 4).reshape(batch, channels // 2, 2 * h, 2 * w, 2 * d)
+        return depth_to_space(self.expand(self.norm(x)))
+
+
+def depth_to_space(x: torch.Tensor) -> torch.Tensor:
+    """(B, 8 M, H, W, D) -> (B, M, 2 H, 2 W, 2 D)."""
+    batch, channels, h, w, d = x.shape
+    x = x.reshape(batch, channels // 8, 2, 2, 2, h, w, d)
+    return x.permute(0, 1, 5, 2, 6, 3, 7, 4).reshape(batch, channels // 8, 2 * h, 2 * w, 2 * d)
 
 
 class EncoderStage(nn.Module):

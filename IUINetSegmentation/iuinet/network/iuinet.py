@@ -11,7 +11,7 @@ from torch.nn.functional import avg_pool3d, max_pool3d
 from .blocks import DecoderStage, EncoderStage, SeparableBlock, ShiftBlock
 from .config import IUINetConfig
 from .dyfc import DyFC
-from .fast import fast_logits, is_usable
+from .fast import can_learn, fast_logits, is_usable, learning_logits
 
 
 class IUINet(nn.Module):
@@ -67,7 +67,9 @@ class IUINet(nn.Module):
 
     def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
         """(B, 1, H, W, D) -> [(B, classes, H / 2^s, W / 2^s, D / 2^s) for s in 0 ... 4]."""
-        return fast_logits(self, x) if is_usable(self, x) else self.plain(x)
+        if is_usable(self, x):
+            return fast_logits(self, x)
+        return learning_logits(self, x) if can_learn(self, x) else self.plain(x)
 
     def plain(self, x: torch.Tensor) -> list[torch.Tensor]:
         """What ``forward`` returns, layer by layer: the definition, with which ``fast`` must agree."""

@@ -1,4 +1,5 @@
-"""IUINet's forward pass on the CPU without gradients: the plain path's numbers to rounding, in less time.
+"""IUINet on the CPU without gradients (here) and with them (``learning.py``): the plain path's numbers to
+rounding, in less time.
 
 The plain modules (``blocks.py``, ``dyfc.py``, ``shift.py``) stay the definition. This walks through the same
 modules and their parameters, but moves less memory: features are kept in tiles (``features.py``),
@@ -24,12 +25,13 @@ from ..blocks import (
 from ..dyfc import DyFC, NormActivation
 from ..shift import Shift
 from .features import Features, Source
+from .learning import learning_logits
 from .products import dynamic, product, upsampled
 from .shifted import shifted_product
 from .threads import Advance, over_slices
 from .windows import separable
 
-__all__ = ["fast_logits", "is_usable"]
+__all__ = ["can_learn", "fast_logits", "is_usable", "learning_logits"]
 
 _KNOWN = {EncoderStage, DecoderStage, SubpixelUpsampling, StageInput, ShiftBlock, SeparableBlock, DyFC, Shift}
 _KNOWN |= {NormActivation, nn.Conv3d, nn.InstanceNorm3d, nn.LeakyReLU, nn.Linear, nn.Identity}
@@ -39,20 +41,42 @@ _KNOWN |= {nn.Sequential, nn.ModuleList}
 def is_usable(net: nn.Module, x: torch.Tensor) -> bool:
     """Whether the fast path can stand for ``net(x)``: evaluation in float32 on the CPU, without gradients.
 
-    It knows only the layers as they are: a hook wants to see a layer's own call, a compiler or a counter its
-    operators, a layer that was put in the place of another does something else. For these the plain path
-    remains.
-
     >>> from iuinet.network import IUINet, IUINetConfig
     >>> is_usable(IUINet(IUINetConfig(width=4, size=32)), torch.zeros(1, 1, 32, 32, 32))  # in training
     False
     """
+    return not (torch.is_grad_enabled() or net.training) and _knows(net, x)
+
+
+def can_learn(net: nn.Module, x: torch.Tensor) -> bool:
+    """Whether ``learning_logits`` can stand for ``net(x)``: float32 on the CPU, with gradients.
+
+    >>> from iuinet.network import IUINet, IUINetConfig
+    >>> can_learn(IUINet(IUINetConfig(width=4, size=32)), torch.zeros(1, 1, 32, 32, 32))
+    True
+    """
+    return torch.is_grad_enabled() and _knows(net, x)
+
+
+def _knows(net: nn.Module, x: torch.Tensor) -> bool:
+    """Whether all that happens in ``net(x)`` is what the layers of this package say.
+
+    A hook wants to see a layer's own call, a compiler or a counter its operators, a layer or a method that
+    was put in the place of another does something else. For these the plain path remains. A DyFC's attention
+    is called as it is, whoever looks at it.
+    """
+    attention = {m for layer in net.modules() if isinstance(layer, DyFC) for m in layer.attention.modules()}
     return (
-        not (torch.is_grad_enabled() or net.training or torch.is_autocast_enabled("cpu"))
+        not torch.is_autocast_enabled("cpu")
         and not (torch.jit.is_tracing() or torch.compiler.is_compiling() or _is_watched())
         and all(t.device.type == "cpu" and t.dtype == torch.float32 for t in (x, *net.parameters()))
         and all(type(module) in _KNOWN for module in list(net.modules())[1:])
-        and not any(module._forward_hooks or module._forward_pre_hooks for module in net.modules())
+        and not any("forward" in vars(module) for module in net.modules())
+        and not any(
+            module._forward_hooks or module._forward_pre_hooks
+            for module in net.modules()
+            if module not in attention
+        )
     )
 
 

@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn.functional import leaky_relu_
 
 # A variance as a difference of squares loses digits where the mean is far larger than the deviation.
-_LARGEST_MEAN = 30.0  # mean^2 / variance; beyond, the variance is taken again, around the mean
+LARGEST_MEAN = 30.0  # mean^2 / variance; beyond, the variance is taken again, around the mean
 _TILE = 2048  # voxels of a tile: 64 channels of it are half of a usual second-level cache
 
 
@@ -81,7 +81,7 @@ class Features:
             mean = (counts * means).sum(0) / counts.sum()
             between = (counts * (means - mean).square()).sum(0)
             variance = (inside.sum(0) + between).clamp(min=0) / counts.sum()
-            if bool((mean.square() > _LARGEST_MEAN * variance).any()):
+            if bool((mean.square() > LARGEST_MEAN * variance).any()):
                 mean, variance = self._around(mean)
             self._moments = mean, variance
         return self._moments

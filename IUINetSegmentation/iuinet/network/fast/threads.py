@@ -11,6 +11,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, wait
+from itertools import pairwise
 from queue import SimpleQueue
 
 import torch
@@ -51,7 +52,7 @@ def over_slices(
             done.put(None)
 
     pool = _pool(threads, os.getpid())
-    running = [pool.submit(run, first, last) for first, last in zip(cuts[:-1], cuts[1:], strict=True)]
+    running = [pool.submit(run, first, last) for first, last in pairwise(cuts)]
     try:
         for _ in running:
             while (macs := done.get()) is not None:
