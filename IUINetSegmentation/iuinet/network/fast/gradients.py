@@ -17,7 +17,7 @@ from torch.nn.functional import leaky_relu_
 from .features import LARGEST_MEAN
 from .threads import over_slices
 
-_TILE = 4096  # voxels of a tile: 64 channels of it are a usual second-level cache
+_TILE = 16384  # voxels of a tile: in the cache, and long enough that calls do not count
 _PIECE = 2048  # voxels that are added up in float32
 
 
