@@ -91,7 +91,12 @@ class SubpixelUpsampling(nn.Module):
 
 
 def depth_to_space(x: torch.Tensor) -> torch.Tensor:
-    """(B, 8 M, H, W, D) -> (B, M, 2 H, 2 W, 2 D)."""
+    """(B, 8 M, H, W, D) -> (B, M, 2 H, 2 W, 2 D).
+
+    >>> depth_to_space(torch.arange(8.0).reshape(1, 8, 1, 1, 1))[0, 0, 1]
+    tensor([[4., 5.],
+            [6., 7.]])
+    """
     batch, channels, h, w, d = x.shape
     x = x.reshape(batch, channels // 8, 2, 2, 2, h, w, d)
     return x.permute(0, 1, 5, 2, 6, 3, 7, 4).reshape(batch, channels // 8, 2 * h, 2 * w, 2 * d)
