@@ -30,6 +30,8 @@ from .windows import separable
 
 __all__ = ["fast_logits", "is_usable"]
 
+# Where it stood before PyTorch 2.3.
+_is_compiling = getattr(torch.compiler, "is_compiling", None) or torch._utils.is_compiling
 _KNOWN = {EncoderStage, DecoderStage, SubpixelUpsampling, StageInput, ShiftBlock, SeparableBlock, DyFC, Shift}
 _KNOWN |= {NormActivation, nn.Conv3d, nn.InstanceNorm3d, nn.LeakyReLU, nn.Linear, nn.Identity}
 _KNOWN |= {nn.Sequential, nn.ModuleList}
@@ -47,12 +49,18 @@ def is_usable(net: nn.Module, x: torch.Tensor) -> bool:
     False
     """
     return (
-        not (torch.is_grad_enabled() or net.training or torch.is_autocast_enabled("cpu"))
-        and not (torch.jit.is_tracing() or torch.compiler.is_compiling() or _is_watched())
+        not (torch.is_grad_enabled() or net.training)
+        and not (torch.jit.is_tracing() or _is_compiling() or _is_watched())
         and all(t.device.type == "cpu" and t.dtype == torch.float32 for t in (x, *net.parameters()))
         and all(type(module) in _KNOWN for module in list(net.modules())[1:])
         and not any(module._forward_hooks or module._forward_pre_hooks for module in net.modules())
+        and not _is_autocast(x)
     )
+
+
+def _is_autocast(x: torch.Tensor) -> bool:
+    """Whether products are calculated in another type; how torch itself is asked for that has changed."""
+    return (x.new_ones(1, 1) @ x.new_ones(1, 1)).dtype != x.dtype
 
 
 def _is_watched() -> bool:
