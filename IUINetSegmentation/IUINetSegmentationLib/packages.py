@@ -11,6 +11,7 @@ import importlib.metadata
 import importlib.util
 import re
 import shutil
+import sys
 import sysconfig
 import tempfile
 from dataclasses import dataclass
@@ -80,8 +81,8 @@ def make_plan() -> Plan:
 def check_plan(plan: Plan) -> None:
     """Refuse before anything is downloaded what could only fail.
 
-    Raises: IUINetError "extension-missing", "disk-full", "no-permission" or "set-up-busy" for what stands in
-    the way.
+    Raises: IUINetError "set-up-busy", "extension-missing", "files-in-use", "disk-full" or "no-permission" for
+    what stands in the way.
     """
     if installing_elsewhere():
         raise IUINetError(
@@ -92,6 +93,12 @@ def check_plan(plan: Plan) -> None:
             "the PyTorch extension, which looks after the library that runs the model, is not installed",
             code="extension-missing",
             hint="Install the extension PyTorch in the Extensions Manager, and restart Slicer.",
+        )
+    if plan.replaces and "torch" in sys.modules:
+        raise IUINetError(
+            f"PyTorch {plan.replaces} has to be replaced, and Slicer is using it",
+            code="files-in-use",
+            hint="Restart Slicer, and set up IUINet first, before another module uses PyTorch.",
         )
     hint = "Free some space and try again."
     require_space(plan.folder, plan.disk, "the packages need about", hint, refusal=IUINetError)

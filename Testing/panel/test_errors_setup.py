@@ -57,16 +57,30 @@ def test_a_pytorch_of_other_extensions_stays_where_it_does(missing, panel) -> No
 
 
 def test_a_pytorch_that_does_not_do_is_replaced_and_the_dialog_says_so(
-    missing, ready, panel, finish, dialogs
+    missing, ready, panel, finish, dialogs, monkeypatch
 ) -> None:
     missing.hide()
     missing.pretend(torch="1.13.1", torchvision="0.14.1")
+    monkeypatch.delitem(sys.modules, "torch")
     panel.status.begin()
     ready("Cancel")
     finish()
     (text,) = dialogs.shown
     assert "PyTorch 1.13.1, with which IUINet does not work, is replaced for all extensions" in text
     assert packages.make_plan().requirements == ("torch>=2.10", "torchvision"), "made for one torch"
+
+
+def test_a_pytorch_that_slicer_is_using_is_not_replaced_before_a_restart(
+    missing, ready, panel, finish, dialogs, monkeypatch
+) -> None:
+    """Windows would deny it, after the whole download."""
+    missing.pretend(torch="1.13.1")
+    missing.hide("safetensors")
+    monkeypatch.setitem(sys.modules, "torch", sys)
+    ready()
+    finish()
+    assert "PyTorch 1.13.1 has to be replaced, and Slicer is using it" in failed(panel, "files-in-use")
+    assert buttons(panel.ui)[0] == "Restart now" and missing.calls == [] and dialogs.shown == []
 
 
 def test_a_set_up_that_is_declined_leaves_the_strip_as_it_was(ready, panel, finish, dialogs, missing) -> None:

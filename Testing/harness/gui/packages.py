@@ -7,9 +7,11 @@ and fails as it is told.
 
 from __future__ import annotations
 
+import atexit
 import importlib.util
 import json
 import os
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -23,12 +25,13 @@ FOLDER = Path(__file__).parent / "hidden_packages"
 
 
 class Packages:
-    """declined: the user says no. extension: whether the PyTorch extension is installed. in_progress: another
+    """extension: whether the PyTorch extension is installed. in_progress: another
     installation is under way. folder: what the stand-in for pip reads and writes.
     """
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="iuinet-harness-pip-"))
+        atexit.register(shutil.rmtree, self.folder, ignore_errors=True)
         os.environ["HARNESS_PIP"] = str(self.folder)
         self._hider: ModuleType | None = None
         self.reset()
