@@ -157,6 +157,7 @@ class Controller:
         """The scene goes away: end what belongs to it. Packages on their way are not stopped by that."""
         if self.state is State.SETTING_UP:
             self._scene_gone, self._afterwards = True, State.IDLE
+            self.report = self.node = self.replacement = None
         else:
             self.abandon()
 

@@ -58,8 +58,9 @@ _CAUSES = (
     ),
     (
         "no-connection",
-        r"ConnectionError|NameResolutionError|name resolution|getaddrinfo|Failed to resolve|timed out|Timeout"
-        r"|Network is unreachable|Max retries exceeded|IncompleteRead|Connection (?:reset|aborted|refused)",
+        r"ConnectionError|NameResolutionError|name resolution|getaddrinfo|Failed to resolve|timed out"
+        r"|(?:Connect|Read)Timeout|Network is unreachable|Max retries exceeded|IncompleteRead"
+        r"|Connection (?:reset|aborted|refused)",
         "there is no connection to the package index",
         "Check the network, or install the packages offline as the manual describes.",
     ),

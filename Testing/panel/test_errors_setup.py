@@ -150,7 +150,7 @@ CASES = [
     # The network failed once on the way, and was not the reason.
     ([RETRY, NONE[0].replace("none", "2.2.1, 2.2.2"), NONE[1]], "versions-clash", "no version", BY_HAND),
     ([IN_USE], "files-in-use", "Restart Slicer, and set up IUINet first", ["Restart now", *BY_HAND[1:]]),
-    (["ERROR: something new"], "set-up-failed", "something new", BY_HAND),
+    (["Collecting async-timeout", "ERROR: something new"], "set-up-failed", "something new", BY_HAND),
 ]
 
 
