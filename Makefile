@@ -15,7 +15,7 @@ export CT OUT WEIGHTS DEVICE
 
 PYTHON := .venv/bin/python
 
-.PHONY: help setup segment test test-quick lint fuzz bench train-demo test-slicer-5.12 test-python-3.12
+.PHONY: help setup segment test test-quick lint fuzz bench train-demo test-slicer-5.12 test-python-3.12 test-torch-2.2
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' Makefile
@@ -56,3 +56,9 @@ test-python-3.12: ## What needs no torch, on Slicer's Python
 	else \
 	  status=$$?; [ $$status = 3 ] && echo "The tests on Python 3.12 were not run." || exit $$status; \
 	fi
+
+test-torch-2.2: ## Inference on the oldest torch, the last one for Slicer on macOS (gigabytes, minutes)
+	@Testing/tools/setup.sh --venv .venv-torch-2.2 --torch 2.2.2
+	@Testing/tools/run_tests.sh --venv .venv-torch-2.2 unit/test_network.py unit/test_fast.py unit/test_shift.py \
+	  unit/test_dyfc.py unit/test_preprocessing.py unit/test_upsampling.py unit/test_refine.py unit/test_weights.py \
+	  unit/test_inference.py unit/test_ladder.py end_to_end/test_worker.py panel/test_click.py

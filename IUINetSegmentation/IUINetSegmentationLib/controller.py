@@ -28,6 +28,7 @@ from iuinet.weights import Weights, find_entry, is_path, list_models
 from iuinet.weights.download import Download
 from iuinet.weights.user_folder import set_aside
 from iuinet.worker import WorkerClient
+from IUINetSegmentationLib.installing import Installation
 from IUINetSegmentationLib.scene.place import Source
 from IUINetSegmentationLib.scene.segmentation_node import (
     Replacement,
@@ -51,14 +52,14 @@ class Controller:
     one for each frame, where a sequence was segmented, report being that of the frame that is shown.
     replacement: what that run took the place of, to be undone, or None. seconds: how long it took, however
     it ended, and import_seconds the part of it that the application spent on taking the result in.
-    changed: called after every change of these. set_up: brings missing packages, called once at the start of
-    a run; it raises Cancelled if the user declines.
+    changed: called after every change of these. set_up: called once at the start of a run; returns the
+    installation of what is missing, None where nothing is, and raises Cancelled if the user declines.
     """
 
     def __init__(
         self,
         changed: Callable[[], None] = lambda: None,
-        set_up: Callable[[], None] = lambda: None,
+        set_up: Callable[[], Installation | None] = lambda: None,
         log: Callable[[str], None] | None = None,
         python: str | None = None,
     ) -> None:
@@ -72,7 +73,7 @@ class Controller:
         self.client = WorkerClient(python, log)
         self._changed, self._set_up = changed, set_up
         self._run: Iterator[None] | None = None
-        self._cancelled = self._stepping = self._abandoned = False
+        self._cancelled = self._stepping = self._abandoned = self._scene_gone = False
         self._afterwards = State.DONE
         self._frame, self._frames = 0, 1
 
@@ -90,7 +91,8 @@ class Controller:
             raise _busy()
         self.error = self.report = self.node = self.replacement = None
         self.reports = []
-        self._cancelled, self._began = False, time.monotonic()
+        self._cancelled = self._scene_gone = False
+        self._began = time.monotonic()
         self._enter(State.CHECKING)
         self._run, self._afterwards = self._flow(volume, output, settings), State.DONE
 
@@ -99,11 +101,21 @@ class Controller:
 
         Raises: as start.
         """
+        self._start_beside(State.DOWNLOADING, self._bring_weights(weights))
+
+    def start_set_up(self) -> None:
+        """Begin to bring the missing packages and nothing else.
+
+        Raises: as start.
+        """
+        self._start_beside(State.SETTING_UP, self._bring_packages())
+
+    def _start_beside(self, state: State, work: Iterator[None]) -> None:
         if self.state.busy:
             raise _busy()
         self.error, self._cancelled, self._began = None, False, time.monotonic()
-        self._enter(State.DOWNLOADING)
-        self._run, self._afterwards = self._bring_weights(weights), State.IDLE
+        self._enter(state)
+        self._run, self._afterwards = work, State.IDLE
 
     def poll(self) -> bool:
         """Take the run one step further; returns whether it goes on."""
@@ -141,8 +153,16 @@ class Controller:
             self.error = None
             self._enter(State.IDLE)
 
+    def leave_scene(self) -> None:
+        """The scene goes away: end what belongs to it. Packages on their way are not stopped by that."""
+        if self.state is State.SETTING_UP:
+            self._scene_gone, self._afterwards = True, State.IDLE
+            self.report = self.node = self.replacement = None
+        else:
+            self.abandon()
+
     def abandon(self) -> None:
-        """End a run at once and forget it: the scene that it belongs to goes away."""
+        """End a run at once and forget it."""
         self._abandoned = self._stepping  # a step under way ends first
         if self._run is not None and not self._stepping:
             self._run.close()
@@ -174,7 +194,9 @@ class Controller:
         box = box_of(settings.region, volume) if settings.region is not None else None
         yield
         self._enter(State.SETTING_UP)
-        self._set_up()
+        yield from self._bring_packages()
+        if self._scene_gone:
+            return
         yield from self._bring_weights(settings.options.weights)
         model = self._checked_model(settings.options)
         frames = frames_of(volume) if settings.all_frames else None
@@ -212,6 +234,23 @@ class Controller:
             segments = make_segments(labels, table, job.source, algorithm_name(report))
             results.append(Result(segments, report, table))
         return results
+
+    def _bring_packages(self) -> Iterator[None]:
+        """Install what is missing, after the user has agreed to it."""
+        yield
+        installation = self._set_up()
+        if installation is None:
+            return
+        try:
+            # It does not see new packages, and on Windows it holds the files of old ones.
+            self.client.close()
+            while not installation.poll():
+                stage = "" if installation.fraction is None else "installing"
+                self._report(Progress(stage, installation.fraction or 0.0, installation.note))
+                yield
+        finally:
+            installation.close()
+        installation.result()
 
     def _bring_weights(self, weights: str | None) -> Iterator[None]:
         """Download the chosen model if it is listed and not here."""

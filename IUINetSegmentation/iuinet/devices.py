@@ -6,10 +6,13 @@ torch is imported inside the functions, so that the rest of the library can impo
 from __future__ import annotations
 
 import os
+import platform
 import re
+import subprocess
 from typing import TYPE_CHECKING, Any
 
 from .errors import DeviceError, IUINetError
+from .requirements import requirement, torch_will_do
 
 if TYPE_CHECKING:
     import torch
@@ -49,7 +52,7 @@ def choose_device(name: str = "auto") -> torch.device:
     if not gpu["usable"]:
         raise DeviceError(
             f"the device {name} ({gpu['name']}) cannot be used: {gpu['reason']}",
-            hint="Update the driver or PyTorch, or use the device cpu.",
+            hint=gpu["advice"] or "Update the driver or PyTorch, or use the device cpu.",
             code="device-unusable",
         )
     return torch.device(wanted)
@@ -94,13 +97,14 @@ def device_name(device: torch.device) -> str:
 # What this computer offers ----------------------------------------------------------------------------
 
 
-OLDEST_TORCH = (2, 10)
 APPLE_NAME = "Apple GPU"
 _CHECK_EDGE = 32  # voxels, of the cube of the self check
 # Of the largest logit. Two correct devices differ by rounding, some 1e-6 after so many layers.
 _TOLERANCE = 1e-3
 _WRONG = "a test calculation gave a wrong result"
-_INSTALL = "Install PyTorch {}.{} or newer for this Python.".format(*OLDEST_TORCH)
+_INSTALL = f"Install {' '.join(requirement().packages)} for this Python."
+# The oldest NVIDIA driver with which a PyTorch that is asked for can use a GPU (CUDA 12).
+_OLDEST_DRIVER = {"Linux": 525, "Windows": 528}
 
 
 def require_torch() -> None:
@@ -118,8 +122,7 @@ def require_torch() -> None:
         raise IUINetError("PyTorch is not installed", code="torch-missing", hint=_INSTALL) from error
     except Exception as error:  # a damaged installation fails in many ways (DLLs, symbols, files)
         raise _broken(error) from error
-    found = re.match(r"(\d+)\.(\d+)", torch.__version__)
-    if found is None or tuple(map(int, found.groups())) < OLDEST_TORCH:
+    if not torch_will_do(torch.__version__):
         raise IUINetError(f"PyTorch {torch.__version__} is too old", code="torch-too-old", hint=_INSTALL)
 
 
@@ -146,6 +149,7 @@ def cpu_count() -> int:
 def probe() -> dict[str, Any]:
     """What there is, in JSON's types: torch's version, processor threads, and every GPU.
 
+    A GPU that is not usable has a reason, and where there is one an advice, a sentence.
     A GPU counts as usable only after it has really done a small 3-D convolution: a driver that is too old,
     or a build without code for this GPU, shows only then. Apple's, whose 3-D operations are young, must
     return a whole network's numbers as the CPU does.
@@ -162,7 +166,11 @@ def probe() -> dict[str, Any]:
         "torch": torch.__version__,
         "cuda": torch.version.cuda,
         "cpu": {"cores": cpu_count(), "threads": torch.get_num_threads()},
-        "gpus": [*(_probe_cuda(index) for index in range(torch.cuda.device_count())), *_probe_apple()],
+        "gpus": [
+            *(_probe_cuda(index) for index in range(torch.cuda.device_count())),
+            *_probe_apple(),
+            *_beside_cpu_build(),
+        ],
     }
 
 
@@ -179,17 +187,18 @@ def chosen_gpu(found: dict[str, Any], device: str) -> dict[str, Any] | None:
     return usable[0] if usable else None
 
 
-def _reason(error: Exception) -> str:
-    """Why a GPU failed, in few words; torch's own sentence where there are none."""
+def _reason(error: Exception) -> tuple[str, str]:
+    """Why a GPU failed, in few words, torch's own sentence where there are none; and what to do about it."""
     import torch
 
     text = " ".join(str(error).split())
     old = re.search(r"driver on your system is too old \(found version (\d+)\)", text)
     if old is None:
-        return text[:200]
+        return text[:200], ""
     version = int(old.group(1))  # 11040 is CUDA 11.4
     has = f"{version // 1000}.{version % 1000 // 10}"
-    return f"its driver is too old: it has CUDA {has}, PyTorch needs {torch.version.cuda}"
+    reason = f"its driver is too old: it has CUDA {has}, PyTorch needs {torch.version.cuda}"
+    return reason, "Update the NVIDIA driver to use it."
 
 
 def _probe_cuda(index: int) -> dict[str, Any]:
@@ -209,7 +218,7 @@ def _probe_cuda(index: int) -> dict[str, Any]:
             gpu["usable"] = bool((found == 27).all())
         gpu["reason"] = "" if gpu["usable"] else _WRONG
     except Exception as error:  # drivers fail in many ways, and none may stop the probe
-        gpu["reason"] = _reason(error)
+        gpu["reason"], gpu["advice"] = _reason(error)
     return gpu
 
 
@@ -221,13 +230,53 @@ def _probe_apple() -> list[dict[str, Any]]:
         return []
     gpu = _unknown("mps", APPLE_NAME)
     try:
+        # First, since a PyTorch without 3-D convolutions for it cannot tell its memory either.
+        usable = _agrees_with_cpu(torch.device("mps"))
         gpu["total"] = torch.mps.recommended_max_memory()
         gpu["free"] = gpu["total"] - torch.mps.driver_allocated_memory()
-        gpu["usable"] = _agrees_with_cpu(torch.device("mps"))
-        gpu["reason"] = "" if gpu["usable"] else _WRONG
+        gpu["usable"], gpu["reason"] = usable, "" if usable else _WRONG
     except Exception as error:  # as above
-        gpu["reason"] = _reason(error)
+        gpu["reason"], gpu["advice"] = _reason(error)
     return [gpu]
+
+
+def _beside_cpu_build() -> list[dict[str, Any]]:
+    """The NVIDIA GPUs that a PyTorch for the CPU alone leaves unused: torch itself does not see them."""
+    import torch
+
+    if torch.version.cuda or torch.version.hip or torch.cuda.device_count():
+        return []
+    return [_unused(index, *gpu) for index, gpu in enumerate(_nvidia_gpus())]
+
+
+def _nvidia_gpus() -> list[tuple[str, str]]:
+    """Name and driver version of each GPU, as the driver's own program tells; none where there is none."""
+    command = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
+    try:
+        told = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=5.0,
+            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+        )
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return []
+    lines = [line.rpartition(",") for line in told.stdout.splitlines()]
+    return [(name.strip(), driver.strip()) for name, _, driver in lines if name.strip()]
+
+
+def _unused(index: int, name: str, driver: str) -> dict[str, Any]:
+    gpu = _unknown(f"cuda:{index}", name)
+    gpu["reason"] = "PyTorch here is a CPU build"
+    gpu["advice"] = "Install a build of PyTorch for CUDA to use it, in Slicer by the module PyTorch Utils."
+    oldest, has = _OLDEST_DRIVER.get(platform.system(), 0), re.match(r"\d+", driver)
+    if has and int(has.group()) < oldest:
+        gpu["reason"] += f", and the driver {driver} is too old for any other"
+        gpu["advice"] = f"Update the NVIDIA driver to {oldest} or newer first. {gpu['advice']}"
+    return gpu
 
 
 def _agrees_with_cpu(device: torch.device) -> bool:
@@ -246,4 +295,5 @@ def _agrees_with_cpu(device: torch.device) -> bool:
 
 
 def _unknown(device: str, name: str) -> dict[str, Any]:
-    return {"device": device, "name": name, "free": 0, "total": 0, "usable": False, "reason": ""}
+    gpu = {"device": device, "name": name, "free": 0, "total": 0, "usable": False}
+    return gpu | {"reason": "", "advice": ""}

@@ -64,7 +64,9 @@ class FakeGpu:
                 (torch.mps, "recommended_max_memory"): lambda: int(self.limit),
                 (torch.mps, "driver_allocated_memory"): lambda: 0,
             }
-        self._patches = [mock.patch.object(*place, value) for place, value in replaced.items()]
+        # Apple's names are younger than the oldest torch: there they are made.
+        made = {"create": True} if self.kind == "mps" else {}
+        self._patches = [mock.patch.object(*place, value, **made) for place, value in replaced.items()]
         self._patches += [_Counter(self), _Devices(self)]
         for patch in self._patches:
             patch.__enter__()
@@ -98,7 +100,7 @@ class FakeGpu:
         if storage._cdata not in self.live or self.live[storage._cdata][0].expired():
             used = self.used + storage.nbytes()
             if used > self.limit:
-                raise torch.OutOfMemoryError(f"{self.kind} out of memory: {used} bytes of {self.limit}")
+                raise torch.cuda.OutOfMemoryError(f"{self.kind} out of memory: {used} bytes of {self.limit}")
             self.peak = max(self.peak, used)
             self.live[storage._cdata] = (StorageWeakRef(storage), storage.nbytes())
 

@@ -16,12 +16,14 @@ ROWS = tomllib.loads((TESTING / "panel" / "errors.toml").read_text(encoding="utf
 
 # The cases of the design. A new one comes here first; then this file fails until it is built and tested.
 CASES = [
+    "Slicer too old",
     "PyTorch extension missing",
     "No torch",
     "torch too old or does not start",
     "Set-up declined",
     "Installation failed",
     "Restart needed",
+    "Set-up cancelled",
     "No CUDA",
     "GPU that does not compute",
     "Out of GPU memory",

@@ -85,7 +85,42 @@ def test_a_driver_that_is_too_old_is_said_with_its_version(home, gpu, opened, di
     gpu("old_driver=True")
     panel = opened()
     assert "driver is too old: it has CUDA 11.4, PyTorch needs 12.8" in panel.ui.statusLabel.text
+    assert "Update the NVIDIA driver" in panel.ui.statusLabel.text
     assert panel.ui.segmentButton.enabled and dialogs.shown == []
+
+
+CPU_BUILD = """#!{python}
+import os, runpy, torch
+torch.version.cuda = torch.version.hip = None
+os.environ["PATH"] = {folder!r} + os.pathsep + os.environ["PATH"]
+runpy.run_module("iuinet.worker", run_name="__main__", alter_sys=True)
+"""
+
+
+@pytest.mark.parametrize(
+    ("driver", "said"),
+    [
+        ("550.90.07", "is not used: PyTorch here is a CPU build. Install a build of PyTorch for CUDA"),
+        ("470.57.02", "driver 470.57.02 is too old for any other. Update the NVIDIA driver to 525 or newer"),
+    ],
+)
+def test_a_gpu_beside_a_cpu_build_is_named_with_what_to_do(
+    home, opened, tmp_path, monkeypatch, wait, driver: str, said: str
+) -> None:
+    import qt
+
+    program, smi = tmp_path / "python-for-the-cpu", tmp_path / "nvidia-smi"
+    program.write_text(CPU_BUILD.format(python=sys.executable, folder=str(tmp_path)))
+    smi.write_text(f"#!/bin/sh\necho 'Tesla T4, {driver}'\n")
+    for path in (program, smi):
+        path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setattr(child, "find_python", lambda: str(program))
+    panel = opened()
+    wait(lambda: "on the CPU. The GPU Tesla T4 is not used: " in panel.ui.statusLabel.text)
+    assert said in panel.ui.statusLabel.text
+    assert panel.ui.segmentButton.enabled and buttons(panel.ui) == ["Copy diagnostics"]
+    click(panel.ui, "Copy diagnostics")
+    assert "GPU cuda:0 Tesla T4: PyTorch here is a CPU build" in qt.QApplication.clipboard().text()
 
 
 def test_a_gpu_whose_memory_is_short_gives_way_to_the_cpu_and_the_panel_says_so(

@@ -104,7 +104,10 @@ def test_from_no_torch_and_no_model_to_segment_editor(
         assert any(text.startswith("Downloading the model") and "%" in text for text in texts)
         assert "Finished" in shown(panel)
         # Installed by their own ways, downloaded once, checked, and nothing else was connected to.
-        assert bare.packages.calls == [("installTorch", ["torch"]), ("pip_ensure", ["safetensors"])]
+        assert bare.packages.calls == [
+            ("pip", ["light-the-torch>=0.8.1"]),
+            ("light_the_torch", ["torch>=2.10", "safetensors>=0.4.3"]),
+        ]
         assert [way for way, _ in server.requests] == ["in-pieces"]
         assert {port for _, port in connections} == {server.server_port}
         assert (models_folder() / small_model.name).read_bytes() == small_model.read_bytes()

@@ -1,7 +1,7 @@
 """The module on Slicer's own Python files: with SLICER_BASE_PYTHON=<a checkout of Slicer>/Base/Python.
 
 All panel tests run on them then. Here is what needs them: that they are the real ones, and that packages are
-installed through the real ``slicer.packaging``, with a stand-in for pip alone.
+read and looked for by the real ``slicer.packaging``, with a stand-in for pip alone.
 """
 
 from __future__ import annotations
@@ -9,10 +9,8 @@ from __future__ import annotations
 import gc
 import inspect
 import os
-import stat
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import slicer
@@ -31,30 +29,13 @@ pytestmark = [
     ),
 ]
 
-PIP = """#!{python}
-import sys, time
-print("Collecting safetensors", flush=True)
-time.sleep(0.3)
-print({words!r}, flush=True)
-sys.exit({status})
-"""
-
-
 @pytest.fixture
-def real_packaging(gui, scene, tmp_path: Path, monkeypatch):
-    """real_packaging(words, status): slicer.packaging is Slicer's own, and pip says this and ends so."""
+def real_packaging(gui, scene):
+    """slicer.packaging is Slicer's own; pip is the stand-in."""
     gui.packages.hide("safetensors")
     before = sys.modules["slicer.packaging"]
     base_python.load(base_python.folder(), "packaging")
-    monkeypatch.setattr(gui.app, "thread", gui.qt.thread, raising=False)
-    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-
-    def use(words: str, status: int) -> None:
-        pip = tmp_path / "PythonSlicer"
-        pip.write_text(PIP.format(python=sys.executable, words=words, status=status))
-        pip.chmod(pip.stat().st_mode | stat.S_IXUSR)
-
-    yield use
+    yield gui.packages
     sys.modules["slicer.packaging"] = slicer.packaging = before
     gc.collect()
 
@@ -83,7 +64,7 @@ def test_requirements_are_read_and_named_in_the_one_dialog(
 
 
 def test_a_pip_that_fails_is_explained_by_what_it_said(real_packaging, panel, ct, dialogs, finish) -> None:
-    real_packaging("NewConnectionError: getaddrinfo failed", 1)
+    real_packaging.pip(lines=["NewConnectionError: getaddrinfo failed"], status=1)
     panel.ui.inputSelector.setCurrentNode(ct)
     dialogs.answers.append("Ok")
     panel.ui.segmentButton.click()
@@ -91,16 +72,7 @@ def test_a_pip_that_fails_is_explained_by_what_it_said(real_packaging, panel, ct
     assert "no connection to the package index" in failed(panel, "no-connection")
 
 
-def test_a_pip_that_succeeds_lets_the_run_go_on(real_packaging, panel, ct, dialogs, finish, gui) -> None:
-    real_packaging("Successfully installed safetensors", 0)
-    original = slicer.packaging.pip_install
-
-    def install(*arguments, **options):
-        done = original(*arguments, **options)
-        gui.packages.hide()  # what the real pip would have brought
-        return done
-
-    slicer.packaging.pip_install = install
+def test_a_pip_that_succeeds_lets_the_run_go_on(real_packaging, panel, ct, dialogs, finish) -> None:
     panel.ui.inputSelector.setCurrentNode(ct)
     dialogs.answers.append("Ok")
     panel.ui.segmentButton.click()

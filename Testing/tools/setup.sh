@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Makes a virtual environment with what the project and its tests need. Quick when it is already there.
 #
-#   setup.sh [--venv FOLDER] [--python VERSION] [--slicer-core VERSION] [--without-torch]
+#   setup.sh [--venv FOLDER] [--python VERSION] [--slicer-core VERSION] [--torch VERSION | --without-torch]
 #
 # --venv           where it goes (.venv)
 # --python         this Python and no other, such as 3.12 (any from 3.11 on)
 # --slicer-core    this slicer-core instead of the one in Testing/constraints.txt
+# --torch          this torch instead of the one in Testing/constraints.txt, and numpy 1 where it needs that
 # --without-torch  leaves out torch and what needs it: for a Python that only runs the torch-free tests
 #
 # Exit status: 0 done, 3 no such Python here, 1 anything else.
@@ -16,12 +17,14 @@ this_script=Testing/tools/setup.sh
 venv=.venv
 python=
 slicer_core=
+torch=
 with_torch=yes
 while [ $# -gt 0 ]; do
   case "$1" in
     --venv) venv=$2; shift 2 ;;
     --python) python=$2; shift 2 ;;
     --slicer-core) slicer_core=$2; shift 2 ;;
+    --torch) torch=$2; shift 2 ;;
     --without-torch) with_torch=no; shift ;;
     *) echo "setup.sh: unknown option $1" >&2; exit 1 ;;
   esac
@@ -96,7 +99,7 @@ fi
 
 wanted=$({
   cat pyproject.toml Testing/constraints.txt "$this_script"
-  echo "$PWD $python $slicer_core $with_torch"
+  echo "$PWD $python $slicer_core $torch $with_torch"
 } | cksum)
 stamp=$venv/.setup-done
 begun=$venv/.setup-begun
@@ -135,10 +138,24 @@ if [ -n "$slicer_core" ]; then
   echo "slicer-core==$slicer_core" >>"$constraints"
 fi
 install=("$venv/bin/python" -m pip install -qq --disable-pip-version-check --constraint "$constraints")
-if [ "$with_torch" = yes ]; then
+if [ -n "$torch" ]; then
+  grep -v -E '^(torch|numpy|pyjpegls)==' "$constraints" >"$constraints.new"
+  mv "$constraints.new" "$constraints"
+fi
+if [ "$with_torch" = yes ] && [ -z "$torch" ]; then
   "${install[@]}" --editable '.[test,preview,train,baselines,lint]'
 else
-  "$venv/bin/python" Testing/tools/list_requirements.py test preview --without torch ptflops >"$venv/requirements.txt"
+  if [ -n "$torch" ]; then
+    # It is not what this platform's users get, so the package's own requirement is not asked; and the newest
+    # pyjpegls wants numpy 2.
+    "$venv/bin/python" Testing/tools/list_requirements.py test preview --without torch pyjpegls \
+      >"$venv/requirements.txt"
+    echo "torch==$torch" >>"$venv/requirements.txt"
+    case $torch in 2.[0-2].*) echo 'numpy<2' >>"$venv/requirements.txt" ;; esac
+  else
+    "$venv/bin/python" Testing/tools/list_requirements.py test preview --without torch ptflops \
+      >"$venv/requirements.txt"
+  fi
   "${install[@]}" --requirement "$venv/requirements.txt"
   "${install[@]}" --no-deps --editable .
 fi

@@ -142,3 +142,16 @@ def test_the_margin_is_the_lead_of_the_winner():
 def test_a_device_that_is_not_here_is_refused_by_its_name(name):
     with pytest.raises(DeviceError, match=name or "''"):
         choose_device(name)
+
+
+def test_voxels_come_and_go_as_buffers(small_model, scan, monkeypatch):
+    """torch's own way to numpy and back is closed where it was built for numpy 1 and meets numpy 2."""
+
+    def closed(*_: object) -> None:
+        raise RuntimeError("Numpy is not available")
+
+    expected = Segmenter(resolve(small_model), "cpu")(scan).labels
+    monkeypatch.setattr(torch, "from_numpy", closed)
+    for name in ("numpy", "__array__"):
+        monkeypatch.setattr(torch.Tensor, name, closed)
+    assert np.array_equal(Segmenter(resolve(small_model), "cpu")(scan).labels, expected)

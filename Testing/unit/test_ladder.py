@@ -97,7 +97,7 @@ def test_a_shortage_that_passes_is_over_after_freeing(shallow_model, scan, expec
     def once(name: str, number: int) -> None:
         if number > 500 and not first:
             first.append(name)
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 
     with FakeGpu(fault=once) as gpu:
         labels, fallbacks, device = told(Segmenter(resolve(shallow_model)), scan)

@@ -12,7 +12,8 @@ from slicer.i18n import tr as _
 
 from iuinet.options import Options
 from IUINetSegmentationLib.controller import Controller
-from IUINetSegmentationLib.packages import declined, installing_elsewhere, make_plan, set_up
+from IUINetSegmentationLib.installing import Installation
+from IUINetSegmentationLib.packages import check_plan, declined, installing_elsewhere, make_plan
 from IUINetSegmentationLib.panel.log import LogSection, diagnostics
 from IUINetSegmentationLib.panel.models import ModelSection
 from IUINetSegmentationLib.panel.progress import RunSection
@@ -41,7 +42,7 @@ class Panel:
         self.log = LogSection(ui)
         restore_models_folder()
         self.controller = Controller(
-            changed=self._on_controller, set_up=self._bring_packages, log=self.log.add
+            changed=self._on_controller, set_up=self._set_up, log=self.log.add
         )
         self._state = State.IDLE
         self._fresh: FreshResult | None = None
@@ -99,7 +100,7 @@ class Panel:
         """Stop quietly: what belongs to the old scene must not come into the new one."""
         if self.controller.state.busy:
             self.log.add(_("The scene was closed: the segmentation was stopped."))
-        self.controller.abandon()
+        self.controller.leave_scene()
         self._volume = None
         self._forget_result()
         self.trouble.forget()
@@ -183,25 +184,24 @@ class Panel:
         self.segment()
 
     def _on_set_up(self) -> None:
+        if self.controller.state.busy:
+            return
+        self.status.stop()
         self._begin(self._on_set_up)
-        self.trouble.attempt(self._bring_packages)
-        self.status.begin()
+        self.controller.start_set_up()
         self._timer.start()
-        self.refresh()
 
-    def _bring_packages(self) -> None:
-        """Ask once, then install what is missing; at the start of a run, or by its own button."""
+    def _set_up(self) -> Installation | None:
+        """Ask once, then begin to install what is missing; at the start of a run, or by its own button."""
         plan = make_plan()
         if not plan.needed:
-            return
+            return None
+        check_plan(plan)  # what cannot go well is not asked for
         entry = self.models.entry
         size = entry.size if entry is not None and entry.path is None else 0
         if not slicer.util.confirmOkCancelDisplay(set_up_question(plan, size), _("IUINet: set up")):
             raise declined()
-        set_up(plan)
-        self.status.stop()
-        self.controller.client.close()  # a worker that started without the packages does not see them
-        self.status.begin()
+        return Installation(plan, self.log.add)
 
     def _copy_diagnostics(self) -> None:
         slicer.app.clipboard().setText(diagnostics(self.status.devices, self.log.text))
@@ -316,6 +316,8 @@ class Panel:
             if before.busy and not self._state.busy:
                 self.models.refresh()
                 self.status.begin()
+            elif before is State.SETTING_UP:
+                self.status.begin()  # what was missing is here
         self.refresh()
 
     def refresh(self) -> None:
@@ -348,8 +350,12 @@ class Panel:
 
     def _why_not(self) -> str:
         """Why Segment cannot be clicked now, "" if it can."""
+        if self.controller.state is State.SETTING_UP:
+            return _("IUINet is being set up.")
         if self.controller.state.busy:
             return _("A segmentation is under way.")
+        if self.status.too_old is not None:
+            return self.status.too_old.text
         if self.ui.inputSelector.currentNode() is None:
             return _("Select a CT volume, or try a sample.")
         if self.input.refused:

@@ -19,7 +19,7 @@ class RunSection:
 
     def __init__(self, ui: Any) -> None:
         self._ui = ui
-        self._began = 0.0
+        self._began, self._busy = 0.0, False
 
     def show(self, controller: Controller, reason: str, trouble: IUINetError | None) -> None:
         """Bring the widgets into agreement.
@@ -27,8 +27,9 @@ class RunSection:
         reason: why Segment cannot be clicked, "" if it can. trouble: what went wrong last, or None.
         """
         ui, state = self._ui, controller.state
-        if state is State.CHECKING:
+        if state.busy and not self._busy:
             self._began = time.monotonic()
+        self._busy = state.busy
         ui.segmentButton.visible = not state.busy
         ui.segmentButton.enabled = not reason
         ui.segmentButton.toolTip = reason or _("Segment the chosen volume")
@@ -57,7 +58,7 @@ class RunSection:
             )
             text = f"{frame}: {text}"
         elapsed = time.monotonic() - self._began
-        if share > 0.1 and elapsed > 2:
+        if share > 0.1 and elapsed > 2 and controller.state is not State.SETTING_UP:
             left = elapsed / share - elapsed
             text += _(", {time} left").format(time=in_words(left))
         ui.progressLabel.text = f"{text}\n{progress.note}".strip()
@@ -74,6 +75,7 @@ def end_text(controller: Controller) -> str:
 
 # How the stages share the bar: begin and end of each.
 _SHARES = {
+    "installing": (0.0, 1.0),  # of one file of several
     "downloading": (0.0, 1.0),
     "reading": (0.02, 0.08),
     "preparing": (0.08, 0.2),
@@ -98,6 +100,7 @@ def stage_text(controller: Controller) -> str:
         "preparing": _("Preparing"),
         "segmenting": _("Segmenting"),
         "finishing": _("Finishing"),
+        "installing": _("Setting up: downloading"),
         "downloading": _("Downloading the model"),
     }
     states = {

@@ -11,7 +11,7 @@ from slicer.i18n import tr as _
 
 from iuinet.errors import IUINetError
 from iuinet.weights import places as weights_places
-from IUINetSegmentationLib.packages import EXTENSION, TORCH_REQUIREMENT, make_plan
+from IUINetSegmentationLib.packages import EXTENSION, make_plan
 from IUINetSegmentationLib.panel.log import LogSection
 from IUINetSegmentationLib.panel.models import ModelSection
 from IUINetSegmentationLib.panel.trouble import Trouble
@@ -94,8 +94,14 @@ def install_extension() -> None:
     Raises: IUINetError "extension-missing" for a failure, "restart-needed" for success.
     """
     manager = slicer.app.extensionsManagerModel()
-    # The second argument keeps Slicer from restarting at once.
-    if not manager.installExtensionFromServer(EXTENSION, False):
+    asks = manager.interactive
+    manager.setInteractive(False)  # the click has said it: Slicer would ask again, and for each dependency
+    try:
+        # The second argument keeps Slicer from restarting at once.
+        installed = manager.installExtensionFromServer(EXTENSION, False)
+    finally:
+        manager.setInteractive(asks)
+    if not installed:
         raise IUINetError(
             "the PyTorch extension could not be installed",
             code="extension-missing",
@@ -123,8 +129,7 @@ def unsaved_nodes() -> list[Any]:
 def how_to_install() -> list[str]:
     """The way by hand, for computers without a connection, as lines for the log."""
     plan = make_plan()
-    needed = [f"torch{TORCH_REQUIREMENT}"] if plan.torch else []
-    needed += plan.packages
+    needed = plan.requirements
     return [
         _("To install by hand:"),
         _("1. On a computer with a connection, the same system and the same Python version, run"),

@@ -8,6 +8,7 @@ Both are remembered in the user's folder; no name, path or image is.
 from __future__ import annotations
 
 import json
+import re
 import statistics
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -22,8 +23,9 @@ from iuinet.files import atomic
 from iuinet.options import Options
 from iuinet.weights.places import user_folder
 from IUINetSegmentationLib.controller import Controller
-from IUINetSegmentationLib.packages import Plan, make_plan
+from IUINetSegmentationLib.packages import Plan, make_plan, slicer_too_old
 
+_NAME = re.compile(r"[\w.-]+")  # of a package, before its version
 WORTH_HALVING_S = 60.0  # expected seconds from which on the strip shows what Fast would take
 KEPT_RUNS = 5
 # Seconds per million voxels for the rest of the work, before any run was timed: measured on two slow cores.
@@ -35,7 +37,8 @@ class StatusStrip:
 
     found: called with what there is. chosen: returns the options of the run to be timed, None while the model
     is not here; each choice is timed once per session.
-    devices: what the probe found, {} before. plan: what is missing. error: why there is no probe, or None.
+    devices: what the probe found, {} before. plan: what is missing. error: why there is no probe, or None;
+    too_old: the error of a Slicer with which none can be.
     """
 
     def __init__(
@@ -51,11 +54,14 @@ class StatusStrip:
         self._timing: Options | None = None
         self.devices: dict[str, Any] = {}
         self.plan: Plan | None = None
-        self.error: IUINetError | None = None
+        self.too_old = slicer_too_old()
+        self.error: IUINetError | None = self.too_old
         self._probe: Any = None
 
     def begin(self) -> None:
         """Look for packages, and where they are there, start the probe in the worker; waits for nothing."""
+        if self.too_old is not None:
+            return
         self.plan = make_plan()
         self.error = None
         if self.plan.needed or self._probe is not None or self._controller.state.busy:
@@ -120,8 +126,14 @@ class StatusStrip:
             return _("Ready – {where}").format(where=where)
         if not self.devices["gpus"]:
             return _("Ready – no GPU: {where}").format(where=where)
-        reason = self.devices["gpus"][0]["reason"]
-        return _("Ready – the GPU cannot be used ({reason}): {where}").format(reason=reason, where=where)
+        gpu = self.devices["gpus"][0]
+        if gpu["name"] and gpu["advice"]:
+            text = _("Ready – {where}. The GPU {name} is not used: {reason}. {advice}")
+        elif gpu["advice"]:  # it has no name where its driver does not even open it
+            text = _("Ready – the GPU cannot be used ({reason}): {where}. {advice}")
+        else:
+            text = _("Ready – the GPU cannot be used ({reason}): {where}")
+        return text.format(where=where, **gpu)
 
     def _times(self, gpu: dict[str, Any] | None, weights: str, voxels: int, passes: int) -> tuple[str, str]:
         """How long the run will take, and with Fast where that is worth it; "" for what is not known."""
@@ -145,13 +157,24 @@ def set_up_text(plan: Plan) -> str:
 def set_up_question(plan: Plan, model_bytes: int) -> str:
     """The text of the one dialog: what, how much, where to, and that images stay here."""
     needed = [_("PyTorch (about {size:.1f} GB)").format(size=plan.download / 1e9)] if plan.torch else []
-    needed += [line.partition(">")[0].partition("=")[0] for line in plan.packages]
+    needed += [_NAME.match(line).group() for line in plan.requirements if not line.startswith("torch>")]
     if model_bytes:
         needed.append(_("the model (about {size:.0f} MB)").format(size=model_bytes / 1e6))
+    replaced = ""
+    if plan.replaces:
+        replaced = _(
+            "PyTorch {version}, with which IUINet does not work, is replaced for all extensions.\n\n"
+        ).format(version=plan.replaces)
     return _(
-        "Needed once: {needed}.\n\nIt goes to {folder} and takes about {disk:.1f} GB of disk space, of which "
-        "{free:.0f} GB are free.\n\nNothing about your images leaves this computer."
-    ).format(needed=", ".join(needed), folder=plan.folder, disk=plan.disk / 1e9, free=plan.free / 1e9)
+        "Needed once: {needed}.\n\n{replaced}It goes to {folder} and takes about {disk:.1f} GB of disk "
+        "space, of which {free:.0f} GB are free.\n\nNothing about your images leaves this computer."
+    ).format(
+        needed=", ".join(needed),
+        replaced=replaced,
+        folder=plan.folder,
+        disk=plan.disk / 1e9,
+        free=plan.free / 1e9,
+    )
 
 
 def expected_seconds(

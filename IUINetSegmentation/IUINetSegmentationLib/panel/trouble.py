@@ -19,13 +19,21 @@ from IUINetSegmentationLib.state import State
 # Failures after which a run on the CPU may help.
 CPU_HELPS = {"device", "memory", "device-unusable", "device-absent", "worker-crashed", "worker-hung"}
 
+# After which nothing helps before Slicer has started again.
+RESTART_HELPS = {"restart-needed", "files-in-use"}
+
 # Which two buttons a code gets, by the names of ``titles``.
 REMEDIES: Mapping[str, tuple[str, ...]] = {
     "extension-missing": ("install-extension", "by-hand"),
     **dict.fromkeys(("torch-missing", "torch-broken", "torch-too-old"), ("pytorch-utils",)),
     **dict.fromkeys(
-        ("no-space", "no-permission", "certificate", "proxy", "no-connection", "set-up-failed"), ("by-hand",)
+        (
+            "no-space", "no-permission", "certificate", "proxy", "no-connection", "versions-clash",
+            "set-up-failed",
+        ),
+        ("by-hand",),
     ),
+    "files-in-use": ("restart", "by-hand"),
     "disk-full": ("by-hand",),
     "restart-needed": ("restart", "later"),
     **dict.fromkeys(("memory", "worker-killed"), ("region",)),
@@ -135,7 +143,7 @@ class TroubleSection:
             if offered:  # not button.visible: that is false while the user is in another module
                 button.text = words[self._offered[place]]
         real = error is not None and error.code != "nothing-found"
-        ui.retryButton.visible = real and not blocked and error.code != "restart-needed"
+        ui.retryButton.visible = real and not blocked and error.code not in RESTART_HELPS
         ui.retryButton.text = retry_words(error)
         ui.useCpuButton.visible = real and not blocked and error.code in CPU_HELPS
         ui.detailsButton.visible = real or details

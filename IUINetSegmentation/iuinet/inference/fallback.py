@@ -131,7 +131,8 @@ def is_out_of_memory(error: BaseException) -> bool:
     >>> is_out_of_memory(RuntimeError("CUDA out of memory")), is_out_of_memory(ValueError("size"))
     (True, False)
     """
-    return isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in _OUT_OF_MEMORY)
+    known = isinstance(error, torch.cuda.OutOfMemoryError)  # the one name that every torch has for it
+    return known or any(words in str(error) for words in _OUT_OF_MEMORY)
 
 
 def free_cache(device: torch.device) -> None:

@@ -50,7 +50,7 @@ class SecondPass:
         along k, j, i. Of an organ that is one piece only the largest counts.
         """
         one_piece = set(self.channels) - set(self.several)
-        found, _ = keep_largest_components(logits.argmax(0).to(torch.uint8).numpy(), one_piece)
+        found, _ = keep_largest_components(np.from_dlpack(logits.argmax(0).to(torch.uint8)), one_piece)
         places = np.argwhere(np.isin(found, self.channels))
         if not len(places):
             return None

@@ -50,12 +50,14 @@ def upsample_labels(
         runs = tuple(find_runs(n_in, n_out) for n_in, n_out in zip(logits.shape[1:], size, strict=True))
         winners, certain = _certain_cells(logits, runs)
         report(0.1)
-        labels = torch.empty(tuple(size), dtype=torch.uint8)
+        # As a buffer, for the reason in preprocessing.resize.
+        found = np.empty(tuple(size), np.uint8)
+        labels = torch.frombuffer(found, dtype=torch.uint8).view(found.shape)
         _fill(labels, winners, runs)
         report(0.2)
         cells = OpenCells(logits, runs, (~certain).nonzero().t().contiguous())
         _settle(cells, labels.view(-1), report)
-    return labels.numpy()
+    return found
 
 
 class _Reporter:

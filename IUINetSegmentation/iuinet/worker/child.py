@@ -1,16 +1,10 @@
-"""The worker as a child process: start it, talk to it without ever waiting, and end it for sure.
-
-All reading is non-blocking and happens in the caller's thread: Slicer's interpreter runs no other thread
-while its event loop waits, so a reading thread would starve there.
-"""
+"""The worker as a child process: start it, talk to it without ever waiting, and end it for sure."""
 
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
-import sys
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -19,15 +13,11 @@ from pathlib import Path
 from iuinet.errors import IUINetError
 
 from . import protocol
+from .piped import Piped, find_python
 from .protocol import Message
 
 _PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 _LOG_LINES = 200
-_READ_BYTES = 1 << 16
-# How long a kill waits for the process to be gone. A large one needs a while to give its memory back, and
-# one that hangs in a driver may never go: no window waits for that.
-_KILL_S = 0.05
-_dying: list[subprocess.Popen] = []  # killed, not gone yet
 
 # Out of memory: the Linux kernel's kill, the same seen through a shell, and Windows' STATUS_NO_MEMORY.
 _KILLED = frozenset({-9, 137, 0xC0000017, 0xC0000017 - (1 << 32)})
@@ -64,7 +54,7 @@ class WorkerStopped(IUINetError):
         self.log = log
 
 
-class Child:
+class Child(Piped):
     """One worker process.
 
     python: the interpreter to run it with. log: called with every line that is not a message.
@@ -75,24 +65,18 @@ class Child:
     def __init__(
         self, python: str | None = None, log: Callable[[str], None] | None = None, idle_s: float | None = None
     ) -> None:
-        _dying[:] = [process for process in _dying if process.poll() is None]
-        self._killed = False
         self.last_lines: deque[str] = deque(maxlen=_LOG_LINES)
         self._log = log
-        self._rests = {"stdout": b"", "stderr": b""}
         command = [str(python or find_python()), "-m", "iuinet.worker"]
         command += [] if idle_s is None else ["--idle", str(idle_s)]
         try:
-            self._process = subprocess.Popen(
+            super().__init__(
                 command,
                 stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                bufsize=0,
                 # "-m" puts the current folder first on the path: it must not be one with a user's numpy.py.
                 cwd=_PACKAGE_ROOT,
                 env=child_environment(os.environ),
-                **_own_group(),
             )
         except OSError as error:
             raise IUINetError(
@@ -100,19 +84,6 @@ class Child:
                 code="worker-start",
                 hint="Install IUINet again, or choose another Python.",
             ) from error
-        for pipe in (self._process.stdout, self._process.stderr):
-            os.set_blocking(pipe.fileno(), False)
-
-    @property
-    def pid(self) -> int:
-        """Number of the process."""
-        return self._process.pid
-
-    @property
-    def exit_code(self) -> int | None:
-        """None while it runs."""
-        code = self._process.poll()
-        return -9 if code is None and self._killed else code
 
     def send(self, kind: str, **fields: object) -> None:
         """Send a request. A child that has ended is noticed by its exit_code."""
@@ -124,33 +95,16 @@ class Child:
 
         Raises: ProtocolError for a message that cannot be understood.
         """
-        for line in self._lines("stderr"):
+        for line in self.lines("stderr"):
             self._note(line)
         messages = []
-        for line in self._lines("stdout"):
+        for line in self.lines("stdout"):
             message = protocol.decode(line)
             if message is None:
                 self._note(line)
             else:
                 messages.append(message)
         return messages
-
-    def _lines(self, name: str) -> list[bytes]:
-        """Complete lines that one of the child's pipes holds."""
-        pipe = getattr(self._process, name)
-        data = self._rests[name]
-        while not pipe.closed:
-            try:
-                chunk = os.read(pipe.fileno(), _READ_BYTES)
-            except OSError:  # BlockingIOError for an empty pipe, on Windows another one
-                break
-            if not chunk:
-                pipe.close()
-                data += b"\n" if data else b""
-                break
-            data += chunk
-        *lines, self._rests[name] = data.split(b"\n")
-        return lines
 
     def _note(self, line: bytes) -> None:
         text = line.decode("utf-8", "replace").rstrip()
@@ -166,37 +120,6 @@ class Child:
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(patience_s)
         self.kill()
-
-    def kill(self) -> None:
-        """End it and everything that it started, at once, and hardly wait until it is gone."""
-        if os.name == "posix":
-            # Its group lives on while any of its own children does, even when it has ended itself.
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.pid, signal.SIGKILL)
-        elif self.exit_code is None:
-            command = ["taskkill", "/T", "/F", "/PID", str(self.pid)]
-            with suppress(OSError, subprocess.TimeoutExpired):
-                subprocess.run(command, capture_output=True, check=False, timeout=2.0)
-            self._process.kill()  # where taskkill could not
-        self._killed = True
-        try:
-            self._process.wait(_KILL_S)
-        except subprocess.TimeoutExpired:
-            _dying.append(self._process)
-        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
-            with suppress(OSError):
-                pipe.close()
-
-
-def find_python() -> str:
-    """The interpreter for the worker: this one, or Slicer's where this one is embedded in Slicer.
-
-    >>> Path(find_python()).stem.lower().startswith("python")
-    True
-    """
-    if Path(sys.executable or "").stem.lower().startswith("python"):
-        return sys.executable
-    return shutil.which("PythonSlicer") or sys.executable
 
 
 def child_environment(environment: Mapping[str, str]) -> dict[str, str]:
@@ -216,14 +139,6 @@ def child_environment(environment: Mapping[str, str]) -> dict[str, str]:
         "PYTHONIOENCODING": "utf-8",
         "PYTHONPATH": os.pathsep.join(path for path in paths if path),
     }
-
-
-def _own_group() -> dict[str, object]:
-    """Popen's arguments for a group of its own: Ctrl-C does not reach it, and a kill reaches all of it."""
-    if os.name == "posix":
-        return {"start_new_session": True}
-    flags = ("CREATE_NEW_PROCESS_GROUP", "CREATE_NO_WINDOW", "BELOW_NORMAL_PRIORITY_CLASS")
-    return {"creationflags": sum(getattr(subprocess, flag) for flag in flags)}
 
 
 def _last_words(log: Sequence[str]) -> tuple[str, bool]:

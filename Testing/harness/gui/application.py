@@ -23,10 +23,17 @@ class ExtensionsManager:
 
     def __init__(self) -> None:
         self.works = True
+        self.interactive = True
         self.calls: list[tuple[str, bool]] = []
+
+    def setInteractive(self, value: bool) -> None:
+        """Whether to ask before an extension is installed."""
+        self.interactive = value
 
     def installExtensionFromServer(self, name: str, restart: bool = True, update: bool = False) -> bool:
         """Would download and install an extension."""
+        if self.interactive and not slicer.util.confirmYesNoDisplay(f"Do you want to install '{name}' now?"):
+            return False
         self.calls.append((name, restart))
         return self.works
 

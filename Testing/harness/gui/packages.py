@@ -1,16 +1,19 @@
-"""Package installation as Slicer offers it, without any pip: ``slicer.packaging`` and ``PyTorchUtils``.
+"""Package installation as Slicer offers it: ``slicer.packaging``, ``PyTorchUtils``, and a stand-in for pip.
 
-Packages are not really installed: those that a test hides become visible when they are "installed", here and
-in worker processes. Both fakes can be told to fail in the ways of the real ones.
+Packages are not really installed: those that a test hides become visible when the stand-in "installs" them,
+here and in worker processes. pip is a real child process (``hidden_packages/standin.py``) that says, waits
+and fails as it is told.
 """
 
 from __future__ import annotations
 
+import atexit
 import importlib.util
+import json
 import os
-import subprocess
+import shutil
 import sys
-import time
+import tempfile
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -22,52 +25,48 @@ FOLDER = Path(__file__).parent / "hidden_packages"
 
 
 class Packages:
-    """calls: what was asked for. failure: pip's last words in the next one. declined: the user says no.
-
-    extension: whether the PyTorch extension is installed. in_progress: another installation is under way.
-    needs_restart: what is installed is not seen before Slicer starts again. import_fails: the extension
-    installs PyTorch, but cannot import it.
+    """extension: whether the PyTorch extension is installed. in_progress: another
+    installation is under way. folder: what the stand-in for pip reads and writes.
     """
 
     def __init__(self) -> None:
-        self.reset()
+        self.folder = Path(tempfile.mkdtemp(prefix="iuinet-harness-pip-"))
+        atexit.register(shutil.rmtree, self.folder, ignore_errors=True)
+        os.environ["HARNESS_PIP"] = str(self.folder)
         self._hider: ModuleType | None = None
+        self.reset()
 
     def reset(self) -> None:
         """Everything is installed and works."""
-        self.calls: list[tuple[str, Any]] = []
-        self.failure: str | None = None
-        self.declined = False
+        for path in self.folder.iterdir():
+            path.unlink()
         self.in_progress = False
         self.extension = True
-        self.needs_restart = False
-        self.import_fails = False
         self.hide()
+        self.pip()
 
     def hide(self, *names: str) -> None:
         """Behave as if these packages, and only these, were not installed."""
-        os.environ["HARNESS_HIDDEN"] = " ".join(names)
+        (self.folder / "hidden").write_text("\n".join(names))
 
     def installed(self, name: str) -> bool:
         """Whether a package is visible."""
-        return name not in os.environ.get("HARNESS_HIDDEN", "").split()
+        return name not in (self.folder / "hidden").read_text().split()
 
-    def install(self, kind: str, names: list[str]) -> None:
-        """What an installation comes down to."""
-        self.calls.append((kind, names))
-        # Slicer shows pip's output in a window, and lets the application work meanwhile.
-        for _ in range(5):
-            slicer.app.processEvents()
-            time.sleep(0.01)
-        if self.failure is not None:
-            failure, self.failure = self.failure, None
-            print(failure)
-            slicer.util.errorDisplay("Package installation failed.", detailedText=failure)
-            raise subprocess.CalledProcessError(1, "pip install")
-        if self.needs_restart:
-            return
-        still = [n for n in os.environ.get("HARNESS_HIDDEN", "").split() if n not in names]
-        self.hide(*still)
+    def pretend(self, **versions: str) -> None:
+        """Give packages other versions than they have, until they are installed."""
+        (self.folder / "versions.json").write_text(json.dumps(versions))
+
+    def pip(self, **orders: Any) -> None:
+        """What the stand-in does from now on: see ``standin.py``."""
+        (self.folder / "orders.json").write_text(json.dumps(orders))
+
+    @property
+    def calls(self) -> list[tuple[str, list[str]]]:
+        """What pip was asked for: the program and its requirements, in order."""
+        path = self.folder / "calls"
+        lines = path.read_text().splitlines() if path.exists() else []
+        return [(program, asked) for program, asked in map(json.loads, lines)]
 
     def install_stand_ins(self) -> None:
         """Put the fakes where scripts look for them, and the hiding into this and later processes."""
@@ -98,47 +97,22 @@ def _packaging(packages: Packages) -> ModuleType:
         names = requirements if isinstance(requirements, list) else [requirements]
         return all(packages.installed(plain_name(name)) for name in names)
 
-    def pip_ensure(
-        requirements: list[str | Requirement],
-        requester: str = "",
-        prompt_install: bool = True,
-        skip_in_testing: bool = True,
-        **_: Any,
-    ) -> None:
-        if pip_check(requirements) or (skip_in_testing and slicer.app.testingEnabled()):
-            return
-        no = prompt_install and not slicer.util.confirmOkCancelDisplay("Packages need to be installed.")
-        if packages.declined or no:
-            raise RuntimeError("the user declined")
-        packages.install("pip_ensure", [plain_name(name) for name in requirements])
-
     module.load_requirements = load_requirements
     module.pip_check = pip_check
-    module.pip_ensure = pip_ensure
-    module.pip_install = lambda requirements, **_: packages.install("pip_install", [plain_name(requirements)])
     module.isPipInstallInProgress = lambda: packages.in_progress
     return module
 
 
 def _pytorch_utils(packages: Packages) -> ModuleType:
-    """The PyTorch extension's module; importing it fails where the extension is not installed."""
+    """The PyTorch extension's module; importing it fails where the extension is not installed.
 
-    class Logic:
-        def torchInstalled(self) -> bool:
-            return packages.installed("torch")
-
-        def installTorch(self, askConfirmation: bool = False, **options: Any) -> Any:
-            if packages.declined and askConfirmation:
-                return None
-            packages.install("installTorch", ["torch"])
-            if packages.import_fails:
-                raise OSError("[WinError 126] Error loading c10.dll")
-            return sys.modules[__name__]
+    Nothing of it may be called: all of it waits, and imports PyTorch into Slicer.
+    """
 
     class Module(ModuleType):
         def __getattr__(self, name: str) -> Any:
             if name == "PyTorchUtilsLogic" and packages.extension:
-                return Logic
+                return object
             if name.startswith("__"):
                 raise AttributeError(name)  # Python itself asks every module for such names
             raise ImportError("the PyTorch extension is not installed", name="PyTorchUtils")

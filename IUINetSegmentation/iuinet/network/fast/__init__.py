@@ -33,6 +33,8 @@ from .windows import separable
 
 __all__ = ["can_learn", "fast_logits", "is_usable", "learning_logits"]
 
+# Where it stood before PyTorch 2.3.
+_is_compiling = getattr(torch.compiler, "is_compiling", None) or torch._utils.is_compiling
 _KNOWN = {EncoderStage, DecoderStage, SubpixelUpsampling, StageInput, ShiftBlock, SeparableBlock, DyFC, Shift}
 _KNOWN |= {NormActivation, nn.Conv3d, nn.InstanceNorm3d, nn.LeakyReLU, nn.Linear, nn.Identity}
 _KNOWN |= {nn.Sequential, nn.ModuleList}
@@ -67,8 +69,7 @@ def _knows(net: nn.Module, x: torch.Tensor) -> bool:
     """
     attention = {m for layer in net.modules() if isinstance(layer, DyFC) for m in layer.attention.modules()}
     return (
-        not torch.is_autocast_enabled("cpu")
-        and not (torch.jit.is_tracing() or torch.compiler.is_compiling() or _is_watched())
+        not (torch.jit.is_tracing() or _is_compiling() or _is_watched())
         and all(t.device.type == "cpu" and t.dtype == torch.float32 for t in (x, *net.parameters()))
         and all(type(module) in _KNOWN for module in list(net.modules())[1:])
         and not any("forward" in vars(module) for module in net.modules())
@@ -77,7 +78,13 @@ def _knows(net: nn.Module, x: torch.Tensor) -> bool:
             for module in net.modules()
             if module not in attention
         )
+        and not _is_autocast(x)
     )
+
+
+def _is_autocast(x: torch.Tensor) -> bool:
+    """Whether products are calculated in another type; how torch itself is asked for that has changed."""
+    return (x.new_ones(1, 1) @ x.new_ones(1, 1)).dtype != x.dtype
 
 
 def _is_watched() -> bool:

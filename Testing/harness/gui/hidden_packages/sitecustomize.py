@@ -1,4 +1,4 @@
-"""Hides packages from this interpreter, as if they were not installed: their names stand in HARNESS_HIDDEN.
+"""Hides packages from this interpreter, as if they were not installed: a file in HARNESS_PIP names them.
 
 Python runs this file at its start when its folder is on PYTHONPATH, so it holds in worker processes, too.
 """
@@ -6,8 +6,10 @@ Python runs this file at its start when its folder is on PYTHONPATH, so it holds
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import os
 import sys
+from pathlib import Path
 
 
 class Hider:
@@ -19,15 +21,21 @@ class Hider:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 
+def told(name: str) -> str:
+    """What a file of the stand-in for pip holds, "" where there is none."""
+    path = Path(os.environ.get("HARNESS_PIP", "."), name)
+    return path.read_text() if path.is_file() else ""
+
+
 def hidden() -> set[str]:
     """The names that are hidden now."""
-    return set(os.environ.get("HARNESS_HIDDEN", "").split())
+    return set(told("hidden").split())
 
 
 def hide() -> None:
     """Begin to hide, in imports and in the list of installed packages."""
     sys.meta_path.insert(0, Hider())
-    original = importlib.metadata.Distribution.from_name.__func__
+    original, version = importlib.metadata.Distribution.from_name.__func__, importlib.metadata.version
 
     def from_name(cls: type, name: str) -> importlib.metadata.Distribution:
         if name in hidden():
@@ -35,6 +43,9 @@ def hide() -> None:
         return original(cls, name)
 
     importlib.metadata.Distribution.from_name = classmethod(from_name)
+    pretended = lambda name: json.loads(told("versions.json") or "{}").get(name)  # noqa: E731
+    importlib.metadata.version = lambda name: pretended(name) or version(name)
 
 
-hide()
+if "HARNESS_PIP" in os.environ:
+    hide()
