@@ -1,6 +1,7 @@
 """The fast path on the CPU against the plain one: kinds of network, offsets, inputs, the shipped model."""
 
 import dataclasses
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -38,14 +39,14 @@ def lively(config, reach=3.0):
     return net
 
 
-@torch.no_grad()
 def assert_equal_but_for_rounding(net, x):
     """Both paths are as far from float64's result, and labels differ only where the lead is rounding."""
-    assert is_usable(net, x)
-    found, plain = net(x), net.plain(x)
     exact = IUINet(net.config).double()
     exact.load_state_dict(net.state_dict())
-    exact = exact.plain(x.double())
+    with torch.no_grad() if torch.is_grad_enabled() else nullcontext():
+        assert is_usable(net, x)
+        found, plain, exact = net(x), net.plain(x), exact.plain(x.double())
+        finest = fast_logits(net, x, only_finest=True)[0]
     for fast, slow, true in zip(found, plain, exact, strict=True):
         assert fast.shape == slow.shape and fast.dtype == slow.dtype
         error, usual = (fast - true).abs().max(), (slow - true).abs().max()
@@ -54,7 +55,7 @@ def assert_equal_but_for_rounding(net, x):
         clear = lead > 4 * usual + 1e-4
         assert clear.float().mean() > 0.9 or not true.std() > 1e-3
         assert torch.equal(fast.argmax(1)[clear], slow.argmax(1)[clear])
-    assert torch.equal(fast_logits(net, x, only_finest=True)[0], found[0])
+    assert torch.equal(finest, found[0])
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -81,6 +82,17 @@ def test_tiles_of_two_rows_and_windows_of_few_slices(monkeypatch):
         monkeypatch.setattr(f"iuinet.network.fast.{name}", 1)
     net = lively(dataclasses.replace(PRESETS["tiny"], size=32))
     assert_equal_but_for_rounding(net, torch.rand(1, 1, 32, 48, 48))
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_two_threads_in_every_mode_without_gradients(mode):
+    net, before = lively(dataclasses.replace(PRESETS["tiny"], size=32)), torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with mode():
+            assert_equal_but_for_rounding(net, torch.rand(1, 1, 32, 48, 32))
+    finally:
+        torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0, -3.5])

@@ -39,15 +39,18 @@ def over_slices(
         for macs in part(0, height):
             advance(macs)
         return
+    # A thread begins without the caller's mode: in inference mode it may not write into its tensors.
+    mode = torch.inference_mode if torch.is_inference_mode_enabled() else torch.no_grad
     done: SimpleQueue[int | None] = SimpleQueue()
     ended = threading.Event()
 
     def run(first: int, last: int) -> None:
         try:
-            for macs in () if ended.is_set() else part(first, last):
-                done.put(macs)
-                if ended.is_set():
-                    return
+            with mode():
+                for macs in () if ended.is_set() else part(first, last):
+                    done.put(macs)
+                    if ended.is_set():
+                        return
         finally:
             done.put(None)
 
@@ -72,7 +75,6 @@ def _pool(threads: int, process: int) -> ThreadPoolExecutor:
     def prepare() -> None:
         torch.get_num_threads()  # torch looks at its setting for all threads once in each, now
         torch.set_num_threads(1)
-        torch.set_grad_enabled(False)
         all_there.wait()
 
     wait([pool.submit(prepare) for _ in range(threads)])
