@@ -175,6 +175,7 @@ class Training:
             reason = self._phase(phases[progress.phase], asked, limit_steps)
             if reason is None:
                 self._save(LAST)
+                self._draw()
                 self.console.say(f"Stopped after step {progress.step}; the same command goes on from there.")
                 return
             self.console.say(reason)
@@ -182,10 +183,13 @@ class Training:
             if not progress.finished:
                 progress.next_phase()
             self._save(LAST)
-            if self.recorder:
-                self.recorder.draw(now=True)
+            self._draw()
         if self.recorder:
             self.recorder.record.ended(progress.step, reason)
+
+    def _draw(self) -> None:
+        if self.recorder:
+            self.recorder.draw(now=True)
 
     def _phase(self, phase: Phase, asked: Callable[[], bool], limit_steps: int | None) -> str | None:
         """Train a phase to its end; returns why it ended, None if it was asked to stop before."""
