@@ -15,6 +15,7 @@ from iuinet.options import Options
 from iuinet.weights import Entry, list_models, models_folder, resolve
 from iuinet.weights.model_file import read_document
 from iuinet.weights.user_folder import import_file, remove
+from IUINetSegmentationLib.language import error_text, listed, localized, organ_name
 
 AUTOMATIC = "auto"
 WEAK = 0.6  # Dice; below it more has to be corrected than was found
@@ -26,6 +27,7 @@ class ModelSection:
     def __init__(self, ui: Any, changed: Callable[[], None], failed: Callable[[IUINetError], None]) -> None:
         self._ui, self._changed, self._failed = ui, changed, failed
         self._models: tuple[Entry, ...] = ()
+        self._organs: tuple[str, ...] = ()  # the rows of the list of organs, by the model's names
         self._restoring = False
         self._wanted = AUTOMATIC  # the device that was asked for, whether it is known yet or not
         self.show_devices({})
@@ -65,9 +67,8 @@ class ModelSection:
     @property
     def organs(self) -> tuple[str, ...] | None:
         """The checked organs; None for all."""
-        items = [self._ui.organsList.item(row) for row in range(self._ui.organsList.count)]
-        chosen = tuple(item.text() for item in items if item.checkState() == qt.Qt.Checked)
-        return None if len(chosen) == len(items) else chosen
+        left_out = self.left_out
+        return tuple(name for name in self._organs if name not in left_out) if left_out else None
 
     @property
     def weak(self) -> list[str]:
@@ -135,8 +136,9 @@ class ModelSection:
         self._ui.deleteModelButton.enabled = here and entry.path.parent == models_folder()
         self._ui.organsList.blockSignals(True)
         self._ui.organsList.clear()
-        for name in entry.organs if entry else ():
-            item = qt.QListWidgetItem(name)
+        self._organs = tuple(entry.organs) if entry else ()
+        for name in self._organs:
+            item = qt.QListWidgetItem(organ_name(name))
             item.setCheckState(qt.Qt.Checked)
             self._ui.organsList.addItem(item)
         self._ui.organsList.blockSignals(False)
@@ -158,8 +160,9 @@ class ModelSection:
     @property
     def left_out(self) -> list[str]:
         """The organs that are not checked."""
-        items = [self._ui.organsList.item(row) for row in range(self._ui.organsList.count)]
-        return [item.text() for item in items if item.checkState() != qt.Qt.Checked]
+        rows = [self._ui.organsList.item(row) for row in range(self._ui.organsList.count)]
+        named = zip(self._organs, rows, strict=True)
+        return [name for name, item in named if item.checkState() != qt.Qt.Checked]
 
     def restore(self, device: str, model: str, left_out: Sequence[str]) -> None:
         """Choose what a scene remembers, as far as it is here; a device may be found later.
@@ -177,9 +180,9 @@ class ModelSection:
             self._ui.modelComboBox.currentIndex = row
             self._ui.modelComboBox.blockSignals(False)
             self._show_model()
-        for row in range(self._ui.organsList.count):
-            item = self._ui.organsList.item(row)
-            item.setCheckState(qt.Qt.Unchecked if item.text() in left_out else qt.Qt.Checked)
+        for row, name in enumerate(self._organs):
+            state = qt.Qt.Unchecked if name in left_out else qt.Qt.Checked
+            self._ui.organsList.item(row).setCheckState(state)
         self._restoring = False
 
     def choose_file(self) -> bool:
@@ -232,14 +235,14 @@ def card(entry: Entry) -> str:
     try:
         document = resolve(entry.path).document
     except IUINetError as error:
-        return "\n".join([*lines, f"⚠ {error.text}", file])
+        return "\n".join([*lines, f"⚠ {error_text(error)}", file])
     weak = weak_organs(document)
     if weak:
-        lines.append(_("⚠ Not reliable yet for: {names}.").format(names=", ".join(weak)))
+        lines.append(_("⚠ Not reliable yet for: {names}.").format(names=listed(weak)))
     trained_on = training_data(document.get("training", {}))
-    lines += [trained_on] if trained_on else []
+    lines += [localized(trained_on)] if trained_on else []
     lines += [_("Licence: {name}.").format(name=document["license"])] if document.get("license") else []
-    lines += [str(document["intended_use"])] if document.get("intended_use") else []
+    lines += [localized(str(document["intended_use"]))] if document.get("intended_use") else []
     return "\n".join([*lines, file])
 
 

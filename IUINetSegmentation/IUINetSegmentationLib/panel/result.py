@@ -11,6 +11,7 @@ from slicer.i18n import tr as _
 
 from iuinet.report import millilitres_text
 from IUINetSegmentationLib.controller import Controller
+from IUINetSegmentationLib.language import listed, localized, organ_name, sentence
 from IUINetSegmentationLib.scene.views import segment_of, set_visible, show_organ
 
 COLUMNS = 4
@@ -24,6 +25,7 @@ class ResultSection:
         self._ui, self._controller, self._log = ui, controller, log
         self._volume: Any = None
         self._weak: Collection[str] = ()
+        self._organs: list[str] = []  # of the table's rows, by the report's names
         ui.resultTable.columnCount = COLUMNS
         ui.resultTable.horizontalHeader().stretchLastSection = True
         ui.resultTable.verticalHeader().visible = False
@@ -57,6 +59,7 @@ class ResultSection:
             text = f"{frame}\n{text}"
         self._ui.resultLabel.text = text
         self._weak = weak
+        self._organs = [organ["name"] for organ in report["organs"] if organ["found"]]
         self._fill(rows(report, weak))
         self._ui.show3DButton.setSegmentationNode(self._controller.node)
         self._ui.undoButton.visible = self._controller.replacement is not None
@@ -71,14 +74,14 @@ class ResultSection:
                 item = qt.QTableWidgetItem(text)
                 item.setToolTip(text)  # where a narrow panel wraps or cuts it
                 table.setItem(row, column, item)
-            self._mark(table.item(row, 0))
+            self._mark(table.item(row, 0), self._organs[row])
         table.blockSignals(False)
         table.resizeColumnsToContents()
         self._fit()
 
-    def _mark(self, item: Any) -> None:
+    def _mark(self, item: Any, organ: str) -> None:
         """Give an organ's cell the colour of its segment and a tick for what the views show."""
-        node, organ = self._controller.node, item.text()
+        node = self._controller.node
         identifier = segment_of(node, organ)
         if not identifier:
             return
@@ -93,12 +96,13 @@ class ResultSection:
     def _on_row(self, row: int, column: int) -> None:
         """Bring the organ of the row into the middle of the slice views."""
         if self._is_there():
-            show_organ(self._controller.node, self._ui.resultTable.item(row, 0).text())
+            show_organ(self._controller.node, self._organs[row])
 
     def _on_item(self, item: Any) -> None:
         """Show or hide the organ whose tick was changed."""
         if item.column() == 0 and self._is_there():
-            set_visible(self._controller.node, item.text(), item.checkState() == qt.Qt.Checked)
+            visible = item.checkState() == qt.Qt.Checked
+            set_visible(self._controller.node, self._organs[item.row()], visible)
 
     def _is_there(self) -> bool:
         node = self._controller.node
@@ -154,10 +158,10 @@ def headline(report: Mapping[str, Any], seconds: float) -> str:
         )
     ]
     if missing:
-        lines.append(_("Not found: {names}.").format(names=", ".join(missing)))
-    lines += [f"⚠ {remark['message']}" for remark in report["plausibility"]]
-    lines += [f"⚠ {check['message']}" for check in report["checks"] if check["severity"] == "warning"]
-    lines += [*report["notes"], *report["fallbacks"]]
+        lines.append(_("Not found: {names}.").format(names=listed(missing)))
+    warnings = [check for check in report["checks"] if check["severity"] == "warning"]
+    lines += [f"⚠ {sentence(found['message'])}" for found in (*report["plausibility"], *warnings)]
+    lines += map(localized, (*report["notes"], *report["fallbacks"]))
     lines.append(_("Check before use; not a diagnosis."))
     return "\n".join(lines)
 
@@ -166,10 +170,10 @@ def rows(report: Mapping[str, Any], weak: Collection[str] = ()) -> list[tuple[st
     """One row for each organ that was found. weak: those that the model is not to be relied on for."""
     return [
         (
-            organ["name"],
+            organ_name(organ["name"]),
             millilitres_text(organ["millilitres"]),
             "" if organ["mean_hu"] is None else f"{organ['mean_hu']:.0f}",
-            "; ".join(_remarks(organ, organ["name"] in weak)),
+            _("; ").join(_remarks(organ, organ["name"] in weak)),
         )
         for organ in report["organs"]
         if organ["found"]
@@ -184,9 +188,16 @@ def as_text(report: Mapping[str, Any], weak: Collection[str] = ()) -> str:
 def _remarks(organ: Mapping[str, Any], weak: bool) -> list[str]:
     found = [_("not reliable yet")] if weak else []
     if organ["touches_edge"]:
-        found.append(
-            _("incomplete: cut by the scan's edge ({sides})").format(sides=", ".join(organ["edges"]))
-        )
+        words = {
+            "superior": _("superior"),
+            "inferior": _("inferior"),
+            "anterior": _("anterior"),
+            "posterior": _("posterior"),
+            "right": _("right"),
+            "left": _("left"),
+        }
+        sides = _(", ").join(words[side] for side in organ["edges"])
+        found.append(_("incomplete: cut by the scan's edge ({sides})").format(sides=sides))
     if organ["low_confidence"]:
         found.append(_("low confidence"))
     return found
