@@ -13,7 +13,7 @@
     </message>
     <message>
         <source>Sample CT (generated)</source>
-        <translation>示例 CT（生成）</translation>
+        <translation>示例 CT（合成）</translation>
     </message>
     <message>
         <source>&lt;p&gt;&lt;a href=&quot;{page}&quot;&gt;Documentation&lt;/a&gt; · &lt;a href=&quot;{source}&quot;&gt;Source code&lt;/a&gt; · &lt;a href=&quot;{paper}&quot;&gt;Paper&lt;/a&gt;&lt;/p&gt;</source>
@@ -53,7 +53,7 @@
     </message>
     <message>
         <source>Show a generated CT, without downloading anything</source>
-        <translation>显示一个生成的 CT，无需下载</translation>
+        <translation>显示一个合成的 CT，无需下载</translation>
     </message>
     <message>
         <source>Warning read: segment anyway</source>
@@ -213,7 +213,7 @@
     </message>
     <message>
         <source>Leave out the second, closer look at the organs that the model may have been trained for</source>
-        <translation>省去模型可能训练过的第二次近距离观察</translation>
+        <translation>省去第二遍精细分割（若模型为此训练过）</translation>
     </message>
     <message>
         <source>Versions, devices, models and folders, for a report. No image data.</source>
@@ -1989,7 +1989,7 @@ Nothing about your images leaves this computer.</source>
     </message>
     <message>
         <source>Harden a copy</source>
-        <translation>固化副本</translation>
+        <translation>在副本上固化变换</translation>
     </message>
     <message>
         <source>Use a region</source>
@@ -2001,7 +2001,7 @@ Nothing about your images leaves this computer.</source>
     </message>
     <message>
         <source>Sample CT (generated)</source>
-        <translation>示例 CT（生成）</translation>
+        <translation>示例 CT（合成）</translation>
     </message>
     <message>
         <source>Only inside the box {name} ({size} mm): drag its handles in the slice views.</source>
