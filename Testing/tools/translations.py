@@ -44,9 +44,9 @@ SENTENCE = re.compile(r"[A-Za-z}][\w'}:,;)]* [\w{('-]")
 NEVER_SHOWN = re.compile(
     # names in the scene, patterns, log lines, and the tables of the command
     r"Binary labelmap|.* - DICOM master list|Anatomical Structure|\{\w+\} (segmentation|sequence)|.*[\\|].*"
-    r"|(Fatal|Windows) .*:|Apple GPU|(out of|not enough) memory|No matching distribution found|model download.*|exit abnormally"
-    r"|setting up|pip download .*|slicer\.util\..*|volume, ml|mean HU|not found|IUINet,? .*"
-    r"|(\{lines\})?(warning|note): .*"
+    r"|(Fatal|Windows) .*:|Apple GPU|(out of|not enough) memory|model download.*|exit abnormally"
+    r"|No matching distribution found|setting up|pip download .*|slicer\.util\..*|IUINet,? .*"
+    r"|volume, ml|mean HU|not found|(\{lines\})?(warning|note): .*"
     r"|cut by the scan's edge.*|low confidence|\{\w+\}  .*|~/.*|(left|right) kidney|\{\w+\} of \{\w+\}"
     # mistakes in a program that calls the library
     r"|logits of shape .*|Give (floating|three).*|a label map of size .*|.* has no attribute .*"
@@ -113,7 +113,7 @@ def messages() -> list[str]:
     for pattern in SPEAKERS:
         for path in MODULE.glob(pattern):
             found.update(_sentences(ast.parse(path.read_text(encoding="utf-8"))))
-    found = {_numbered(text) for text in found if not NEVER_SHOWN.fullmatch(text)}
+    found = {text for text in found if not NEVER_SHOWN.fullmatch(text)}
     # A text that is nearly all values would be found everywhere.
     return sorted(text for text in found if len(re.findall("[A-Za-z]", _literal(text))) > 5 or text in SHORT)
 
@@ -164,13 +164,6 @@ def _template(node: ast.AST) -> str:
         name = words[-1].removeprefix("Get").strip("_").lower() if words else "value"
         names.append(name)
         text += f"{{{name}{names.count(name) if names.count(name) > 1 else ''}}}"
-    return text
-
-
-def _numbered(text: str) -> str:
-    """A text for str.format with names for its nameless placeholders."""
-    for number in range(1, 1 + text.count("{}")):
-        text = text.replace("{}", f"{{value{number}}}", 1)
     return text
 
 

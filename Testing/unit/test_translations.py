@@ -63,7 +63,7 @@ def test_a_new_text_is_one_to_translate_and_one_that_is_gone_leaves() -> None:
 def test_the_sentences_are_collected_with_their_values_as_placeholders() -> None:
     found = translations.messages()
     assert "the region {name} has no extent" in found  # f"the region {region.GetName()!r} has no extent"
-    assert "Install PyTorch {value1}.{value2} or newer for this Python." in found  # "...{}.{}...".format
+    assert "the volume's axes do not span a space; its spacing is {more} mm" in found  # "..." + more + " mm"
     assert "{message}, {free} GB are free." in found  # message += f", {free / 1e9:.0f} GB are free."
     assert not any("volume, ml" in text or "docstring" in text for text in found)
     assert all(name != "{}" for text in found for name in translations.placeholders(text))
