@@ -237,7 +237,7 @@ class Panel:
 
     def _show_result(self, node: Any) -> None:
         """Bring a new result before the user, and offer its node for the next run."""
-        self.result.show(self._volume, self.models.weak)
+        self.result.show(self._volume)
         show_result(self._volume, node)
         if len(self.controller.reports) == 1:  # frames stay: their node shows one after the other
             self._fresh = FreshResult(node, self._volume, self.refresh)

@@ -1563,6 +1563,10 @@
         <translation>模型 (*.safetensors)</translation>
     </message>
     <message>
+        <source>{organs} organs</source>
+        <translation>{organs} 个器官</translation>
+    </message>
+    <message>
         <source>File: {size:.0f} MB, SHA-256 {sha}…</source>
         <translation>文件：{size:.0f} MB，SHA-256 {sha}…</translation>
     </message>
@@ -1575,12 +1579,8 @@
         <translation>其文件不在本机。</translation>
     </message>
     <message>
-        <source>{organs} organs</source>
-        <translation>{organs} 个器官</translation>
-    </message>
-    <message>
-        <source>⚠ Not reliable yet for: {names}.</source>
-        <translation>⚠ 以下器官尚不可靠：{names}。</translation>
+        <source>{verdict}: {names}.</source>
+        <translation>{verdict}：{names}。</translation>
     </message>
     <message>
         <source>Licence: {name}.</source>
@@ -1767,16 +1767,28 @@
         <translation>使用前请检查；不作为诊断。</translation>
     </message>
     <message>
+        <source>usable after a look</source>
+        <translation>查看后可用</translation>
+    </message>
+    <message>
+        <source>to be corrected</source>
+        <translation>需修正</translation>
+    </message>
+    <message>
+        <source>a sketch, not to be used</source>
+        <translation>仅为草图，不可使用</translation>
+    </message>
+    <message>
+        <source>not measured on real scans</source>
+        <translation>未在真实扫描上测量</translation>
+    </message>
+    <message>
         <source>Click: show it in the slice views. Tick: show or hide it.</source>
         <translation>单击：在切片视图中显示。勾选：显示或隐藏。</translation>
     </message>
     <message>
         <source>The replaced organs are back.</source>
         <translation>已恢复被替换的器官。</translation>
-    </message>
-    <message>
-        <source>not reliable yet</source>
-        <translation>尚不可靠</translation>
     </message>
     <message>
         <source>superior</source>
@@ -1817,6 +1829,10 @@
     <message>
         <source>All {count} time points were segmented; this is the one that was shown.</source>
         <translation>全部 {count} 个时间点均已分割；这里是当时显示的一个。</translation>
+    </message>
+    <message>
+        <source>⚠ Only sketched, so not counted: {names}.</source>
+        <translation>⚠ 仅为草图，未计入：{names}。</translation>
     </message>
     <message>
         <source>Not found: {names}.</source>
