@@ -6,6 +6,7 @@ network runs in a process of its own.
 
 import sys
 import unittest
+from pathlib import Path
 
 import numpy as np
 import slicer
@@ -29,6 +30,7 @@ from IUINetSegmentationLib.scene.volume_node import SAMPLE_CT, add_sample_node
 from IUINetSegmentationLib.script import segment_volume_node
 
 ADDRESS = "https://github.com/iuinet/SlicerIUINet"
+TRANSLATIONS = Path(__file__).resolve().parent / "Resources" / "Translations"
 PAPER = "https://c-s-a.org.cn/html/2024/1/9374.html"
 
 
@@ -37,6 +39,8 @@ class IUINetSegmentation(ScriptedLoadableModule):
 
     def __init__(self, parent):
         ScriptedLoadableModule.__init__(self, parent)
+        if hasattr(slicer, "app"):  # Slicer's Python without the application has none
+            slicer.app.loadTranslations(str(TRANSLATIONS))  # does nothing for a language that is not there
         self.parent.title = _("IUINet abdominal CT segmentation")
         self.parent.categories = [translate("qSlicerAbstractCoreModule", "Segmentation")]
         self.parent.dependencies = []
@@ -55,12 +59,12 @@ class IUINetSegmentation(ScriptedLoadableModule):
         ).format(page=f"{ADDRESS}/blob/main/Documentation/slicer.md", source=ADDRESS, paper=PAPER)
         self.parent.acknowledgementText = _(
             "The network follows IUINet, a U-shaped network with learnable three-dimensional shifts and"
-            ' dynamic fully connected layers: <a href="{paper}">Zhu, Cheng, Liu: IUINet: Two-flow Mapping 3D'
-            " Medical Segmentation Model Based on Shift. Computer Systems & Applications 33(1), 2024</a>."
+            " dynamic fully connected layers: <a href=\"{paper}\">Zhu, Cheng, Liu: IUINet: Two-flow Mapping"
+            " 3D Medical Segmentation Model Based on Shift. Computer Systems & Applications 33(1), 2024</a>."
             " The starter model's training data and their licences stand on"
-            ' <a href="{card}">its card</a>.'
+            " <a href=\"{card}\">its card</a>."
         ).format(paper=PAPER, card=f"{ADDRESS}/blob/main/Documentation/starter-tiny.md")
-        if hasattr(slicer, "app"):  # Slicer's Python without the application has none
+        if hasattr(slicer, "app"):
             slicer.app.connect("startupCompleted()", registerSampleData)
 
 

@@ -39,7 +39,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
     rules = Rules(options.metric_convention, options.tolerance)
     settings = Settings(rules, not options.all_pieces, options.device, options.workers, options.fast)
     same = ("data", "out", "weights", "which", "subset", "split", "partial", "cross_validation")
-    chosen = {name: getattr(options, name) for name in (*same, "keep_labels")}
+    chosen = {name: getattr(options, name) for name in (*same, "keep_labels", "allow_seen")}
     measure(Choices(**chosen, runs=options.run, settings=settings), console)
 
 
@@ -59,6 +59,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--partial", action="store_true", help="go on where cases of the split are not in the data")
     words = "the models are folds: each case is scored by the fold that held it out, and all are pooled"
     add("--cross-validation", action="store_true", help=words)
+    words = "score models also on cases that they, or models before them, have seen; every table then says so"
+    add("--allow-seen", action="store_true", help=words)
     words = "keep all pieces of every organ; the product does as the model says of each"
     add("--all-pieces", action="store_true", help=words)
     add("--fast", action="store_true", help="one pass of models that were made for two")

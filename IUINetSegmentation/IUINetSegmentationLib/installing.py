@@ -165,8 +165,10 @@ def failure(words: str) -> IUINetError:
     last = (errors or lines)[-1][:_LINE]
     for code, pattern, meaning, hint in _CAUSES:
         if re.search(pattern, words, re.IGNORECASE):
-            said = f" ({last})" if code == "versions-clash" else ""
-            return IUINetError(f"the packages could not be installed: {meaning}{said}", code=code, hint=hint)
+            text = f"the packages could not be installed: {meaning}"
+            if code == "versions-clash":
+                text = f"the packages could not be installed: {meaning} ({last})"
+            return IUINetError(text, code=code, hint=hint)
     return IUINetError(
         f"the packages could not be installed: {last}",
         code="set-up-failed",

@@ -15,6 +15,7 @@ import numpy as np
 from . import __version__
 from .geometry import canonical_axes, to_canonical
 from .labels import Organ
+from .quality import RELIABLE, WORDS, Quality, for_summary, qualities
 from .volume import Grid, Volume
 
 if TYPE_CHECKING:
@@ -133,7 +134,11 @@ def build_report(
     ('spleen', 214.3)
     """
     found = measure(volume, prediction.labels)
-    grid = volume.grid
+    grid, known = volume.grid, qualities(weights.document)
+    organs = [
+        _organ(organ, found, prediction, grid, known.get(organ.name, Quality()))
+        for organ in prediction.organs
+    ]
     return {
         "format": FORMAT,
         "input": {
@@ -153,13 +158,16 @@ def build_report(
         "passes": prediction.passes,
         "seconds": {stage: round(float(time), 3) for stage, time in prediction.seconds.items()},
         "fallbacks": list(prediction.fallbacks),
-        "organs": [_organ(organ, found, prediction, grid) for organ in prediction.organs],
+        "organs": organs,
+        "summary": for_summary(organs),
         "plausibility": _check_sides(prediction.organs, found),
     }
 
 
-def _organ(organ: Organ, found: Measurements, prediction: Prediction, grid: Grid) -> dict[str, Any]:
-    """The report's part on one requested organ."""
+def _organ(
+    organ: Organ, found: Measurements, prediction: Prediction, grid: Grid, quality: Quality
+) -> dict[str, Any]:
+    """The report's part on one requested organ. quality: the model's for it, whatever the scan."""
     label, voxels = organ.label, int(found.voxels[organ.label])
     margin = prediction.margins.get(organ.name) if voxels else None
     edges = found.edges.get(label, ())
@@ -177,6 +185,10 @@ def _organ(organ: Organ, found: Measurements, prediction: Prediction, grid: Grid
         "touches_edge": bool(edges),
         "edges": list(edges),
         "components": prediction.components.get(organ.name),
+        "quality": quality.verdict,
+        "measured": {"cases": quality.cases, "median_dsc": quality.median, "worst_dsc": quality.worst}
+        if quality.cases
+        else None,
     }
 
 
@@ -285,8 +297,11 @@ def provenance(report: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _remarks(organ: Mapping[str, Any]) -> list[str]:
-    edge = [f"cut by the scan's edge ({', '.join(organ['edges'])})"] if organ["touches_edge"] else []
-    return edge + (["low confidence"] if organ["low_confidence"] else [])
+    quality = organ.get("quality")
+    found = [("" if quality in RELIABLE else "! ") + WORDS[quality]] if quality else []
+    if organ["touches_edge"]:
+        found.append(f"cut by the scan's edge ({', '.join(organ['edges'])})")
+    return found + (["low confidence"] if organ["low_confidence"] else [])
 
 
 def millilitres_text(value: float) -> str:

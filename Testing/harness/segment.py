@@ -120,6 +120,7 @@ class Outputs:
         """Write all files beside their places, and only when all are complete rename them."""
         from iuinet.files import atomic
         from iuinet.preview import draw_preview
+        from iuinet.quality import verdicts_of
         from iuinet.report import picture_title
         from iuinet.writing import write_json
 
@@ -129,7 +130,8 @@ class Outputs:
             write_json(draft["report"], report, overwrite=True)
             # The picture shows what is in the saved file, not what should be there.
             labels = read_labels(draft["segmentation"], volume)
-            draw_preview(draft["preview"], volume, labels, organs, picture_title(report))
+            title, verdicts = picture_title(report), verdicts_of(report)
+            draw_preview(draft["preview"], volume, labels, organs, title, verdicts)
             with console.uninterrupted():
                 drafts.pop_all().close()
 

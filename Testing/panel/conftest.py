@@ -32,13 +32,21 @@ def home(tmp_path: Path, small_model: Path, monkeypatch: pytest.MonkeyPatch) -> 
     """An empty per-user folder, and a list of models that holds the small one as the default."""
     from helpers.model_factory import entry
 
-    listed = entry(small_model, id="small-random", version="1", organs=[*_organs()])
+    metrics = {"real_scans": {"data": "invented", "grid": "native", "organs": _MEASURED}}
+    listed = entry(small_model, id="small-random", version="1", organs=[*_organs()], metrics=metrics)
     index = small_model.parent / "index.json"
     index.write_text(json.dumps({"format": 1, "default": "small-random", "models": [listed]}))
     monkeypatch.setenv("IUINET_WEIGHTS_INDEX", str(index))
     monkeypatch.setenv("IUINET_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # the same everywhere: no GPU
     return tmp_path / "home"
+
+
+_MEASURED = {  # one organ of each kind; the others were not measured
+    "liver": {"cases": 14, "median": 0.94, "worst": 0.91},
+    "aorta": {"cases": 14, "median": 0.81, "worst": 0.67},
+    "pancreas": {"cases": 14, "median": 0.45, "worst": 0.0},
+}
 
 
 def _organs() -> list[str]:

@@ -17,7 +17,7 @@ UI = MODULE / "Resources" / "UI" / "IUINetSegmentation.ui"
 ALLOWED = {
     "qt": {
         "QDesktopServices", "QFileDialog", "QListWidgetItem", "QTableWidgetItem", "QTimer",
-        "QUrl", "Qt", "QSettings", "QColor", "QIcon", "QPixmap",
+        "QUrl", "Qt", "QSettings", "QBrush", "QColor", "QIcon", "QPixmap",
     },
     "ctk": set(),
 }  # fmt: skip

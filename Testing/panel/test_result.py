@@ -9,6 +9,7 @@ import pytest
 import slicer
 from helpers.scenes import segment_arrays
 
+from iuinet.quality import RELIABLE, WORDS
 from IUINetSegmentationLib.state import State
 
 pytestmark = pytest.mark.needs_torch
@@ -139,30 +140,43 @@ def test_a_click_on_a_row_brings_the_organ_and_its_tick_hides_it(done, views) ->
     table.item(0, 0).setCheckState(qt.Qt.Unchecked)
 
 
-def test_an_organ_that_the_model_is_weak_for_says_so_in_the_table(done, finish, monkeypatch) -> None:
-    from IUINetSegmentationLib.panel import models
+def test_the_table_says_what_each_organ_is_good_for_and_sets_the_others_apart(done) -> None:
+    report, table = done.controller.report, done.ui.resultTable
+    quality = {organ["name"]: organ["quality"] for organ in report["organs"]}
+    assert {quality[name] for name in ("liver", "aorta", "pancreas")} == {"usable", "correct", "sketch"}
+    apart = set()
+    for row in range(table.rowCount):
+        name, remarks = table.item(row, 0), table.item(row, 3).text()
+        verdict = quality[name.text()]
+        mark = "" if verdict in RELIABLE else "⚠ "
+        assert remarks.split("; ")[0] == mark + WORDS[verdict]
+        assert name.font().italic() == bool(mark) == (name.foreground().color().name() == "#808080")
+        apart |= {name.text()} if mark else set()
+    assert {"pancreas", "gallbladder"} <= apart and not apart & {"liver", "aorta"}
 
-    weak = done.ui.resultTable.item(0, 0).text()
-    monkeypatch.setattr(models, "weak_organs", lambda document: [weak])
-    run(done, finish)
-    remarks = {
-        done.ui.resultTable.item(row, 0).text(): done.ui.resultTable.item(row, 3).text()
-        for row in range(done.ui.resultTable.rowCount)
-    }
-    assert [name for name, text in remarks.items() if "not reliable" in text] == [weak]
-    done.models.refresh()
-    assert f"Not reliable yet for: {weak}." in done.ui.modelCardLabel.text
+
+def test_the_headline_counts_no_sketch(done) -> None:
+    from IUINetSegmentationLib.panel.result import as_text, headline
+
+    report = done.controller.report
+    found = [organ["name"] for organ in report["organs"] if organ["found"]]
+    assert "pancreas" in found and "pancreas" not in report["summary"]
+    text = headline(report, done.controller.seconds)
+    assert text.startswith(f"{len(found) - 1} of {len(report['organs'])} structures found")
+    assert "so not counted: pancreas." in text and text in done.ui.resultLabel.text
+    line = next(line for line in as_text(report).splitlines() if line.startswith("pancreas\t"))
+    assert line.split("\t")[3].startswith("⚠ a sketch, not to be used")
 
 
-def test_weak_is_what_is_below_the_line_wherever_it_was_measured(gui) -> None:
-    from IUINetSegmentationLib.panel.models import weak_organs
-
-    names = ["liver", "pancreas", "aorta", "spleen"]
-    dice = {"one": {"liver": 0.9, "pancreas": 0.1, "aorta": 0.3}, "two": {"pancreas": 0.2, "aorta": 0.8}}
-    document = {"organs": [{"name": name} for name in names], "metrics": {"dice": dice}}
-    assert weak_organs(document) == ["pancreas"]
-    assert weak_organs(document | {"metrics": {"dice": {"aorta": 0.2, "liver": 0.7}}}) == ["aorta"]
-    assert weak_organs(document | {"metrics": {}}) == []
+def test_the_card_says_first_what_the_model_is_good_for(done) -> None:
+    lines = done.ui.modelCardLabel.text.splitlines()
+    assert lines[:3] == [
+        "usable after a look: liver.",
+        "to be corrected: aorta.",
+        "⚠ a sketch, not to be used: pancreas.",
+    ]
+    assert lines[3].startswith("⚠ not measured on real scans: spleen, right kidney, ")
+    assert "SHA-256" in lines[-1]
 
 
 # Choices, words and the life around --------------------------------------------------------------------

@@ -135,8 +135,13 @@ def test_what_the_models_knew_of_the_cases_is_said_everywhere(done, place, data,
     assert "SELECTED" in " ".join(results_of(done)["warnings"]) and "c1" in results_of(done)["warnings"][0]
     out = place / "known"
     command = ("--data", data.folder, "--weights", models["one"], models["few"], "--split", "mine")
-    assert run(*command, "--subset", "all", "--out", out) == 0
+    assert run(*command, "--subset", "all", "--out", out) == 2
+    refused = capfd.readouterr().err
+    assert "error[case-seen]: run-seed1 was TRAINED on 1 of 8 evaluated cases (c0)" in refused
+    assert "--allow-seen" in refused and not (out / "results.json").exists()
+    assert run(*command, "--subset", "all", "--out", out, "--allow-seen") == 0
     said = capfd.readouterr().out
+    assert said.index("WARNING: run-seed1 was TRAINED") < said.index("HD95 mm"), "at its table"
     assert "WARNING: run-seed1 was TRAINED on 1 of 8 evaluated cases (c0)" in said
     assert "WARNING: three does not state its training cases" in said
     results = results_of(out)
@@ -148,6 +153,9 @@ def test_what_the_models_knew_of_the_cases_is_said_everywhere(done, place, data,
     assert all(sentence in said for sentence in results["warnings"]) and len(results["warnings"]) == 3
     text = (out / "cases.csv").read_text(encoding="utf-8")
     assert re.search(r"run-seed1,c0,liver,native.*,training\n", text)
+    rows = [line for line in text.splitlines() if line.startswith("iuinet,run-")]
+    assert rows and all("was TRAINED on 1 of 8" in row for row in rows)
+    assert '<p class="warning">run-seed1 was TRAINED' in (out / "index.html").read_text(encoding="utf-8")
     assert "training: 1; selection: 1" in (out / "summary.csv").read_text(encoding="utf-8")
     # A model of three organs is scored on them, and its ceiling is that of three organs.
     assert {r["organ"] for r in results["rows"] if r["model"] == "three"} == set(SUBSET)
@@ -158,7 +166,10 @@ def test_a_model_file_without_case_names_is_known_by_its_split(place, data, capf
     training["data"] |= {"train": 1, "validation": 1, "test": 7}
     model = random_model(place / "public.safetensors", 5, ("liver",), training)
     out = place / "public"
-    assert run("--data", data.folder, "--weights", model, "--subset", "train", "--out", out) == 0
+    command = ("--data", data.folder, "--weights", model, "--subset", "train", "--out", out)
+    assert run(*command) == 2
+    assert "public was TRAINED on all 1 evaluated cases" in capfd.readouterr().err
+    assert run(*command, "--allow-seen") == 0
     assert "public was TRAINED on all 1 evaluated cases" in capfd.readouterr().out
 
 

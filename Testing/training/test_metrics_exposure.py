@@ -8,7 +8,17 @@ import pytest
 
 pytest.importorskip("torch", reason="torch is not installed here")
 
-from pipeline.evaluation.exposure import exposure, other_data, resolved, trained_on, warnings, worst
+from iuinet.errors import UsageError
+from pipeline.evaluation.exposure import (
+    MAPS,
+    exposure,
+    other_data,
+    refuse_seen,
+    resolved,
+    trained_on,
+    warnings,
+    worst,
+)
 
 DATA = {
     "name": "synapse",
@@ -27,6 +37,7 @@ def training(**changes: object) -> dict:
 
 
 SYNTHETIC = {"name": "synthetic", "split": "none", "train": 3}
+MADE = "synthesis"
 KNOWN = ["training", "selection"]
 LEARNT = "predecessor's training"
 
@@ -53,6 +64,9 @@ def started(data: object, **more: object) -> dict:
         (started(DATA | {"pretrain": 9, "atlases": "all30"}), ["training", "pre-training", "pre-training"]),
         (started(None), ["training", "selection", "not stated"]),
         ({}, ["not stated"] * 3),
+        ({"sources": [{"seen": MAPS, "cases": ["label0001", "s0002"]}]}, ["not stated", MADE, "not stated"]),
+        (training(train=18, synthetic={"anatomies": ["synapse-0002"]}), ["not stated", "not stated", MADE]),
+        (started(SYNTHETIC, sources=[{"seen": MAPS, "cases": ["0002"]}]), ["training", "selection", MADE]),
     ],
 )
 def test_a_case_is_known_by_the_worst_use_that_was_made_of_it(said, expected):
@@ -71,6 +85,15 @@ def test_the_warnings_name_the_cases():
     assert found[1].startswith("m was SELECTED by its scores on 2 of 4 evaluated cases (0001, 0002): ")
     assert warnings("m", {"0001": "", "0002": ""}) == []
     assert "all 2 evaluated cases" in warnings("m", {"1": "pre-training", "2": "pre-training"})[0]
+
+
+@pytest.mark.parametrize("kind", ["training", LEARNT, "pre-training", "synthesis"])
+def test_a_model_is_not_scored_on_what_it_has_seen(kind):
+    with pytest.raises(UsageError) as refused:
+        refuse_seen("m", {"0001": "", "0002": kind, "0003": "selection"})
+    assert refused.value.code == "case-seen" and "(0002)" in refused.value.message
+    assert "SELECTED" not in refused.value.message and "--allow-seen" in refused.value.hint
+    refuse_seen("m", {"0001": "", "0002": "selection", "0003": "not stated"})
 
 
 def test_ids_of_other_data_are_doubted():

@@ -88,6 +88,36 @@ def test_metrics_are_means_of_a_named_group(results):
     assert metrics["statements"][NATIVE] == said
 
 
+def results_with(tmp_path: Path, exposure: dict, scores: dict, **about: object) -> Path:
+    """Results of the run's model. scores: DSC of the liver by case."""
+    rows = [
+        {"model": "seed4", "case": case, "grid": grid, "organ": "liver", "dsc": dsc}
+        for case, dsc in scores.items()
+        for grid in ("native", "ceiling")
+    ]
+    models = [{**RESULTS["models"][1], "exposure": exposure}]
+    document = {**RESULTS, "models": models, "rows": rows, "data": {**RESULTS["data"], **about}}
+    (tmp_path / "r.json").write_text(json.dumps(document))
+    return tmp_path / "r.json"
+
+
+def test_quality_is_measured_on_real_scans_that_the_model_had_not_met(tmp_path):
+    scores = {"0001": 0.99, "0005": 0.98, "0002": 0.9, "0003": 0.7, "0004": None, "0007": 0.6}
+    exposure = dict.fromkeys(scores, "") | {"0001": "selection", "0005": "training"}
+    metrics = read_metrics(results_with(tmp_path, exposure, scores), trained(), "x")
+    assert metrics["real_scans"] == {
+        "data": "4 cases of synapse that it had not seen",
+        "grid": "native",
+        "organs": {"liver": {"cases": 3, "median": 0.7, "worst": 0.6}},
+    }
+    unknown = dict.fromkeys(scores, "not stated")
+    for path in (
+        results_with(tmp_path, exposure, scores, generated=True),
+        results_with(tmp_path, unknown, scores),
+    ):
+        assert "real_scans" not in read_metrics(path, trained(), "x")
+
+
 @pytest.mark.parametrize(("digit", "step", "identifier"), [("2", 9, "x"), ("3", 4, "m")])
 def test_the_model_in_the_results_is_known_by_its_file_or_by_id_and_step(results, digit, step, identifier):
     this = trained(digit, step)
@@ -138,7 +168,7 @@ def card_of(tmp_path: Path, metrics: dict, card: dict = CARD, **changes: object)
 def test_the_card_says_what_the_model_is_and_how_good(tmp_path, results):
     text = card_of(tmp_path, read_metrics(results, trained(), "x"))
     sections = [line for line in text.splitlines() if line.startswith("#")]
-    assert sections[0] == "# m 1" and sections[1:] == [
+    assert sections[0] == "# m" and sections[1:] == [
         f"## {name}"
         for name in (
             *("Intended use", "Training data", "Training", "Measured", "Limits", "Not measured"),
@@ -151,7 +181,10 @@ def test_the_card_says_what_the_model_is_and_how_good(tmp_path, results):
     assert "| liver | 0.912 | 0.930 |" in text and "| my own structure | - | - |" in text
     assert "Overlap of my own structure: no measured case shows them." in text
     assert "Normalised surface DSC." in text and "selected this model." in text
-    assert "Licence of the weights: CC-BY-4.0." in text and "* From a test." in text
+    terms = "trained in part on BTCV (syn3193805), whose own terms apply"
+    assert f"\nWeights: CC-BY-4.0; {terms}." in text and "* From a test." in text
+    assert "BTCV (syn3193805), scans and labels: 0001, 0005, 0006. Landman et al., MICCAI 2015" in text
+    assert "page (syn3193805) asks for registration and could not be read." in text
     assert text.endswith("* Compared.\n") and check_file(tmp_path / "m.safetensors").sha256 in text
 
 
@@ -187,6 +220,12 @@ def test_the_shipped_starter_has_a_card():
     weights = resolve("starter-tiny")
     text = model_card(weights)
     assert "Synthetic CT alone" in text and "| liver | 0.934 |" in text and "after 2800 steps" in text
+    lines = text.splitlines()
+    assert lines[2].startswith("* **Usable after a look**: spleen (0.91, worst of 14 0.70), right kidney (")
+    assert lines[4] == "* **⚠ A sketch, not to be used**: pancreas (0.45, worst of 14 0.00)"
+    assert lines[5].startswith("* **⚠ Not measured on real scans**: esophagus, inferior vena cava, ")
+    assert text.index("Not measured on real") < text.index("0.4.0") < text.index(weights.sha256)
+    assert "SPL Abdominal Atlas, label maps, for synthetic CT: spl." in text
     assert "s0327" in text and weights.sha256 in text and "None" not in text
 
 

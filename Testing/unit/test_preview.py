@@ -217,6 +217,16 @@ class TestContent:
             ml = (sample.labels == organ.label).sum() * sample.volume.grid.voxel_volume_ml
             assert any(text.endswith(" ml") and abs(float(text[:-3]) - ml) < 0.5 for text in texts)
 
+    def test_what_the_model_is_good_for_stands_by_the_organ_and_a_sketch_looks_like_one(self):
+        labels, organs = np.zeros((8, 8, 8), np.uint8), [Organ("liver", 1), Organ("pancreas", 2)]
+        labels[2:4, 2:4, 2:4], labels[5:7, 5:7, 5:7] = 1, 2
+        volume = Volume(np.full((8, 8, 8), 40), Grid((8, 8, 8), (5, 5, 5)))
+        figure = make_figure(volume, labels, organs, verdicts={"liver": "usable", "pancreas": "sketch"})
+        style = {text.get_text(): text.get_style() for text in figure.texts}
+        assert style["liver"] == "normal" == style["liver: usable after a look"]
+        assert style["⚠ pancreas"] == "italic" == style["⚠ pancreas: a sketch, not to be used"]
+        assert "pancreas" not in style
+
     def test_the_largest_section_is_the_one_with_most_voxels(self):
         labels = np.zeros((9, 8, 7), np.uint8)
         labels[2:7, 3, 3] = 1

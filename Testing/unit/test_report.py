@@ -77,8 +77,22 @@ def test_an_organ_without_voxels_has_no_numbers_invented():
     assert organ == {
         "name": "pancreas", "label": 11, "found": False, "voxels": 0, "millilitres": 0.0, "mean_hu": None,
         "std_hu": None, "margin": None, "low_confidence": False, "touches_edge": False, "edges": [],
-        "components": 1,
+        "components": 1, "quality": "not-measured", "measured": None,
     }  # fmt: skip
+
+
+def test_the_quality_of_an_organ_is_the_models_and_decides_on_the_summary():
+    scores = {"liver": (0.9, 0.8), "spleen": (0.4, 0.0)}
+    organs = {name: {"cases": 9, "median": m, "worst": w} for name, (m, w) in scores.items()}
+    names = [{"name": organ.name} for organ in CHALLENGE]
+    weights = dataclasses.replace(
+        WEIGHTS, document={"organs": names, "metrics": {"real_scans": {"organs": organs}}}
+    )
+    report = build_report(scan(), predicted(blocks()), (), weights)
+    liver, spleen = organ_in(report, "liver"), organ_in(report, "spleen")
+    assert liver["quality"] == "usable" and spleen["quality"] == "sketch" and spleen["found"]
+    assert liver["measured"] == {"cases": 9, "median_dsc": 0.9, "worst_dsc": 0.8}
+    assert report["summary"] == ["liver"]
 
 
 def test_the_walk_through_slabs_changes_nothing(monkeypatch):
@@ -227,7 +241,7 @@ class TestTable:
         ends = {
             line.index(remark)
             for line in lines
-            for remark in ("remarks", "not found", "low")
+            for remark in ("remarks", "not found", "! not measured")
             if remark in line
         }
         assert len(ends) == 1

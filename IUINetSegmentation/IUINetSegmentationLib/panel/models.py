@@ -12,12 +12,15 @@ from slicer.i18n import tr as _
 
 from iuinet.errors import IUINetError
 from iuinet.options import Options
+from iuinet.quality import by_verdict, qualities
 from iuinet.weights import Entry, list_models, models_folder, resolve
 from iuinet.weights.model_file import read_document
 from iuinet.weights.user_folder import import_file, remove
+from IUINetSegmentationLib.language import error_text, listed, localized, organ_name
+
+from .result import quality_text
 
 AUTOMATIC = "auto"
-WEAK = 0.6  # Dice; below it more has to be corrected than was found
 
 
 class ModelSection:
@@ -26,6 +29,7 @@ class ModelSection:
     def __init__(self, ui: Any, changed: Callable[[], None], failed: Callable[[IUINetError], None]) -> None:
         self._ui, self._changed, self._failed = ui, changed, failed
         self._models: tuple[Entry, ...] = ()
+        self._organs: tuple[str, ...] = ()  # the rows of the list of organs, by the model's names
         self._restoring = False
         self._wanted = AUTOMATIC  # the device that was asked for, whether it is known yet or not
         self.show_devices({})
@@ -65,19 +69,8 @@ class ModelSection:
     @property
     def organs(self) -> tuple[str, ...] | None:
         """The checked organs; None for all."""
-        items = [self._ui.organsList.item(row) for row in range(self._ui.organsList.count)]
-        chosen = tuple(item.text() for item in items if item.checkState() == qt.Qt.Checked)
-        return None if len(chosen) == len(items) else chosen
-
-    @property
-    def weak(self) -> list[str]:
-        """The organs that the chosen model is not to be relied on for, by its own measurements."""
-        if self.entry is None or self.entry.path is None:
-            return []
-        try:
-            return weak_organs(read_document(self.entry.path))
-        except IUINetError:
-            return []  # the model's card shows what is wrong with it
+        left_out = self.left_out
+        return tuple(name for name in self._organs if name not in left_out) if left_out else None
 
     @property
     def passes(self) -> int:
@@ -135,8 +128,9 @@ class ModelSection:
         self._ui.deleteModelButton.enabled = here and entry.path.parent == models_folder()
         self._ui.organsList.blockSignals(True)
         self._ui.organsList.clear()
-        for name in entry.organs if entry else ():
-            item = qt.QListWidgetItem(name)
+        self._organs = tuple(entry.organs) if entry else ()
+        for name in self._organs:
+            item = qt.QListWidgetItem(organ_name(name))
             item.setCheckState(qt.Qt.Checked)
             self._ui.organsList.addItem(item)
         self._ui.organsList.blockSignals(False)
@@ -158,8 +152,9 @@ class ModelSection:
     @property
     def left_out(self) -> list[str]:
         """The organs that are not checked."""
-        items = [self._ui.organsList.item(row) for row in range(self._ui.organsList.count)]
-        return [item.text() for item in items if item.checkState() != qt.Qt.Checked]
+        rows = [self._ui.organsList.item(row) for row in range(self._ui.organsList.count)]
+        named = zip(self._organs, rows, strict=True)
+        return [name for name, item in named if item.checkState() != qt.Qt.Checked]
 
     def restore(self, device: str, model: str, left_out: Sequence[str]) -> None:
         """Choose what a scene remembers, as far as it is here; a device may be found later.
@@ -177,9 +172,9 @@ class ModelSection:
             self._ui.modelComboBox.currentIndex = row
             self._ui.modelComboBox.blockSignals(False)
             self._show_model()
-        for row in range(self._ui.organsList.count):
-            item = self._ui.organsList.item(row)
-            item.setCheckState(qt.Qt.Unchecked if item.text() in left_out else qt.Qt.Checked)
+        for row, name in enumerate(self._organs):
+            state = qt.Qt.Unchecked if name in left_out else qt.Qt.Checked
+            self._ui.organsList.item(row).setCheckState(state)
         self._restoring = False
 
     def choose_file(self) -> bool:
@@ -224,38 +219,26 @@ class ModelSection:
 
 def card(entry: Entry) -> str:
     """What a user should know of a model before relying on it."""
-    lines = [_("{organs} organs").format(organs=len(entry.organs))]
+    count = _("{organs} organs").format(organs=len(entry.organs))
     file = _("File: {size:.0f} MB, SHA-256 {sha}…").format(size=entry.size / 1e6, sha=entry.sha256[:8])
     if entry.path is None:
         where = _("It is downloaded when it is first used.") if entry.urls else _("Its file is not here.")
-        return "\n".join([*lines, where, file])
+        return "\n".join([count, where, file])
     try:
         document = resolve(entry.path).document
     except IUINetError as error:
-        return "\n".join([*lines, f"⚠ {error.text}", file])
-    weak = weak_organs(document)
-    if weak:
-        lines.append(_("⚠ Not reliable yet for: {names}.").format(names=", ".join(weak)))
+        return "\n".join([count, f"⚠ {error_text(error)}", file])
+    # First of all what it is good for.
+    lines = [
+        _("{verdict}: {names}.").format(verdict=quality_text(verdict), names=listed(names))
+        for verdict, names in by_verdict(qualities(document)).items()
+    ]
+    lines.append(count)
     trained_on = training_data(document.get("training", {}))
-    lines += [trained_on] if trained_on else []
+    lines += [localized(trained_on)] if trained_on else []
     lines += [_("Licence: {name}.").format(name=document["license"])] if document.get("license") else []
-    lines += [str(document["intended_use"])] if document.get("intended_use") else []
+    lines += [localized(str(document["intended_use"]))] if document.get("intended_use") else []
     return "\n".join([*lines, file])
-
-
-def weak_organs(document: Mapping[str, Any]) -> list[str]:
-    """Organs of a model whose Dice is below WEAK in every set that it was measured on, in its own order."""
-    best: dict[str, float] = {}
-
-    def look(part: Any) -> None:
-        for name, value in part.items() if isinstance(part, Mapping) else ():
-            if isinstance(value, int | float):
-                best[name] = max(best.get(name, 0.0), value)
-            look(value)
-
-    look((document.get("metrics") or {}).get("dice"))
-    names = [organ["name"] for organ in document.get("organs", [])]
-    return [name for name in names if best.get(name, 1.0) < WEAK]
 
 
 def training_data(training: Mapping[str, Any]) -> str:

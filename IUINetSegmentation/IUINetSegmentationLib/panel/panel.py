@@ -13,6 +13,7 @@ from slicer.i18n import tr as _
 from iuinet.options import Options
 from IUINetSegmentationLib.controller import Controller
 from IUINetSegmentationLib.installing import Installation
+from IUINetSegmentationLib.language import error_text
 from IUINetSegmentationLib.packages import check_plan, declined, installing_elsewhere, make_plan
 from IUINetSegmentationLib.panel.log import LogSection, diagnostics
 from IUINetSegmentationLib.panel.models import ModelSection
@@ -236,7 +237,7 @@ class Panel:
 
     def _show_result(self, node: Any) -> None:
         """Bring a new result before the user, and offer its node for the next run."""
-        self.result.show(self._volume, self.models.weak)
+        self.result.show(self._volume)
         show_result(self._volume, node)
         if len(self.controller.reports) == 1:  # frames stay: their node shows one after the other
             self._fresh = FreshResult(node, self._volume, self.refresh)
@@ -306,7 +307,7 @@ class Panel:
         """The controller changed: show it; when a run has ended, show what came of it."""
         before, self._state = self._state, self.controller.state
         if self._state is not before:
-            self.log.add(_("State: {name}").format(name=self._state.value))
+            self.log.add(f"State: {self._state.value}")
             if self._state is State.DONE:
                 remember_run(self.controller.report, self.controller.seconds)
                 if self.controller.node is not None:
@@ -355,7 +356,7 @@ class Panel:
         if self.controller.state.busy:
             return _("A segmentation is under way.")
         if self.status.too_old is not None:
-            return self.status.too_old.text
+            return error_text(self.status.too_old)
         if self.ui.inputSelector.currentNode() is None:
             return _("Select a CT volume, or try a sample.")
         if self.input.refused:

@@ -9,6 +9,7 @@ from slicer.i18n import tr as _
 
 from iuinet.errors import IUINetError
 from IUINetSegmentationLib.controller import Controller
+from IUINetSegmentationLib.language import localized
 from IUINetSegmentationLib.panel.status import in_words
 from IUINetSegmentationLib.panel.trouble import sentence
 from IUINetSegmentationLib.state import State
@@ -61,7 +62,7 @@ class RunSection:
         if share > 0.1 and elapsed > 2 and controller.state is not State.SETTING_UP:
             left = elapsed / share - elapsed
             text += _(", {time} left").format(time=in_words(left))
-        ui.progressLabel.text = f"{text}\n{progress.note}".strip()
+        ui.progressLabel.text = f"{text}\n{localized(progress.note)}".strip()
 
 
 def end_text(controller: Controller) -> str:

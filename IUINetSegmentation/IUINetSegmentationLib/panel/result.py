@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import qt
 import slicer
 from slicer.i18n import tr as _
 
+from iuinet.quality import CORRECT, RELIABLE, SKETCH, UNMEASURED, USABLE, verdicts_of
 from iuinet.report import millilitres_text
 from IUINetSegmentationLib.controller import Controller
+from IUINetSegmentationLib.language import listed, localized, organ_name, sentence
 from IUINetSegmentationLib.scene.views import segment_of, set_visible, show_organ
 
 COLUMNS = 4
@@ -23,7 +25,7 @@ class ResultSection:
     def __init__(self, ui: Any, controller: Controller, log: Callable[[str], None]) -> None:
         self._ui, self._controller, self._log = ui, controller, log
         self._volume: Any = None
-        self._weak: Collection[str] = ()
+        self._organs: list[str] = []  # of the table's rows, by the report's names
         ui.resultTable.columnCount = COLUMNS
         ui.resultTable.horizontalHeader().stretchLastSection = True
         ui.resultTable.verticalHeader().visible = False
@@ -43,8 +45,8 @@ class ResultSection:
         self._ui.undoButton.visible = False
         self._ui.resultSection.visible = False
 
-    def show(self, volume: Any, weak: Collection[str] = ()) -> None:
-        """Show the result of the controller's run on this volume node. weak: organs not to be relied on."""
+    def show(self, volume: Any) -> None:
+        """Show the result of the controller's run on this volume node."""
         report = self._controller.report
         self._volume = volume
         self._ui.resultSection.visible = True
@@ -56,12 +58,12 @@ class ResultSection:
             )
             text = f"{frame}\n{text}"
         self._ui.resultLabel.text = text
-        self._weak = weak
-        self._fill(rows(report, weak))
+        self._organs = [organ["name"] for organ in report["organs"] if organ["found"]]
+        self._fill(rows(report), verdicts_of(report))
         self._ui.show3DButton.setSegmentationNode(self._controller.node)
         self._ui.undoButton.visible = self._controller.replacement is not None
 
-    def _fill(self, rows: list[tuple[str, ...]]) -> None:
+    def _fill(self, rows: list[tuple[str, ...]], verdicts: Mapping[str, str]) -> None:
         table = self._ui.resultTable
         table.blockSignals(True)
         table.setHorizontalHeaderLabels(list(header()))
@@ -71,14 +73,16 @@ class ResultSection:
                 item = qt.QTableWidgetItem(text)
                 item.setToolTip(text)  # where a narrow panel wraps or cuts it
                 table.setItem(row, column, item)
-            self._mark(table.item(row, 0))
+            self._mark(table.item(row, 0), self._organs[row])
+            if verdicts[self._organs[row]] not in RELIABLE:
+                _set_apart(table.item(row, 0))
         table.blockSignals(False)
         table.resizeColumnsToContents()
         self._fit()
 
-    def _mark(self, item: Any) -> None:
+    def _mark(self, item: Any, organ: str) -> None:
         """Give an organ's cell the colour of its segment and a tick for what the views show."""
-        node, organ = self._controller.node, item.text()
+        node = self._controller.node
         identifier = segment_of(node, organ)
         if not identifier:
             return
@@ -93,12 +97,13 @@ class ResultSection:
     def _on_row(self, row: int, column: int) -> None:
         """Bring the organ of the row into the middle of the slice views."""
         if self._is_there():
-            show_organ(self._controller.node, self._ui.resultTable.item(row, 0).text())
+            show_organ(self._controller.node, self._organs[row])
 
     def _on_item(self, item: Any) -> None:
         """Show or hide the organ whose tick was changed."""
         if item.column() == 0 and self._is_there():
-            set_visible(self._controller.node, item.text(), item.checkState() == qt.Qt.Checked)
+            visible = item.checkState() == qt.Qt.Checked
+            set_visible(self._controller.node, self._organs[item.row()], visible)
 
     def _is_there(self) -> bool:
         node = self._controller.node
@@ -127,7 +132,7 @@ class ResultSection:
             editor.setSourceVolumeNode(self._volume)
 
     def _on_copy(self) -> None:
-        slicer.app.clipboard().setText(as_text(self._controller.report, self._weak))
+        slicer.app.clipboard().setText(as_text(self._controller.report))
 
     def _on_undo(self) -> None:
         self._controller.replacement.undo()
@@ -145,48 +150,79 @@ def headline(report: Mapping[str, Any], seconds: float) -> str:
     """What was found and what was not, how long it took and where, and that it has to be checked."""
     organs = report["organs"]
     missing = [organ["name"] for organ in organs if not organ["found"]]
+    found, verdicts = [organ["name"] for organ in organs if organ["found"]], verdicts_of(report)
+    sketches = [name for name in found if verdicts[name] == SKETCH]
     if len(missing) == len(organs):
         return _("Nothing was found. Is this the right body region?")
     device = _("the CPU") if report["device"] == "cpu" else report["device"]
     lines = [
         _("{found} of {all} structures found in {seconds:.0f} s on {device}.").format(
-            found=len(organs) - len(missing), all=len(organs), seconds=seconds, device=device
+            found=len(found) - len(sketches), all=len(organs), seconds=seconds, device=device
         )
     ]
+    if sketches:
+        lines.append(_("⚠ Only sketched, so not counted: {names}.").format(names=listed(sketches)))
     if missing:
-        lines.append(_("Not found: {names}.").format(names=", ".join(missing)))
-    lines += [f"⚠ {remark['message']}" for remark in report["plausibility"]]
-    lines += [f"⚠ {check['message']}" for check in report["checks"] if check["severity"] == "warning"]
-    lines += [*report["notes"], *report["fallbacks"]]
+        lines.append(_("Not found: {names}.").format(names=listed(missing)))
+    warnings = [check for check in report["checks"] if check["severity"] == "warning"]
+    lines += [f"⚠ {sentence(found['message'])}" for found in (*report["plausibility"], *warnings)]
+    lines += map(localized, (*report["notes"], *report["fallbacks"]))
     lines.append(_("Check before use; not a diagnosis."))
     return "\n".join(lines)
 
 
-def rows(report: Mapping[str, Any], weak: Collection[str] = ()) -> list[tuple[str, str, str, str]]:
-    """One row for each organ that was found. weak: those that the model is not to be relied on for."""
+def rows(report: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
+    """One row for each organ that was found."""
+    verdicts = verdicts_of(report)
     return [
         (
-            organ["name"],
+            organ_name(organ["name"]),
             millilitres_text(organ["millilitres"]),
             "" if organ["mean_hu"] is None else f"{organ['mean_hu']:.0f}",
-            "; ".join(_remarks(organ, organ["name"] in weak)),
+            _("; ").join(_remarks(organ, verdicts[organ["name"]])),
         )
         for organ in report["organs"]
         if organ["found"]
     ]
 
 
-def as_text(report: Mapping[str, Any], weak: Collection[str] = ()) -> str:
+def as_text(report: Mapping[str, Any]) -> str:
     """The table for the clipboard: cells by tabulators, ready for a spreadsheet."""
-    return "\n".join("\t".join(cells) for cells in [header(), *rows(report, weak)])
+    return "\n".join("\t".join(cells) for cells in [header(), *rows(report)])
 
 
-def _remarks(organ: Mapping[str, Any], weak: bool) -> list[str]:
-    found = [_("not reliable yet")] if weak else []
+def quality_text(verdict: str) -> str:
+    """A verdict of ``iuinet.quality`` in the user's language, marked where no one may rely on it."""
+    words = {
+        USABLE: _("usable after a look"),
+        CORRECT: _("to be corrected"),
+        SKETCH: _("a sketch, not to be used"),
+        UNMEASURED: _("not measured on real scans"),
+    }
+    return words[verdict] if verdict in RELIABLE else f"⚠ {words[verdict]}"
+
+
+def _set_apart(item: Any) -> None:
+    """Grey and slanted: not to be taken for an organ that was found like the others."""
+    font = item.font()
+    font.setItalic(True)
+    item.setFont(font)
+    item.setForeground(qt.QBrush(qt.QColor("gray")))
+
+
+def _remarks(organ: Mapping[str, Any], verdict: str) -> list[str]:
+    found = [quality_text(verdict)]
     if organ["touches_edge"]:
-        found.append(
-            _("incomplete: cut by the scan's edge ({sides})").format(sides=", ".join(organ["edges"]))
-        )
+        words = {
+            "superior": _("superior"),
+            "inferior": _("inferior"),
+            "anterior": _("anterior"),
+            "posterior": _("posterior"),
+            "right": _("right"),
+            "left": _("left"),
+        }
+        sides = _(", ").join(words[side] for side in organ["edges"])
+        found.append(_("incomplete: cut by the scan's edge ({sides})").format(sides=sides))
     if organ["low_confidence"]:
         found.append(_("low confidence"))
     return found

@@ -23,6 +23,7 @@ from iuinet.files import atomic
 from iuinet.options import Options
 from iuinet.weights.places import user_folder
 from IUINetSegmentationLib.controller import Controller
+from IUINetSegmentationLib.language import error_text, localized
 from IUINetSegmentationLib.packages import Plan, make_plan, slicer_too_old
 
 _NAME = re.compile(r"[\w.-]+")  # of a package, before its version
@@ -109,7 +110,7 @@ class StatusStrip:
         if needed:  # not self._button.visible: that is false while the user is in another module
             self._label.text = set_up_text(self.plan)
         elif self.error is not None:
-            self._label.text = f"⚠ {self.error.text}"
+            self._label.text = f"⚠ {error_text(self.error)}"
         elif not self.devices:
             self._label.text = _("Looking at this computer…")
         else:
@@ -133,7 +134,8 @@ class StatusStrip:
             text = _("Ready – the GPU cannot be used ({reason}): {where}. {advice}")
         else:
             text = _("Ready – the GPU cannot be used ({reason}): {where}")
-        return text.format(where=where, **gpu)
+        words = {key: localized(gpu[key]) for key in ("reason", "advice")}
+        return text.format(where=where, name=gpu["name"], **words)
 
     def _times(self, gpu: dict[str, Any] | None, weights: str, voxels: int, passes: int) -> tuple[str, str]:
         """How long the run will take, and with Fast where that is worth it; "" for what is not known."""

@@ -11,7 +11,8 @@ from typing import Any
 
 from slicer.i18n import tr as _
 
-from iuinet.errors import Cancelled, IUINetError, WeightsError, whole_sentence
+from iuinet.errors import Cancelled, IUINetError, WeightsError
+from IUINetSegmentationLib import language
 from IUINetSegmentationLib.controller import Controller
 from IUINetSegmentationLib.panel.log import LogSection
 from IUINetSegmentationLib.state import State
@@ -170,4 +171,4 @@ def sentence(error: IUINetError) -> str:
     if isinstance(error, Cancelled):
         return ""
     sign = "ℹ" if error.code in ("restart-needed", "nothing-found") else "✕"
-    return f"{sign} {whole_sentence(error.message)}\n{whole_sentence(error.hint)}"
+    return f"{sign} {language.sentence(error.message)}\n{language.sentence(error.hint)}"

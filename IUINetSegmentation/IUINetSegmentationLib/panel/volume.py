@@ -8,8 +8,9 @@ from typing import Any
 from slicer.i18n import tr as _
 
 from iuinet.checks import NOTE, REFUSE, WARNING, Finding, check_extent, check_volume
-from iuinet.errors import IUINetError, whole_sentence
+from iuinet.errors import IUINetError
 from iuinet.volume import Volume
+from IUINetSegmentationLib.language import sentence
 from IUINetSegmentationLib.scene.views import show_volume
 from IUINetSegmentationLib.scene.volume_node import (
     REAL_SAMPLE,
@@ -150,6 +151,6 @@ def words(findings: list[Finding]) -> list[str]:
     """The findings as lines; a sign before each shows how grave it is, without color."""
     signs = {REFUSE: "✕", WARNING: "⚠", NOTE: "ℹ"}
     return [
-        f"{signs[finding.severity]} {whole_sentence(finding.message)} {whole_sentence(finding.hint)}"
+        f"{signs[finding.severity]} {sentence(finding.message)} {sentence(finding.hint)}"
         for finding in findings
     ]

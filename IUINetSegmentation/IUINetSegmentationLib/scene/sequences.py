@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import slicer
-from slicer.i18n import tr as _
 
 from iuinet.errors import InputRefused, IUINetError
 from iuinet.volume import Volume
@@ -117,9 +116,7 @@ class Frames:
 
 def name_frame(error: IUINetError, number: int, count: int) -> None:
     """Put into an error's message which of several frames it is about."""
-    error.message = _("time point {number} of {count}: {message}").format(
-        number=number + 1, count=count, message=error.message
-    )
+    error.message = f"time point {number + 1} of {count}: {error.message}"
 
 
 def frames_of(volume: slicer.vtkMRMLScalarVolumeNode | None) -> Frames | None:

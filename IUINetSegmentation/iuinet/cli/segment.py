@@ -22,6 +22,7 @@ from iuinet.leftovers import sweep_folders
 from iuinet.memory import keep_memory
 from iuinet.options import Options
 from iuinet.preview import draw_preview
+from iuinet.quality import verdicts_of
 from iuinet.reading import read_volume
 from iuinet.report import picture_title, report_table
 from iuinet.volume import Volume
@@ -166,7 +167,8 @@ class Outputs:
                     write_json(draft, result.report, overwrite=True)
             if self.preview is not None:
                 with _named(drafts, self.preview) as draft:
-                    draw_preview(draft, volume, result.labels, result.organs, picture_title(result.report))
+                    words = picture_title(result.report), verdicts_of(result.report)
+                    draw_preview(draft, volume, result.labels, result.organs, *words)
             with console.uninterrupted():
                 stack.pop_all().close()
 

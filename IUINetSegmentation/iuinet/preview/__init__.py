@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ import numpy as np
 from iuinet.errors import IUINetError
 from iuinet.files import atomic
 from iuinet.labels import Organ
+from iuinet.quality import RELIABLE, WORDS
 from iuinet.report import millilitres_text
 from iuinet.volume import Grid, Volume
 
@@ -54,18 +55,24 @@ FOOTNOTE = (
 
 
 def draw_preview(
-    path: str | os.PathLike, volume: Volume, labels: np.ndarray, organs: Sequence[Organ], title: str = ""
+    path: str | os.PathLike,
+    volume: Volume,
+    labels: np.ndarray,
+    organs: Sequence[Organ],
+    title: str = "",
+    verdicts: Mapping[str, str] | None = None,
 ) -> None:
     """Draw a result as a PNG file; one that is there is replaced.
 
     labels: uint8 (k, j, i), the volume's shape. organs: what the labels mean, in the order of the legend.
     title: stands over the picture, so it should be no name of a patient, nor of a file that may hold one.
+    verdicts: what the model is good for, by organ (``quality.verdicts_of``); None says nothing of it.
     Raises: OutputError if the file cannot be written, IUINetError "no-matplotlib".
 
     >>> draw_preview("ct.preview.png", volume, labels, organs, title="starter-tiny")  # doctest: +SKIP
     """
     with quiet_matplotlib():
-        figure = make_figure(volume, labels, organs, title)
+        figure = make_figure(volume, labels, organs, title, verdicts)
         with atomic(path, overwrite=True) as draft:
             figure.savefig(draft, format="png", facecolor=GROUND)
 
@@ -101,7 +108,13 @@ def quiet_matplotlib() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def make_figure(volume: Volume, labels: np.ndarray, organs: Sequence[Organ], title: str = "") -> Figure:
+def make_figure(
+    volume: Volume,
+    labels: np.ndarray,
+    organs: Sequence[Organ],
+    title: str = "",
+    verdicts: Mapping[str, str] | None = None,
+) -> Figure:
     """The figure of ``draw_preview``. Its axes are labelled "overview axial", "liver coronal", and so on.
 
     >>> volume = Volume(np.full((8, 8, 8), 40), Grid((8, 8, 8), (5, 5, 5)))
@@ -125,11 +138,12 @@ def make_figure(volume: Volume, labels: np.ndarray, organs: Sequence[Organ], tit
     sheet = Sheet(Figure(figsize=(WIDTH / DPI, height / DPI), dpi=DPI), WIDTH, height)
     _draw_header(sheet, volume.grid, title)
     _draw_overview(sheet, scan, organs, ranges, scale)
-    _draw_legend(sheet, scan, organs)
+    _draw_legend(sheet, scan, organs, verdicts or {})
     for number, organ in enumerate(found):
         row, column = divmod(number, columns)
-        left = EDGE + column * (card + 2 * BETWEEN)
-        _draw_organ(sheet, scan, organ, organs, left, HEADER + overview + BETWEEN + row * row_height, tile)
+        place = EDGE + column * (card + 2 * BETWEEN), HEADER + overview + BETWEEN + row * row_height
+        _draw_heading(sheet, scan, organ, place, 3 * tile + 2 * GAP, (verdicts or {}).get(organ.name))
+        _draw_organ(sheet, scan, organ, organs, place, tile)
     sheet.write(EDGE, height - FOOTER / 2, FOOTNOTE, size=9, color=FAINT)
     return sheet.figure
 
@@ -199,32 +213,53 @@ def _draw_overview(
         left += width + GAP + spare
 
 
-def _draw_legend(sheet: Sheet, scan: Scan, organs: Sequence[Organ]) -> None:
+def _draw_legend(sheet: Sheet, scan: Scan, organs: Sequence[Organ], verdicts: Mapping[str, str]) -> None:
     """Every requested organ, with its colour and volume."""
     left, right = WIDTH - EDGE - LEGEND + 2 * GAP, WIDTH - EDGE
     for line, organ in enumerate(organs):
         middle = HEADER + CAPTION / 2 + LEGEND_LINE * line
         if scan.voxels[organ.label]:
             sheet.swatch(left, middle, organ)
-            sheet.write(left + 24, middle, organ.name, size=11)
-            sheet.write(right, middle, _amount(scan, organ), size=11, ha="right")
+            name, style = _named(organ, verdicts.get(organ.name))
+            sheet.write(left + 24, middle, name, size=11, **style)
+            sheet.write(right, middle, _amount(scan, organ), size=11, ha="right", **style)
         else:
             sheet.write(left + 24, middle, organ.name, size=11, color=FAINT)
             sheet.write(right, middle, "not found", size=11, color=FAINT, ha="right")
 
 
-def _draw_organ(
-    sheet: Sheet, scan: Scan, organ: Organ, organs: Sequence[Organ], left: float, top: float, tile: int
+def _named(organ: Organ, verdict: str | None) -> tuple[str, dict[str, str]]:
+    """An organ's name and its style: marked, faint and slanted where nobody may rely on it."""
+    if verdict is None or verdict in RELIABLE:
+        return organ.name, {}
+    return f"\u26a0 {organ.name}", {"color": FAINT, "style": "italic"}
+
+
+def _draw_heading(
+    sheet: Sheet, scan: Scan, organ: Organ, place: tuple[float, float], width: float, verdict: str | None
 ) -> None:
-    """One organ's name and its largest section in each plane."""
-    middle = top + HEADING / 2
+    """An organ's name, what the model is good for in it, and its volume. place: left and top."""
+    left, middle = place[0], place[1] + HEADING / 2
+    name, style = _named(organ, verdict)
     sheet.swatch(left, middle, organ)
-    sheet.write(left + 22, middle, organ.name, size=11)
-    sheet.write(left + 3 * tile + 2 * GAP, middle, _amount(scan, organ), size=11, color=FAINT, ha="right")
+    sheet.write(left + 22, middle, name if verdict is None else f"{name}: {WORDS[verdict]}", size=11, **style)
+    sheet.write(left + width, middle, _amount(scan, organ), size=11, color=FAINT, ha="right")
+
+
+def _draw_organ(
+    sheet: Sheet,
+    scan: Scan,
+    organ: Organ,
+    organs: Sequence[Organ],
+    place: tuple[float, float],
+    tile: int,
+) -> None:
+    """One organ's largest section in each plane. place: left and top of its card."""
+    left, top = place
     ranges = tile_ranges(scan, organ)
     for number, plane in enumerate(PLANES):
-        place = left + number * (tile + GAP), top + HEADING
-        axes = sheet.axes(*place, tile, tile, f"{organ.name} {plane.name}")
+        corner = left + number * (tile + GAP), top + HEADING
+        axes = sheet.axes(*corner, tile, tile, f"{organ.name} {plane.name}")
         index = scan.largest_section(organ.label, plane.axis)
         draw_section(axes, scan, plane, index, ranges, organs, organ)
         if plane is PLANES[-1]:

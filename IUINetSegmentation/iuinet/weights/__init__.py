@@ -17,7 +17,8 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,8 @@ MANIFEST_FORMAT = 1
 PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _LONGEST_NAME = 215  # of a file: a download's part file adds some letters, and drives take 255
 _LARGEST_SIZE = 2**63  # bytes
+# What a list may say of a file anew: it may be measured and its sources be known after it was made.
+_STATED = ("metrics", "license", "sources")
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,7 @@ class Entry:
 
     file: plain file name. sha256, size (bytes): of that file. path: where it lies, None if it is not on
     this computer. source: "manifest" or "user". default: taken when the user names none.
+    stated: what the list says of metrics, licence and sources, which goes before the file's own words.
     """
 
     id: str
@@ -64,6 +68,7 @@ class Entry:
     source: str
     path: Path | None
     default: bool = False
+    stated: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
 
 # Places -------------------------------------------------------------------------------------------------
@@ -95,7 +100,8 @@ def manifest_path() -> Path:
 
 
 def resolve(weights: str | Path | None = None) -> Weights:
-    """Find and check a model: the default (None), an id, or a file.
+    """Find and check a model: the default (None), an id, or a file. Its document is the one in its file, with
+    what the list in use says of this very file in the place of the file's own words, see ``Entry.stated``.
 
     Raises: WeightsError for a model that is absent, damaged, or not readable by this version.
 
@@ -105,8 +111,16 @@ def resolve(weights: str | Path | None = None) -> Weights:
     if weights is None:
         return check_entry(_default_entry())
     if is_path(weights):
-        return check_file(absolute(weights))
+        return _as_stated(check_file(absolute(weights)))
     return check_entry(find_entry(str(weights)))
+
+
+def _as_stated(found: Weights, entry: Entry | None = None) -> Weights:
+    """The model with what a list says of it. entry: None for the one of the same SHA-256, if there is one."""
+    if entry is None:
+        with suppress(WeightsError):  # a file of the user's own works without a list, too
+            entry = next((one for one in list_models() if one.stated and one.sha256 == found.sha256), None)
+    return found if entry is None else replace(found, document={**found.document, **entry.stated})
 
 
 def is_path(weights: str | Path) -> bool:
@@ -174,7 +188,7 @@ def check_entry(entry: Entry) -> Weights:
             code="weights-id",
             hint="Correct the list of models, or export the model again.",
         )
-    return found
+    return _as_stated(found, entry)
 
 
 def list_models() -> tuple[Entry, ...]:
@@ -301,4 +315,5 @@ def _entry(model: Mapping[str, Any], folder: Path, source: str, default: bool = 
         source=source,
         path=next((place for place in places if os.path.isfile(place)), None),
         default=default,
+        stated={key: model[key] for key in _STATED if model.get(key)},
     )

@@ -54,6 +54,8 @@ class App:
         self.extensions = ExtensionsManager()
         self.layout_manager: main_window.LayoutManager | None = None
         self._at_start: list[Callable[[], None]] = []
+        self.applicationLocaleName = "en_US"
+        self._translators: list[QtCore.QTranslator] = []
 
     def connect(self, signal: str, slot: Callable[[], None]) -> None:
         """Of the application's signals the one that modules wait for."""
@@ -65,6 +67,30 @@ class App:
         """Of the harness: all modules are loaded."""
         while self._at_start:
             self._at_start.pop(0)()
+
+    def loadTranslations(self, folder: str) -> None:
+        """Install the *.qm of a folder whose names end with the user's language, as Slicer looks for them."""
+        name = self.applicationLocaleName.replace("_", "-")
+        endings = [name, name.replace("-", "_")], [self.applicationLocaleName.partition("_")[0]]
+        found: list[Path] = []
+        for tried in endings:
+            found = found or sorted({file for end in tried for file in Path(folder).glob(f"*{end}.qm")})
+        for path in found:
+            translator = QtCore.QTranslator()
+            if not translator.load(str(path)):
+                raise RuntimeError(f"Qt cannot read {path}")
+            QtCore.QCoreApplication.installTranslator(translator)
+            self._translators.append(translator)
+
+    def forget_translations(self) -> None:
+        """Of the harness: the application is English again."""
+        self.applicationLocaleName = "en_US"
+        while self._translators:
+            QtCore.QCoreApplication.removeTranslator(self._translators.pop())
+
+    def translate(self, context: str, text: str) -> str:
+        """The text in the user's language."""
+        return QtCore.QCoreApplication.translate(context, text)
 
     def testingEnabled(self) -> bool:
         """Whether Slicer was started with --testing."""

@@ -56,7 +56,6 @@ def install(ctk: ModuleType) -> None:
         setattr(slicer, name, type(name, (QtWidgets.QWidget,), {}))
     manager = ModuleManager()
     slicer.app.moduleManager = lambda: manager
-    slicer.app.translate = lambda context, text: text
     slicer.app.commandOptions = lambda: SimpleNamespace(testingEnabled=slicer.app.testingEnabled())
     for name in NAMES:
         load(source, name)

@@ -91,6 +91,7 @@ class PreparedData:
     labelled_only: names of the organs that the labels show where there are any: of all others a voxel without
     a label says nothing. None for all organs. clipped: lowest and highest HU of the images, None where no
     limit is known. millimetres: whether the size of the voxels is known; else grids have 1 mm for unknown.
+    generated: whether a program drew the images, so that they say nothing of patients.
     """
 
     folder: Path
@@ -105,6 +106,7 @@ class PreparedData:
     labelled_only: tuple[str, ...] | None = None
     clipped: tuple[float, float] | None = None
     millimetres: bool = True
+    generated: bool = False
 
     @property
     def labelled(self) -> tuple[str, ...]:
@@ -192,6 +194,7 @@ def open_prepared(folder: Path | str) -> PreparedData:
         # Written only where the set declares them.
         told = {key: tuple(document[key]) for key in ("labelled_only", "clipped") if key in document}
         told["millimetres"] = document.get("millimetres", True)
+        told["generated"] = document.get("generated", False)
         return PreparedData(folder=folder, root=root, organs=organs, cases=cases, **plain, **told)
     except (KeyError, TypeError, ValueError) as error:
         raise InputRefused(f"{folder / INDEX} is damaged.", hint=_AGAIN, code="index-damaged") from error

@@ -12,6 +12,7 @@ import iuinet
 from iuinet.console import Console
 from iuinet.errors import InputRefused, UsageError
 from iuinet.writing import write_json
+from pipeline.generated.files import is_generated
 
 from .arrays import ARRAYS, RECIPE, ArrayJob, array_bytes, array_name, is_prepared, prepare_arrays
 from .checks import check_all
@@ -187,6 +188,7 @@ def _index(checked: Checked, cases: list[Case], settings: Settings) -> dict:
         "fingerprint": hashlib.sha256(what.encode()).hexdigest(),
         "root": str(found.root),
         "layout": found.layout,
+        "generated": is_generated(found.root),
         "excluded": checked.excluded,
         "left_out": sorted({finding.case for finding in checked.findings if finding.left_out}),
         "cases": [case.to_json() for case in cases],

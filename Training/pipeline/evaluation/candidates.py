@@ -82,6 +82,7 @@ def find_members(
     for named in weights:
         found = resolve(named)
         training = resolved(found.document.get("training"), data)
+        training |= {"sources": found.document.get("sources") or []}
         members.append(Member(_free(found.id, members), found, found.sha256, training))
     for run in runs:
         name = _free(run.resolve().name, members)

@@ -13,7 +13,7 @@ from iuinet.labels import LARGEST, NEUTRAL_COLOR, Organ, organs_of_model, plain_
 from pipeline.dataset.prepared import PreparedData
 
 from .candidates import SINGLE, Candidate, group_name, groups_of
-from .exposure import other_data, standing, warnings
+from .exposure import only_seen, other_data, standing, warnings
 from .metrics import TRANSUNET, Rules
 from .runner import Settings
 from .scoring import not_scored
@@ -58,6 +58,7 @@ def build(
             "fingerprint": data.fingerprint,
             **about,
             "millimetres": data.millimetres,
+            "generated": data.generated,
             "cases": cases,
             "references": {case: data.case(case).label_sha256 for case in cases},
         },
@@ -76,6 +77,7 @@ def _model(candidate: Candidate, organs: Sequence[Organ], data: PreparedData) ->
     first = candidate.members[0]
     alone = candidate.kind == SINGLE
     standings = {member.name: standing(member.training) for member in candidate.members}
+    exposures = {case: candidate.exposure(case) for case in candidate.cases}
     left_out = not_scored(known, organs)
     held = {plain_name(organ["name"]) for organ in data.organs}
     hashes = [member.sha256 for member in candidate.members]
@@ -87,7 +89,8 @@ def _model(candidate: Candidate, organs: Sequence[Organ], data: PreparedData) ->
         "sha256": first.sha256 if alone else hashlib.sha256("".join(hashes).encode()).hexdigest(),
         "training": first.training if alone else {},
         "checkpoint": first.which if alone else "",
-        "standing": [f"{name} {text}" for name, texts in standings.items() for text in texts],
+        "standing": [f"{name} {text}" for name, texts in standings.items() for text in texts]
+        + warnings(candidate.name, only_seen(exposures)),
         "size": first.weights.document["preprocessing"]["size"],
         "members": len(candidate.members),
         "member_names": [member.name for member in candidate.members],
@@ -96,7 +99,7 @@ def _model(candidate: Candidate, organs: Sequence[Organ], data: PreparedData) ->
         "not_scored": [name for name in left_out if plain_name(name) not in held],
         "unlabelled": [name for name in left_out if plain_name(name) in held],
         "folds": {case: member.name for case, member in candidate.member_of.items()},
-        "exposure": {case: candidate.exposure(case) for case in candidate.cases},
+        "exposure": exposures,
     }
 
 

@@ -5,7 +5,8 @@ Rests on the statement in the model's own document ("training", written by train
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from iuinet.errors import UsageError
@@ -19,6 +20,10 @@ PREDECESSOR = "predecessor's training"
 SYNTHESIS = "synthesis"
 UNSTATED = "not stated"
 _WORST_FIRST = (TRAINING, PREDECESSOR, PRETRAINING, SYNTHESIS, SELECTION, UNSTATED)
+SEEN = (TRAINING, PREDECESSOR, PRETRAINING, SYNTHESIS)  # image or labels themselves
+MAPS = "label maps, for synthetic CT"  # how a document's "sources" call that use
+# Label maps of the Synapse set have other names elsewhere than its cases have.
+_MAP_OF_CASE = r"(?:label|img|(?:synapse|btcv)[-_]?)?{}"
 
 _SENTENCES = {
     TRAINING: "was TRAINED on {cases}: its scores there say nothing about new patients.",
@@ -61,7 +66,7 @@ def trained_on(training: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 def _of_start(start: Mapping[str, Any]) -> dict[str, Any]:
     """The "training" of the model that a training started from, as far as the start's record has it."""
-    return {"data": start.get("trained_on"), "start": start.get("start")}
+    return {"data": start.get("trained_on"), "start": start.get("start"), "sources": start.get("sources")}
 
 
 def exposure(training: Mapping[str, Any], case: str) -> str:
@@ -87,12 +92,12 @@ def _own_exposure(training: Mapping[str, Any], case: str) -> str:
     Registered pairs of "all30" atlases hold every labelled case's anatomy; those of other choices hold that
     of training cases alone.
     """
-    made = SYNTHESIS if case in _anatomies(training.get("data")) else ""
+    made = SYNTHESIS if _is_map(case, _anatomies(training)) else ""
     if is_synthetic(training.get("data")):
         return made
     data = trained_on(training)
     if data is None:
-        return UNSTATED
+        return made or UNSTATED
     if case in data["train"]:
         return TRAINING
     if data.get("pretrain") and data.get("atlases") == "all30":
@@ -103,11 +108,22 @@ def _own_exposure(training: Mapping[str, Any], case: str) -> str:
     return SELECTION if selected and case in data.get("validation", ()) else ""
 
 
-def _anatomies(data: Any) -> Iterable[str]:
-    """The label maps that a training's synthetic CT was made from."""
+def _anatomies(training: Mapping[str, Any]) -> list[str]:
+    """The label maps that synthetic CT was made from, by the training's record and the model's sources."""
+    data, names = training.get("data"), []
     if is_synthetic(data):
-        return data["train"] if isinstance(data.get("train"), list) else ()
-    return (data.get("synthetic") or {}).get("anatomies", ()) if isinstance(data, Mapping) else ()
+        names += data["train"] if isinstance(data.get("train"), list) else []
+    elif isinstance(data, Mapping):
+        names += (data.get("synthetic") or {}).get("anatomies", ())
+    for source in training.get("sources") or ():
+        if source.get("seen") == MAPS and isinstance(source.get("cases"), list):
+            names += source["cases"]
+    return names
+
+
+def _is_map(case: str, names: Sequence[str]) -> bool:
+    pattern = re.compile(_MAP_OF_CASE.format(re.escape(case)) if case.isdigit() else re.escape(case))
+    return any(pattern.fullmatch(name) for name in names)
 
 
 def worst(found: Iterable[str]) -> str:
@@ -146,6 +162,22 @@ def warnings(model: str, exposures: Mapping[str, str]) -> list[str]:
                 listed += f" ({', '.join(cases)})"
             sentences.append(f"{model} {sentence.format(cases=listed)}")
     return sentences
+
+
+def only_seen(exposures: Mapping[str, str]) -> dict[str, str]:
+    """The exposures with "" for cases that a model has not seen itself, such as those that selected it."""
+    return {case: kind if kind in SEEN else "" for case, kind in exposures.items()}
+
+
+def refuse_seen(model: str, exposures: Mapping[str, str]) -> None:
+    """Raises: UsageError "case-seen" for a model that has seen cases or their label maps."""
+    if sentences := warnings(model, only_seen(exposures)):
+        raise UsageError(
+            " ".join(sentences),
+            hint="Choose other cases (--subset, --split), or score it on these all the same by --allow-seen: "
+            "every table then says so.",
+            code="case-seen",
+        )
 
 
 def other_data(model: str, training: Mapping[str, Any], name: str) -> list[str]:

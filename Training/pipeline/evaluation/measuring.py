@@ -22,7 +22,7 @@ from pipeline.dataset.splits import choose_split
 
 from .candidates import Candidate, Member, check_organs, cross_validation, find_members, single
 from .document import build
-from .exposure import is_synthetic
+from .exposure import is_synthetic, refuse_seen
 from .page import write_page
 from .runner import LABELS, Runner, Settings, Store, make_folder
 from .tables import print_results, write_cases, write_summary
@@ -42,7 +42,8 @@ class Choices:
     runs: folders of train.py. which: their "best" or "last" weights; None for the best if there are.
     subset: of the split. split: by default the models' own. partial: go on without cases that are missing.
     cross_validation: the models are folds, and all are pooled.
-    settings: of inference and scores. keep_labels: whether the label maps are kept.
+    settings: of inference and scores. keep_labels: whether the label maps are kept. allow_seen: whether a
+    model may be scored on cases that it has seen; every table then says so.
     """
 
     data: Path
@@ -56,6 +57,7 @@ class Choices:
     cross_validation: bool = False
     settings: Settings = field(default_factory=Settings)
     keep_labels: bool = True
+    allow_seen: bool = False
 
 
 def measure(choices: Choices, console: Console) -> dict[str, Any]:
@@ -78,6 +80,8 @@ def measure(choices: Choices, console: Console) -> dict[str, Any]:
         else:
             cases, about = choose_cases(data, members, choices)
             candidates = single(members, cases)
+        for candidate in () if choices.allow_seen else candidates:
+            refuse_seen(candidate.name, {case: candidate.exposure(case) for case in candidate.cases})
         settings = replace(
             choices.settings, rules=replace(choices.settings.rules, millimetres=data.millimetres)
         )

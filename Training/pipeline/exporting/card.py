@@ -12,10 +12,12 @@ import json
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from iuinet.errors import UsageError
 from iuinet.weights import PLAIN_NAME
+from pipeline.evaluation.candidates import CROSS_VALIDATION
 
 from .model import Trained
 
@@ -137,7 +139,34 @@ def summary_of_results(results: Mapping, name: str, data: Mapping) -> dict[str, 
         text = f"the results say nothing about the overlap of the model {name!r}"
         raise UsageError(text, hint=_MEASURE, code="results")
     convention = results.get("convention", "iuinet")
+    if convention == "iuinet" and (real := _real_scans(results, name)):
+        summary["real_scans"] = real
     return summary if convention == "iuinet" else {**summary, "convention": convention}
+
+
+def _real_scans(results: Mapping, name: str) -> dict[str, Any]:
+    """What ``iuinet.quality`` judges a model by: scores on real scans that it had not met; {} without any.
+
+    What it was trained on, or chosen by, or may have seen says nothing of a new patient.
+    """
+    about = results["data"]
+    model = next(model for model in results["models"] if model["name"] == name)
+    new = {case for case, kind in (model.get("exposure") or {}).items() if not kind}
+    if about.get("generated") or not new:
+        return {}
+    scores: dict[str, list[float]] = {}
+    for row in results["rows"]:
+        mine = (row["model"], row["grid"]) == (name, "native") and row["case"] in new
+        if mine and row.get("dsc") is not None:
+            scores.setdefault(row["organ"], []).append(row["dsc"])
+    organs = {
+        organ: {"cases": len(dsc), "median": round(median(dsc), 4), "worst": round(min(dsc), 4)}
+        for organ, dsc in scores.items()
+    }
+    said = f"{len(new)} cases of {about['name']} that it had not seen"
+    if model.get("kind") == CROSS_VALIDATION:
+        said += ", cross-validated: of models of its recipe, each on the cases kept from it"
+    return {"data": said, "grid": "native", "organs": organs} if organs else {}
 
 
 def summary_of_cases(cases: list[dict]) -> dict[str, Any]:

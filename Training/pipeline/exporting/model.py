@@ -28,6 +28,8 @@ from pipeline.fitting.checkpoint import read_weights
 from pipeline.fitting.networks import is_peer
 from pipeline.fitting.run_folder import BEST, LAST, RUN, revision
 
+from .sources import licence_of, sources_of
+
 _FILES = {"best": BEST, "last": LAST}
 # What of the surroundings bears on the weights.
 _SURROUNDINGS = ("iuinet", "torch", "cuda", "device", "devices", "processes", "revision", "dirty")
@@ -161,6 +163,8 @@ def model_document(trained: Trained, card: Mapping[str, Any], metrics: Mapping[s
     Raises: WeightsError "weights-metadata" for organs that make no sense, "checkpoint" for a wrong number.
     """
     known = trained.document
+    training = training_of(trained, card.get("training") or {})
+    sources = sources_of(training)
     optional = {key: card[key] for key in ("name", "description", "limits", "not_measured") if card.get(key)}
     document = {
         "format": FORMAT,
@@ -173,9 +177,10 @@ def model_document(trained: Trained, card: Mapping[str, Any], metrics: Mapping[s
         ],
         "preprocessing": {"orientation": "LPS", "size": known["size"], "window": list(known["window"])}
         | ({"second_pass": card["second_pass"]} if card.get("second_pass") else {}),
-        "training": training_of(trained, card.get("training") or {}),
+        "training": training,
+        "sources": sources,
         "metrics": dict(metrics),
-        "license": card["license"],
+        "license": licence_of(card["license"], sources),
         "attributions": list(card["attributions"]),
         "intended_use": card["intended_use"],
         **optional,
@@ -229,6 +234,7 @@ def entry_of(weights: Weights, urls: Sequence[str] = ()) -> dict[str, Any]:
         "preset": preset_of(IUINetConfig.from_dict(weights.document["network"])),
         "metrics": weights.document["metrics"],
         "license": weights.document["license"],
+        "sources": weights.document["sources"],
     }
 
 

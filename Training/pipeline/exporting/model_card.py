@@ -10,8 +10,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from iuinet.labels import ALL, organs_of_model
+from iuinet.quality import RELIABLE, WORDS, by_verdict, qualities
 from iuinet.weights.model_file import Weights
 from pipeline.evaluation.exposure import standing
+
+from .sources import sentences
 
 _METRICS = {
     "dice": "DSC (1 is best)",
@@ -29,7 +32,9 @@ def model_card(weights: Weights, notes: Sequence[str] = ()) -> str:
     """The card of a model file as Markdown. notes: such as what was verified."""
     document = weights.document
     parts = [
-        f"# {document.get('name') or weights.id} {weights.version}",
+        f"# {document.get('name') or weights.id}",
+        "\n".join(_verdicts(document)),
+        f"Version {weights.version}.",
         document.get("description") or "",
         _what(document),
         _section("Intended use", [document.get("intended_use") or "Not stated."]),
@@ -42,6 +47,21 @@ def model_card(weights: Weights, notes: Sequence[str] = ()) -> str:
         _section("File", _file(weights, notes)),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _verdicts(document: Mapping[str, Any]) -> list[str]:
+    """What the model is good for, by its measurements on real scans that it had not seen."""
+    found = qualities(document)
+    lines = []
+    for verdict, names in by_verdict(found).items():
+        numbers = [
+            f"{name} ({one.median:.2f}, worst of {one.cases} {one.worst:.2f})" if one.cases else name
+            for name, one in ((name, found[name]) for name in names)
+        ]
+        mark = "" if verdict in RELIABLE else "\u26a0 "
+        lines.append(f"* **{mark}{WORDS[verdict].capitalize()}**: {', '.join(numbers)}")
+    measured = any(one.cases for one in found.values())
+    return [*lines, "", "In brackets the median DSC on real scans."] if measured else lines
 
 
 def _section(title: str, lines: Sequence[str]) -> str:
@@ -226,8 +246,10 @@ def _not_measured(document: Mapping[str, Any]) -> list[str]:
 
 
 def _licence(document: Mapping[str, Any]) -> list[str]:
-    lines = [f"Licence of the weights: {document.get('license') or 'not stated'}."]
+    licence = document.get("license") or "not stated"
+    lines = [f"{licence}." if licence.startswith("Weights: ") else f"Licence of the weights: {licence}."]
     attributions = document.get("attributions") or []
+    attributions = [*attributions, *sentences(document.get("sources") or [])]
     return lines + (["", *(f"* {line}" for line in attributions)] if attributions else [])
 
 

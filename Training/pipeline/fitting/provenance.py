@@ -53,6 +53,7 @@ def of_prepared(
         "test": list(split.test),
         "pretrain": len(split.pretrain),
         "atlases": split.atlases,
+        **({"generated": True} if data.generated else {}),
         **more,
     }
 

@@ -35,8 +35,8 @@ class Start:
     """Where a training starts.
 
     config: the network. tensors: its state dict, float32 on the CPU. record: for the checkpoint and run.json
-    (id, version, sha256, organs_before, organs_now, of these made_anew and of those left_out, trained_on, and
-    the model's own start). class_weights: of the model's training, for the organs of this one.
+    (id, version, sha256, organs_before, organs_now, of these made_anew and of those left_out, trained_on, the
+    model's sources and its own start). class_weights: of the model's training, for the organs of this one.
     sentences: for the user.
     """
 
@@ -83,6 +83,7 @@ def start_from(
         "left_out": left_out,
         "trained_on": training.get("data"),
         "start": training.get("start"),
+        "sources": found.document.get("sources") or [],
     }
     said = [_heads_sentence(found.id, organs, made_anew, left_out)]
     said += _preprocessing_sentences(document["preprocessing"], size, window)

@@ -209,7 +209,9 @@ def _with_leak(start: Start | None, data: PreparedData, split: Split) -> Start |
     """The start with a sentence on the cases that it knows, by their ids, and this split holds out."""
     if start is None:
         return None
-    before = resolved({"data": start.record["trained_on"], "start": start.record["start"]}, data)
+    record = start.record
+    before = {"data": record["trained_on"], "start": record["start"], "sources": record["sources"]}
+    before = resolved(before, data)
     held_out = dict.fromkeys([*split.validation, *split.test])
     known = [case for case in held_out if exposure(before, case) not in ("", SELECTION, UNSTATED)]
     if not known:

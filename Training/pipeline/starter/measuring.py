@@ -24,6 +24,7 @@ from iuinet.inference import Segmenter
 from iuinet.options import Options
 from iuinet.report import RIGHT_OF, out_of_order
 from iuinet.weights import resolve
+from pipeline.evaluation.exposure import exposure, only_seen, refuse_seen, warnings
 from pipeline.synthesis import ORGANS, data_folder, load
 
 from .scans import REAL, Case, generated, plain, slab, whole_scans
@@ -94,7 +95,7 @@ def print_table(results: list[dict], organs: list[str], say: Callable[[str], Non
 def run(options: argparse.Namespace, console: Console) -> None:
     """Measure one model on all development scans.
 
-    options: weights, cache, out, anatomy, seeds, device, all_pieces, fast.
+    options: weights, cache, out, anatomy, seeds, device, all_pieces, fast, allow_seen.
     """
     data = data_folder()
     if data is None:
@@ -109,7 +110,13 @@ def run(options: argparse.Namespace, console: Console) -> None:
             hint="Give --weights once, and --cache FOLDER.",
             code="usage",
         )
-    segmenter = Segmenter(resolve(options.weights[0]), options.device)
+    weights = resolve(options.weights[0])
+    training = {**weights.document.get("training", {}), "sources": weights.document.get("sources") or []}
+    met = {options.anatomy: exposure(training, options.anatomy)}
+    if not options.allow_seen:
+        refuse_seen(weights.id, met)
+    said = warnings(weights.id, only_seen(met))
+    segmenter = Segmenter(weights, options.device)
     ids = {organ.name: organ.label for organ in segmenter.organs}
     anatomy = load(options.anatomy, data, options.cache)
     real = [slab(data), *whole_scans(data)]
@@ -119,10 +126,13 @@ def run(options: argparse.Namespace, console: Console) -> None:
         results.append(measure(segmenter, case, not options.all_pieces, options.fast))
         console.status(f"{case.name}: {results[-1]['seconds']} s")
     console.clear()
+    for sentence in said:
+        console.say(f"WARNING: {sentence}")
     print_table(results, list(ids), console.say)
     if options.out:
         about = {"anatomy": options.anatomy, "fast": options.fast, "all_pieces": options.all_pieces}
         document = {"format": 1, "weights": segmenter.weights.summary(), **about, "cases": results}
+        document |= {"warnings": said}
         with atomic(Path(options.out), overwrite=True) as draft:
             draft.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
