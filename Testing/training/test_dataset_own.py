@@ -83,6 +83,7 @@ def test_images_and_labels_of_any_format_and_name(tmp_path, ending):
 
 def test_colours_come_from_the_file_beside_else_from_the_table_else_are_neutral(tmp_path):
     data = prepared(write_own(tmp_path / "raw", labels={**LABELS, "cyst": 9}))
+    assert not data.generated
     organs = {organ.name: organ for organ in organs_of_model({"organs": data.organs})}
     assert organs["tumour"].color == (10, 20, 30) and organs["tumour"].terminology is None
     assert organs["liver"].color == (221, 130, 101) and organs["liver"].terminology is not None

@@ -28,6 +28,19 @@ def test_dice_counts_what_is_known():
     assert mean_scores([{"liver": 1.0}, {"liver": 0.5, "spleen": 0.2}]) == {"liver": 0.75, "spleen": 0.2}
 
 
+def test_a_model_is_not_measured_on_a_label_map_that_it_was_made_from(tmp_path, monkeypatch, capfd):
+    import evaluate
+
+    monkeypatch.setenv("IUINET_DATA", str(tmp_path))
+    command = ["--development", "--weights", "starter-tiny", "--cache", str(tmp_path), "--out"]
+    command += [str(tmp_path / "r.json"), "--anatomy"]
+    assert evaluate.main([*command, "s0327"]) == 2
+    assert "error[case-seen]: starter-tiny was TRAINED on synthetic CT made from" in capfd.readouterr().err
+    for others in (["s0327", "--allow-seen"], ["amos_0013"]):  # which then find no scans in the folder
+        assert evaluate.main([*command, *others]) != 0
+        assert "case-seen" not in capfd.readouterr().err
+
+
 def test_a_mirrored_body_is_noticed():
     ids = {name: number for number, name in enumerate(ORGANS, start=1)}
     labels = np.zeros((4, 10, 20), np.uint8)

@@ -14,6 +14,7 @@ import phantom
 
 from iuinet.labels import organ_by_name
 from iuinet.reading import read_volume
+from pipeline.dataset.prepared import open_prepared
 from pipeline.dataset.preparing import find_sources
 
 COUNT = 4
@@ -25,6 +26,13 @@ def own(tmp_path_factory) -> Path:
     words = ["--own", str(folder), "--count", str(COUNT), "--size", "48", "--workers", "1"]
     assert phantom.main(words) == 0
     return folder
+
+
+def test_prepared_data_remember_that_no_patient_is_in_them(own, tmp_path):
+    import prepare
+
+    assert prepare.main([str(own), "--out", str(tmp_path / "p"), "--size", "16", "--workers", "1"]) == 0
+    assert open_prepared(tmp_path / "p").generated
 
 
 def test_the_folder_is_read_as_own_data_with_colours_and_a_split(own):

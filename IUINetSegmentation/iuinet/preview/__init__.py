@@ -221,7 +221,7 @@ def _draw_legend(sheet: Sheet, scan: Scan, organs: Sequence[Organ], verdicts: Ma
         if scan.voxels[organ.label]:
             sheet.swatch(left, middle, organ)
             name, style = _named(organ, verdicts.get(organ.name))
-            sheet.write(left + 24, middle, name, size=11, **style)
+            sheet.write(left + 24, middle, name, size=10 if style else 11, **style)
             sheet.write(right, middle, _amount(scan, organ), size=11, ha="right", **style)
         else:
             sheet.write(left + 24, middle, organ.name, size=11, color=FAINT)

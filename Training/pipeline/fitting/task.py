@@ -210,7 +210,7 @@ def _with_leak(start: Start | None, data: PreparedData, split: Split) -> Start |
     if start is None:
         return None
     record = start.record
-    before = {"data": record["trained_on"], "start": record["start"], "sources": record["sources"]}
+    before = {"data": record["trained_on"], "start": record["start"], "sources": record.get("sources")}
     before = resolved(before, data)
     held_out = dict.fromkeys([*split.validation, *split.test])
     known = [case for case in held_out if exposure(before, case) not in ("", SELECTION, UNSTATED)]
