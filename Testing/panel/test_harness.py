@@ -211,6 +211,9 @@ def test_a_child_that_was_hidden_by_itself_stays_hidden_when_its_section_opens(q
     assert not named["hidden"].visible
     section.collapsed = False
     assert named["hidden"].visible and not named["plain"].visible
+    assert section.hasHeightForWidth() == section.layout().hasHeightForWidth()
+    section.collapsed = True
+    assert not section.hasHeightForWidth()  # closed, it takes no room for texts that wrap
     section.hide()
 
 

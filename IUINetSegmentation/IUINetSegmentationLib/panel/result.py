@@ -31,6 +31,7 @@ class ResultSection:
         ui.resultTable.verticalHeader().visible = False
         # The last column takes what the panel leaves it; its text then wraps again.
         ui.resultTable.horizontalHeader().connect("sectionResized(int,int,int)", self._on_column)
+        ui.resultTable.horizontalHeader().connect("geometriesChanged()", self._fit)
         ui.resultTable.connect("cellClicked(int,int)", self._on_row)
         ui.resultTable.connect("itemChanged(QTableWidgetItem*)", self._on_item)
         ui.editButton.connect("clicked(bool)", self._on_edit)
@@ -118,7 +119,7 @@ class ResultSection:
         table = self._ui.resultTable
         table.resizeRowsToContents()
         rows = sum(table.rowHeight(row) for row in range(table.rowCount))
-        table.minimumHeight = min(table.horizontalHeader().height + rows + 4, 400)
+        table.minimumHeight = min(table.horizontalHeader().height + rows + 4, 800)
 
     def _on_edit(self) -> None:
         """Open Segment Editor with segmentation and volume chosen."""

@@ -94,6 +94,10 @@ class ctkCollapsibleButton(QtWidgets.QAbstractButton):
             return QtCore.QSize(100, HEADER)
         return layout.totalMinimumSize()
 
+    def hasHeightForWidth(self) -> bool:
+        """Texts that wrap decide the height only while they are shown."""
+        return not self._collapsed() and super().hasHeightForWidth()
+
     def hitButton(self, position: QtCore.QPoint) -> bool:
         """Only the header is the button."""
         return position.y() < HEADER
