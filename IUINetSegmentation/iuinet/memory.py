@@ -17,8 +17,8 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-# Kept memory is cut into pieces that do not always fit, so the peak is higher: for the largest preset 4.3
-# instead of 2.6 GB. Computers that may not have it keep the slower way.
+# Kept memory is cut into pieces that do not always fit, so the peak is higher. Computers that may not have it
+# keep the slower way.
 _PLENTY = 12e9
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # glibc's malloc.h
 

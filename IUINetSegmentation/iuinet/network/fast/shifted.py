@@ -61,7 +61,7 @@ def shifted_product(
                     out.record(torch.mm(weight, piece, out=target), number, tile)
                 yield weight.numel() * voxels
 
-    over_slices(height, part, advance)
+    over_slices(height, part, advance, parts=1)  # many small calls: each part begins with some of them
     return out
 
 

@@ -20,7 +20,7 @@ Advance = Callable[[int], None]
 
 
 def over_slices(
-    height: int, part: Callable[[int, int], Iterable[int]], advance: Advance, parts: int = 4
+    height: int, part: Callable[[int, int], Iterable[int]], advance: Advance, parts: int = 2
 ) -> None:
     """Go through ``part(first, last)`` for slices that make up 0 ... height, side by side.
 
