@@ -31,7 +31,10 @@ class ResultSection:
         ui.resultTable.verticalHeader().visible = False
         # The last column takes what the panel leaves it; its text then wraps again.
         ui.resultTable.horizontalHeader().connect("sectionResized(int,int,int)", self._on_column)
-        ui.resultTable.horizontalHeader().connect("geometriesChanged()", self._fit)
+        # A column says its new width before it has it, so rows follow when Qt is done; gone with the table.
+        self._widened = qt.QTimer(ui.resultTable)
+        self._widened.setSingleShot(True)
+        self._widened.connect("timeout()", self._fit)
         ui.resultTable.connect("cellClicked(int,int)", self._on_row)
         ui.resultTable.connect("itemChanged(QTableWidgetItem*)", self._on_item)
         ui.editButton.connect("clicked(bool)", self._on_edit)
@@ -112,7 +115,7 @@ class ResultSection:
 
     def _on_column(self, column: int, before: int, now: int) -> None:
         if column == COLUMNS - 1:
-            self._fit()
+            self._widened.start(0)
 
     def _fit(self) -> None:
         """Rows as high as their text, and the table as high as its rows, within reason."""
