@@ -57,14 +57,14 @@ def atomic(path: str | os.PathLike, overwrite: bool = False) -> Iterator[Path]:
     path = Path(path)
     if not overwrite and os.path.lexists(path):
         raise _exists(path)
+    mark = Mark(lambda: path.parent / f".iuinet-{secrets.token_hex(6)}.{MARK}")
     draft: Path | None = None
-    mark: Mark | None = None
     try:
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         sweep_drafts(path.parent)
-        mark = _mark_beside(path)
-        draft = _make_draft(path, mark)
+        draft = _hold_beside(path, mark)
+        _make_draft(path, draft)
         yield draft
         _flush(draft)
         _move(draft, path, overwrite)
@@ -74,11 +74,18 @@ def atomic(path: str | os.PathLike, overwrite: bool = False) -> Iterator[Path]:
             raise  # about another file of the block
         raise output_error(path, error) from error
     finally:
-        if draft is not None:
-            with suppress(OSError):
-                draft.unlink(missing_ok=True)
-        if mark is not None:
-            mark.release()
+        try:
+            _tidy(draft, mark)
+        except BaseException:  # an interrupt, which commands let through once
+            _tidy(draft, mark)
+            raise
+
+
+def _tidy(draft: Path | None, mark: Mark) -> None:
+    if draft is not None:
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
+    mark.release()
 
 
 def output_error(path: Path, error: OSError) -> OutputError:
@@ -127,26 +134,25 @@ def size_text(count: float) -> str:
     return f"{count:.1f} GB"
 
 
-def _mark_beside(path: Path) -> Mark:
-    """The mark of a draft. Its name, and so the draft's, is a new one in any case."""
+def _hold_beside(path: Path, mark: Mark) -> Path:
+    """Make the mark of a draft; returns the draft's path. The mark's name, and so its, is a new one."""
     if len(os.fsencode(path.name)) > 255:
         # The draft's own name is short, so this would come out only after all the work.
         raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG), str(path))
+    ending = next((end for end in _LONG_ENDINGS if path.name.lower().endswith(end)), path.suffix.lower())
     try:
-        return Mark(lambda: path.parent / f".iuinet-{secrets.token_hex(6)}.{MARK}")
+        held = mark.hold()
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from error
+    return held.with_name(f"{held.stem}{ending}")
 
 
-def _make_draft(path: Path, mark: Mark) -> Path:
-    ending = next((end for end in _LONG_ENDINGS if path.name.lower().endswith(end)), path.suffix.lower())
-    draft = mark.path.with_name(f"{mark.path.stem}{ending}")
+def _make_draft(path: Path, draft: Path) -> None:
     try:
         # Not tempfile: its files are for the user alone, and the result should have the usual rights.
         os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from error
-    return draft
 
 
 def _flush(draft: Path) -> None:

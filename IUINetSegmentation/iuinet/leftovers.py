@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from .errors import OutputError
 
@@ -49,14 +50,24 @@ def lock(descriptor: int) -> None:
 
 
 class Mark:
-    """The mark of what this process owns, until ``release``. ``name`` gives its path, a new one each time.
+    """The mark of what this process owns, from ``hold`` until ``release``.
 
-    Raises: OSError from the drive.
+    name: gives its path, a new one each time. Nothing is on the drive before ``hold``, so whoever has the
+    mark can release it wherever ``hold`` is interrupted.
     """
 
     def __init__(self, name: Callable[[], Path]) -> None:
+        self._name = name
+        self._file: BinaryIO | None = None
+        self.path: Path | None = None
+
+    def hold(self) -> Path:
+        """Make the mark; returns its path.
+
+        Raises: OSError from the drive.
+        """
         while True:
-            self.path = name()
+            self.path = self._name()
             self._file = open(self.path, "xb", buffering=0)  # noqa: SIM115 - open as long as it is held
             with suppress(OSError):  # on a full disk it counts as another computer's
                 self._file.write(platform.node().encode())
@@ -68,20 +79,22 @@ class Mark:
                 held = error.errno not in _HELD
             # In the moment before the lock it looked like one without an owner, and was swept.
             if held and self.path.exists():
-                return
+                return self.path
             self._file.close()
 
     def release(self) -> None:
         """Remove the mark: what it stood for is gone, or is no longer to be removed."""
         if os.name == "nt":
-            self._file.close()  # Windows deletes no open file
-        with suppress(OSError):
-            self.path.unlink()
-        self._file.close()
+            self.close()  # Windows deletes no open file
+        if self.path is not None:
+            with suppress(OSError):
+                self.path.unlink()
+        self.close()
 
     def close(self) -> None:
         """Unlock it and leave it for the next sweep."""
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
 
 
 class PrivateFolder:
@@ -97,9 +110,9 @@ class PrivateFolder:
     def __init__(self) -> None:
         try:
             self._mark = Mark(lambda: Path(tempfile.mkdtemp(prefix="iuinet-"), MARK))
+            self.path = self._mark.hold().parent
         except OSError as error:
             raise no_place(tempfile.tempdir, error) from error
-        self.path = self._mark.path.parent
 
     def __enter__(self) -> Path:
         return self.path

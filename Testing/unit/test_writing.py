@@ -2,6 +2,7 @@
 
 import errno
 import gzip
+import itertools
 import json
 import os
 import re
@@ -331,3 +332,31 @@ def test_a_disk_without_room_is_named_for_every_format_and_nothing_is_left(tmp_p
     expected = [f"{limit} {ending} file-too-large" for limit in (100, 50_000) for ending in ENDINGS]
     assert (done.stdout.splitlines(), done.stderr) == (expected, "")
     assert not names(tmp_path)
+
+
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # what was opened, and not yet known to anyone
+def test_an_interrupt_after_any_call_leaves_the_whole_file_or_nothing(tmp_path: Path) -> None:
+    """Python lets a signal through when a call of native code has ended; here after each of them in turn."""
+    for place in itertools.count():
+        calls = itertools.count()
+
+        def interrupt(frame, event, argument, calls=calls, place=place) -> None:
+            ours = event == "c_return" and frame.f_globals["__name__"].startswith("iuinet.")
+            if ours and next(calls) == place:
+                sys.setprofile(None)
+                raise KeyboardInterrupt
+
+        folder = tmp_path / str(place)
+        folder.mkdir()
+        try:
+            sys.setprofile(interrupt)
+            with atomic(folder / "report.json") as draft:
+                draft.write_bytes(b"{}")
+        except KeyboardInterrupt:
+            assert os.listdir(folder) in ([], ["report.json"])
+            continue
+        finally:
+            sys.setprofile(None)
+        break
+    assert os.listdir(folder) == ["report.json"]
+    assert place > 20
