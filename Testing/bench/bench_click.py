@@ -18,30 +18,18 @@ import tempfile
 import time
 from pathlib import Path
 
-import numpy as np
 import SimpleITK as sitk
-from helpers.sample_ct import sample_ct
+from helpers.networks import preset_model
+from helpers.sample_ct import enlarged_ct
 
-from iuinet.labels import ORGANS
 from iuinet.options import Options
 from iuinet.reading import read_volume
-from iuinet.volume import Grid, Volume
+from iuinet.volume import Volume
 from iuinet.worker import WorkerClient
 from iuinet.writing import image_on_grid
 
 COLUMNS = ("read", "start", "prepare", "network", "labels", "all else", "click")
 NETWORK = COLUMNS.index("network")
-
-
-def scan(slices: int) -> Volume:
-    """A CT of 512 x 512 x slices: a small generated one, each voxel repeated, with noise."""
-    small = sample_ct((128, 128, 100))
-    rows = np.arange(slices) * 100 // slices
-    array = np.repeat(np.repeat(small.array[rows], 4, axis=1), 4, axis=2)
-    noise = np.random.default_rng(0).integers(-12, 13, array.shape, dtype=np.int16)
-    x, y, z = small.grid.spacing
-    grid = Grid((512, 512, slices), (x / 4, y / 4, z * 100 / slices), small.grid.origin, small.grid.direction)
-    return Volume((array + noise).astype(np.int16), grid, modality="CT")
 
 
 def click(
@@ -51,26 +39,12 @@ def click(
     ready = time.perf_counter()
     run = client.start(volume, Options(model, "cpu", accept_warnings=True))
     while not run.poll():
-        time.sleep(0.02)  # as Slicer's timer does
+        if not run.hands_over:
+            time.sleep(0.02)  # as Slicer's timer does
     _, report = run.result()
     total, stages = time.perf_counter() - started, report["seconds"]
     work = [stages["preparing"], stages["segmenting"], stages["upsampling"]]
     return [read, ready - started, *work, total - (ready - started) - sum(work), total]
-
-
-def constant_model(path: Path, preset: str) -> Path:
-    """A model of a preset whose answer is the background everywhere."""
-    from iuinet.network import PRESETS, IUINet
-    from iuinet.weights.load import save_model
-
-    net = IUINet(PRESETS[preset])
-    for parameter in net.mapping.parameters():
-        parameter.data.zero_()
-    organs = [{"name": organ.name, "label": organ.id} for organ in ORGANS]
-    preprocessing = {"orientation": "LPS", "size": net.config.size, "window": [-125, 275]}
-    document = {"format": 1, "id": preset, "version": "1", "organs": organs, "preprocessing": preprocessing}
-    save_model(path, net, document)
-    return path
 
 
 def clicks(path: Path, model: Path | None) -> tuple[list[float], list[float]]:
@@ -87,11 +61,11 @@ def clicks(path: Path, model: Path | None) -> tuple[list[float], list[float]]:
 
 def measure(slices: int, presets: list[str], repeats: int, folder: Path) -> None:
     """Print the rows of the table for one length of scan."""
-    path, volume = folder / "scan.nrrd", scan(slices)
+    path, volume = folder / "scan.nrrd", enlarged_ct(slices)
     sitk.WriteImage(image_on_grid(volume.array, volume.grid), str(path))
     del volume
     models = {"shipped": None} | {
-        name: constant_model(folder / f"{name}.safetensors", name) for name in presets
+        name: preset_model(folder / f"{name}.safetensors", name, only_background=True) for name in presets
     }
     runs = {name: [clicks(path, model) for _ in range(repeats)] for name, model in models.items()}
     for name, pairs in runs.items():

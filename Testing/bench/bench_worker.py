@@ -24,14 +24,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from helpers.sample_ct import sample_ct
+from helpers.networks import preset_model
+from helpers.sample_ct import enlarged_ct, sample_ct
 
 from iuinet.errors import Cancelled
 from iuinet.options import Options
-from iuinet.volume import Grid, Volume
+from iuinet.volume import Volume
 from iuinet.worker import WorkerClient
 
-SIZE = (512, 512, 300)
+SLICES = 300
 ALLOWED_S, CANCEL_S = 0.3, 2.0
 RESTED_S = 5.0  # by then the worker has given its memory back
 
@@ -43,16 +44,8 @@ def resident_mb(pid: int) -> float:
 
 
 def volumes() -> list[Volume]:
-    """Two scans of the full size with organs: a small generated one, enlarged, and its mirror image."""
-    small = sample_ct((128, 128, 100))
-    array = small.array
-    for axis, factor in enumerate((3, 4, 4)):
-        array = np.repeat(array, factor, axis=axis)
-    spacing = tuple(s / factor for s, factor in zip(small.grid.spacing, (4, 4, 3), strict=True))
-    # Flat blocks would be easier on every cache and codec than what a scanner gives.
-    noise = np.random.default_rng(0).integers(-12, 13, array.shape, dtype=np.int16)
-    grid = Grid(SIZE, spacing, small.grid.origin, small.grid.direction)
-    scan = Volume(np.ascontiguousarray(array + noise, dtype=np.int16), grid, modality="CT")
+    """Two scans of the full size with organs, one the mirror image of the other."""
+    scan = enlarged_ct(SLICES)
     return [scan, replace(scan, array=np.ascontiguousarray(scan.array[:, :, ::-1]))]
 
 
@@ -60,7 +53,7 @@ def second_clicks(client: WorkerClient, runs: int) -> float:
     """Print what the clicks cost after the first one; gives the fastest one's seconds on top of the work."""
     extra: list[float] = []
     scans = volumes()
-    print(f"\nVolumes of {' x '.join(map(str, SIZE))}, the default model, {os.cpu_count()} cores")
+    print(f"\nVolumes of 512 x 512 x {SLICES}, the default model, {os.cpu_count()} cores")
     for number in range(runs + 1):
         peak, start = 0.0, time.perf_counter()
         run = client.start(scans[number % 2], Options(device="cpu", accept_warnings=True))
@@ -119,19 +112,6 @@ def cancels(client: WorkerClient, model: Path, times: int) -> float:
     return max(taken)
 
 
-def random_model(path: Path, preset: str) -> Path:
-    """A model file of a preset, of random weights: they change nothing of the time."""
-    from iuinet.labels import ORGANS
-    from iuinet.network import PRESETS, IUINet
-    from iuinet.weights.load import save_model
-
-    organs = [{"name": organ.name, "label": organ.id} for organ in ORGANS]
-    preprocessing = {"orientation": "LPS", "size": 128, "window": [-125, 275]}
-    document = {"format": 1, "id": preset, "version": "1", "organs": organs, "preprocessing": preprocessing}
-    save_model(path, IUINet(PRESETS[preset]), document)
-    return path
-
-
 def main() -> int:
     """Measure and print; 1 if a bar is missed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -149,7 +129,7 @@ def main() -> int:
         time.sleep(RESTED_S)
         print(f"  at rest, with the model: {resident_mb(client.pid):.0f} MB")
         longest = cancels(
-            client, random_model(Path(folder) / "random.safetensors", options.preset), options.cancels
+            client, preset_model(Path(folder) / "random.safetensors", options.preset), options.cancels
         )
         client.warm_up()
         time.sleep(RESTED_S)

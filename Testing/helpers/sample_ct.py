@@ -32,3 +32,18 @@ def sample_ct(size: tuple[int, int, int]) -> Volume:
     steps = zip(whole.grid.origin, whole.grid.spacing, spacing, strict=True)
     origin = tuple(start + (new - old) / 2 for start, old, new in steps)
     return Volume(whole.array[np.ix_(*nearest[::-1])], Grid(size, spacing, origin), whole.name, "CT")
+
+
+def enlarged_ct(slices: int) -> Volume:
+    """A CT of 512 x 512 x slices: a small one, each voxel repeated, with noise.
+
+    Flat blocks would be easier on every cache and codec than what a scanner gives.
+    """
+    small = sample_ct((128, 128, 100))
+    rows = np.arange(slices) * 100 // slices
+    array = np.repeat(np.repeat(small.array[rows], 4, axis=1), 4, axis=2)
+    noise = np.random.default_rng(0).integers(-12, 13, array.shape, dtype=np.int16)
+    x, y, z = small.grid.spacing
+    spacing = (x / 4, y / 4, z * 100 / slices)
+    grid = Grid((512, 512, slices), spacing, small.grid.origin, small.grid.direction)
+    return Volume((array + noise).astype(np.int16), grid, modality="CT")

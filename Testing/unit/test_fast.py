@@ -6,37 +6,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers.networks import CHANGES, lively
 from torch.nn.utils import parametrizations
 
 import iuinet
 from iuinet.network import PRESETS, IUINet
-from iuinet.network import Shift as ShiftLayer
 from iuinet.network.complexity import count
 from iuinet.network.fast import fast_logits, is_usable
 from iuinet.network.fast.features import Features
 from iuinet.weights.load import load_model
 
-CHANGES = [{}, {"head": "conv"}, {"shift": False}, {"attention": "standardised"}, {"kernels": (5,)}]
 SHIPPED = sorted((Path(iuinet.__file__).parents[1] / "Resources" / "Weights").glob("*.safetensors"))
-
-
-def lively(config, reach=3.0):
-    """A network whose norms, biases and offsets are anything, as a training leaves them."""
-    torch.manual_seed(0)
-    net = IUINet(config).eval()
-    with torch.no_grad():
-        for module in net.modules():
-            if isinstance(module, torch.nn.InstanceNorm3d):
-                module.weight.normal_(1, 0.5)
-                module.bias.normal_(0, 0.5)
-            if isinstance(module, ShiftLayer):
-                module.offsets.uniform_(-reach, reach)
-                module.offsets[0] = torch.tensor([1.0, 0.0, -2.0])  # whole voxels
-        if config.attention == "standardised":
-            for layer in (layer for layer in net.modules() if hasattr(layer, "centre")):
-                layer.centre.normal_(0, 0.3)
-                layer.spread.uniform_(0.5, 2)
-    return net
 
 
 def assert_equal_but_for_rounding(net, x):
@@ -60,19 +40,19 @@ def assert_equal_but_for_rounding(net, x):
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_preset(preset):
-    net = lively(dataclasses.replace(PRESETS[preset], size=32))
+    net = lively(dataclasses.replace(PRESETS[preset], size=32)).eval()
     assert_equal_but_for_rounding(net, torch.rand(1, 1, 32, 32, 32))
 
 
 @pytest.mark.parametrize("changes", CHANGES)
 def test_every_kind_of_network_on_edges_that_differ_and_a_batch(changes):
-    net = lively(dataclasses.replace(PRESETS["tiny"], size=32, **changes))
+    net = lively(dataclasses.replace(PRESETS["tiny"], size=32, **changes)).eval()
     assert_equal_but_for_rounding(net, torch.rand(2, 1, 32, 48, 64))
 
 
 @pytest.mark.parametrize("reach", [0.9, 12.0, 200.0])
 def test_offsets_up_to_far_outside_the_volume(reach):
-    net = lively(dataclasses.replace(PRESETS["tiny"], size=32), reach)
+    net = lively(dataclasses.replace(PRESETS["tiny"], size=32), reach).eval()
     assert_equal_but_for_rounding(net, torch.rand(1, 1, 48, 32, 32))
 
 
@@ -80,13 +60,13 @@ def test_tiles_of_two_rows_and_windows_of_few_slices(monkeypatch):
     monkeypatch.setattr("iuinet.network.fast.features._TILE", 96)
     for name in ("windows._WINDOW", "shifted._SLAB"):
         monkeypatch.setattr(f"iuinet.network.fast.{name}", 1)
-    net = lively(dataclasses.replace(PRESETS["tiny"], size=32))
+    net = lively(dataclasses.replace(PRESETS["tiny"], size=32)).eval()
     assert_equal_but_for_rounding(net, torch.rand(1, 1, 32, 48, 48))
 
 
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
 def test_two_threads_in_every_mode_without_gradients(mode):
-    net, before = lively(dataclasses.replace(PRESETS["tiny"], size=32)), torch.get_num_threads()
+    net, before = lively(dataclasses.replace(PRESETS["tiny"], size=32)).eval(), torch.get_num_threads()
     torch.set_num_threads(2)
     try:
         with mode():
@@ -97,7 +77,8 @@ def test_two_threads_in_every_mode_without_gradients(mode):
 
 @pytest.mark.parametrize("value", [0.0, 1.0, -3.5])
 def test_a_blank_volume(value):
-    net, x = lively(dataclasses.replace(PRESETS["tiny"], size=32)), torch.full((1, 1, 32, 32, 32), value)
+    net = lively(dataclasses.replace(PRESETS["tiny"], size=32)).eval()
+    x = torch.full((1, 1, 32, 32, 32), value)
     with torch.no_grad():
         for fast, plain in zip(net(x), net.plain(x), strict=True):
             assert torch.isfinite(fast).all()
@@ -122,7 +103,7 @@ def test_the_variance_of_a_small_deviation_around_a_large_mean():
 
 
 def test_the_work_that_is_reported_is_the_work_that_was_counted():
-    net, done = lively(dataclasses.replace(PRESETS["tiny"], size=32)), []
+    net, done = lively(dataclasses.replace(PRESETS["tiny"], size=32)).eval(), []
     with torch.no_grad():
         fast_logits(net, torch.rand(1, 1, 32, 32, 32), advance=done.append)
     assert min(done) > 0 and 0.8 < sum(done) / count(net, 32)[1].total < 1.1

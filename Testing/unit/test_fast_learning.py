@@ -7,32 +7,16 @@ import threading
 import pytest
 import torch
 from helpers.measures import saved_bytes
+from helpers.networks import CHANGES, lively
 
 from iuinet.network import PRESETS, IUINet
-from iuinet.network import Shift as ShiftLayer
 from iuinet.network.dyfc import NEGATIVE_SLOPE, NORM_EPS, DyFC
 from iuinet.network.fast import can_learn, learning_logits
 from iuinet.network.fast.gradients import Read, along_slices, moments, normed, product
 from iuinet.network.fast.threads import over_slices
 from pipeline.fitting.device import checkpoint_activations
 
-CHANGES = [{}, {"head": "conv"}, {"shift": False}, {"attention": "standardised"}, {"kernels": (5,)}]
 TINY = dataclasses.replace(PRESETS["tiny"], size=32)
-
-
-def lively(config):
-    """A network whose norms, biases and offsets are anything, as a training leaves them."""
-    torch.manual_seed(0)
-    net = IUINet(config)
-    with torch.no_grad():
-        for module in net.modules():
-            if isinstance(module, torch.nn.InstanceNorm3d):
-                module.weight.normal_(1, 0.3)
-                module.bias.normal_(0, 0.3)
-            if isinstance(module, ShiftLayer):
-                module.offsets.uniform_(-3, 3)
-                module.offsets[0] = torch.tensor([1.0, 0.0, -2.0])  # whole voxels
-    return net
 
 
 def results(call, net, x):
