@@ -48,8 +48,9 @@ _DETAILS = "The log says more."
 class Controller:
     """Owns the worker process and at most one run.
 
-    state, progress: where it stands. error: why it failed. report, node: what the last run returned; reports:
-    one for each frame, where a sequence was segmented, report being that of the frame that is shown.
+    state, progress: where it stands. error: why it failed. report, node: what the last run returned, also
+    after a later one that was cancelled; reports: one for each frame, where a sequence was segmented, report
+    being that of the frame that is shown.
     replacement: what that run took the place of, to be undone, or None. seconds: how long it took, however
     it ended, and import_seconds the part of it that the application spent on taking the result in.
     changed: called after every change of these. set_up: called once at the start of a run; returns the
@@ -89,9 +90,7 @@ class Controller:
         """
         if self.state.busy:
             raise _busy()
-        self.error = self.report = self.node = self.replacement = None
-        self.reports = []
-        self._cancelled = self._scene_gone = False
+        self.error, self._cancelled, self._scene_gone = None, False, False
         self._began = time.monotonic()
         self._enter(State.CHECKING)
         self._run, self._afterwards = self._flow(volume, output, settings), State.DONE
@@ -136,6 +135,8 @@ class Controller:
         except Exception as error:
             self.error = plain_error(error, _DETAILS)
             self.error.__cause__ = None if error is self.error else error
+            if self._afterwards is State.DONE:
+                self._forget_result()
             self._end(State.FAILED)
         finally:
             self._stepping = False
@@ -157,7 +158,7 @@ class Controller:
         """The scene goes away: end what belongs to it. Packages on their way are not stopped by that."""
         if self.state is State.SETTING_UP:
             self._scene_gone, self._afterwards = True, State.IDLE
-            self.report = self.node = self.replacement = None
+            self._forget_result()
         else:
             self.abandon()
 
@@ -167,9 +168,13 @@ class Controller:
         if self._run is not None and not self._stepping:
             self._run.close()
             self._run = None
-        self.report = self.node = self.replacement = None
+        self._forget_result()
         self._frame, self._frames = 0, 1
         self._enter(State.IDLE)
+
+    def _forget_result(self) -> None:
+        self.report = self.node = self.replacement = None
+        self.reports = []
 
     def close(self) -> None:
         """End the run and the worker process."""
@@ -208,7 +213,7 @@ class Controller:
         yield
         importing = time.monotonic()
         if frames is not None:
-            self.node = frames.add_results(source, results)
+            self.node, self.replacement = frames.add_results(source, results), None
         else:
             self.node, self.replacement = take_in(results[0], source, output)
         self.reports = [result.report for result in results]

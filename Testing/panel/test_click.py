@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from clicking import shown
 from helpers.waiting import counted_seconds
 
 from iuinet.labels import ORGANS
@@ -73,11 +74,12 @@ def test_the_button_says_what_is_missing(panel, ct) -> None:
 
     panel.ui.inputSelector.setCurrentNode(None)
     assert not panel.ui.segmentButton.enabled and "Select a CT" in panel.ui.segmentButton.toolTip
+    assert panel.ui.checksLabel.text.startswith("Select a CT volume, or load one"), "seen without the mouse"
     panel.ui.inputSelector.setCurrentNode(ct)
     assert panel.ui.segmentButton.enabled
     for row in range(panel.ui.organsList.count):
         panel.ui.organsList.item(row).setCheckState(qt.Qt.Unchecked)
-    assert "organ" in panel.ui.segmentButton.toolTip
+    assert "organ" in panel.ui.segmentButton.toolTip and shown(panel) == "Choose at least one organ."
 
 
 def test_only_the_chosen_organs_become_segments(ct, panel, finish) -> None:

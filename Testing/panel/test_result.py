@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 import slicer
+from clicking import at_state
 from helpers.scenes import segment_arrays
 
 from iuinet.quality import RELIABLE, WORDS
@@ -177,6 +178,87 @@ def test_the_card_says_first_what_the_model_is_good_for(done) -> None:
     ]
     assert lines[3].startswith("⚠ not measured on real scans: spleen, right kidney, ")
     assert "SHA-256" in lines[-1]
+
+
+# What is done elsewhere in Slicer, and what follows ------------------------------------------------------
+
+
+def test_the_table_follows_what_is_hidden_or_coloured_elsewhere(done) -> None:
+    qt = slicer_qt()
+    node, table = done.controller.node, done.ui.resultTable
+    segmentation, display = node.GetSegmentation(), node.GetDisplayNode()
+    item = table.item(0, 0)
+    identifier = segmentation.GetSegmentIdBySegmentName(item.text())
+    display.SetSegmentVisibility(identifier, False)
+    assert item.checkState() == qt.Qt.Unchecked and table.item(1, 0).checkState() == qt.Qt.Checked
+    display.SetSegmentVisibility(identifier, True)
+    assert item.checkState() == qt.Qt.Checked
+    segmentation.GetSegment(identifier).SetColor(0, 0, 1)
+    assert item.icon().pixmap(12, 12).toImage().pixelColor(6, 6).name() == "#0000ff"
+    segmentation.RemoveSegment(identifier)
+    assert item.checkState() == qt.Qt.Unchecked, "an organ that is gone is not shown"
+
+
+def test_one_tick_takes_the_whole_result_off_the_ct(done, finish) -> None:
+    node, box = done.controller.node, done.ui.visibleCheckBox
+    display = node.GetDisplayNode()
+    assert box.checked and display.GetVisibility()
+    box.checked = False
+    assert not display.GetVisibility()
+    display.SetVisibility(True)  # the eye in Slicer's module Data
+    assert box.checked
+    box.checked = False
+    assert run(done, finish) is node and box.checked and display.GetVisibility(), "a new result is seen"
+    slicer.mrmlScene.RemoveNode(node.GetDisplayNode())
+    box.checked = not box.checked
+
+
+def test_a_cancelled_run_leaves_the_result_before_it_as_it_was(done, finish) -> None:
+    node, report, ui = done.controller.node, done.controller.report, done.ui
+    at_state(done, State.RUNNING, ui.cancelButton.click)
+    ui.segmentButton.click()
+    assert not ui.resultSection.visible and not ui.replaceCheckBox.visible
+    finish()
+    assert done.controller.state is State.CANCELLED
+    assert ui.resultSection.visible and ui.resultTable.rowCount and "earlier one" in ui.progressLabel.text
+    assert done.controller.node is node and done.controller.report is report
+    ui.copyTableButton.click()
+    assert slicer.app.clipboard().text().startswith("Organ\t")
+    # It is fresh still, so the next run takes its place; once it is gone, nothing of it comes back.
+    assert run(done, finish) is node and segmentations() == [node]
+    at_state(done, State.RUNNING, lambda: (slicer.mrmlScene.RemoveNode(node), ui.cancelButton.click()))
+    ui.segmentButton.click()
+    finish()
+    assert done.controller.state is State.CANCELLED and not ui.resultSection.visible
+
+
+def test_what_a_box_cuts_is_not_said_to_be_cut_by_the_scan(done, finish) -> None:
+    done.ui.regionSelector.activate("Create new MarkupsROI")
+    run(done, finish)
+    table = done.ui.resultTable
+    remarks = [table.item(row, 3).text() for row in range(table.rowCount)]
+    assert any("cut by the box" in text for text in remarks)
+    assert not [text for text in remarks if "scan's edge" in text]
+    assert done.ui.resultLabel.text.startswith("Only inside the box")
+    done.ui.copyTableButton.click()
+    assert "cut by the box" in slicer.app.clipboard().text()
+    done.ui.regionSelector.setCurrentNode(None)
+    run(done, finish)
+    assert not done.ui.resultLabel.text.startswith("Only inside")
+
+
+def test_the_panel_says_how_to_keep_the_result_and_get_a_dicom_seg(done, ct, finish) -> None:
+    assert "Save Data" in done.ui.keepLabel.text and "Not as DICOM SEG" in done.ui.keepLabel.text
+    ct.SetAttribute("DICOM.instanceUIDs", "1.2.3 1.2.4")
+    run(done, finish)
+    assert "As DICOM SEG: in the module Data" in done.ui.keepLabel.text
+    assert "Export to DICOM" in done.ui.keepLabel.text
+
+
+def test_the_panel_fits_slicers_narrow_column_with_all_that_it_shows(done, widget) -> None:
+    done.ui.advancedSection.collapsed = False
+    done.ui.logSection.collapsed = False
+    assert widget.parent.minimumSizeHint().width() <= 440
 
 
 # Choices, words and the life around --------------------------------------------------------------------

@@ -48,6 +48,7 @@ class Panel:
         self._state = State.IDLE
         self._fresh: FreshResult | None = None
         self._volume: Any = None  # that the present or last run works on
+        self._boxed = False  # whether that is only inside of a box
         self._again: Callable[[], None] = self.segment  # what Try again does
         self._under_way = (False, False)
         self.trouble = Trouble(self.controller, self.log)
@@ -134,14 +135,14 @@ class Panel:
             return
         self.status.stop()
         self._volume = self.ui.inputSelector.currentNode()
-        self.result.hide()
+        self.result.put_away()
         output = self.ui.outputSelector.currentNode()
         settings = self.settings()
         if self._may_be_replaced(output):
             settings = replace(settings, replace=True)
         elif is_filled(output) and not settings.replace:
             output = None  # a user's work: the result gets a node of its own
-        self._forget_result()
+        self._boxed = settings.region is not None
         self._begin(self.segment)
         self.controller.start(self._volume, output, settings)
         self._timer.start()
@@ -237,7 +238,7 @@ class Panel:
 
     def _show_result(self, node: Any) -> None:
         """Bring a new result before the user, and offer its node for the next run."""
-        self.result.show(self._volume)
+        self.result.show(self._volume, self._boxed)
         show_result(self._volume, node)
         if len(self.controller.reports) == 1:  # frames stay: their node shows one after the other
             self._fresh = FreshResult(node, self._volume, self.refresh)
@@ -310,8 +311,13 @@ class Panel:
             self.log.add(f"State: {self._state.value}")
             if self._state is State.DONE:
                 remember_run(self.controller.report, self.controller.seconds)
+                self._forget_result()  # the one before
                 if self.controller.node is not None:
                     self._show_result(self.controller.node)
+                else:
+                    self.result.hide()
+            elif self._state is State.CANCELLED:
+                self.result.bring_back()
             elif self._state is State.FAILED:
                 self.log.add_error(self.controller.error)
             if before.busy and not self._state.busy:
@@ -327,7 +333,7 @@ class Panel:
         self._under_way = installing_elsewhere(), *self._under_way[1:]
         if self._under_way[0]:
             self._timer.start()  # to see when it is over
-        self.run.show(self.controller, reason, self.trouble.current)
+        self.run.show(self.controller, reason, self._said_above(), self.trouble.current)
         busy = self.controller.state.busy
         output = self.ui.outputSelector.currentNode()
         self.ui.replaceCheckBox.visible = is_filled(output) and not self._may_be_replaced(output)
@@ -348,6 +354,11 @@ class Panel:
         voxels = volume.array.size if volume is not None else 0
         passes = 1 if self.ui.fastCheckBox.checked else self.models.passes
         self.status.show(self.models.device, entry.sha256 if entry else "", voxels, passes)
+
+    def _said_above(self) -> bool:
+        """Whether the lines above the button say what has to be done first."""
+        decided = not self.input.refused and (not self.input.warned or self.input.accepted)
+        return self.status.too_old is not None or self.ui.inputSelector.currentNode() is None or not decided
 
     def _why_not(self) -> str:
         """Why Segment cannot be clicked now, "" if it can."""

@@ -22,10 +22,11 @@ class RunSection:
         self._ui = ui
         self._began, self._busy = 0.0, False
 
-    def show(self, controller: Controller, reason: str, trouble: IUINetError | None) -> None:
+    def show(self, controller: Controller, reason: str, said: bool, trouble: IUINetError | None) -> None:
         """Bring the widgets into agreement.
 
-        reason: why Segment cannot be clicked, "" if it can. trouble: what went wrong last, or None.
+        reason: why Segment cannot be clicked, "" if it can. said: whether another line of the panel says so.
+        trouble: what went wrong last, or None.
         """
         ui, state = self._ui, controller.state
         if state.busy and not self._busy:
@@ -42,7 +43,9 @@ class RunSection:
             self._show_progress(controller)
             return
         ui.progressBar.value = 0
-        ui.progressLabel.text = sentence(trouble) if trouble is not None else end_text(controller)
+        # A button that is off says why only to those who wait over it with the mouse.
+        texts = [sentence(trouble)] if trouble else [end_text(controller), "" if said else reason]
+        ui.progressLabel.text = "\n".join(filter(None, texts))
         ui.progressLabel.visible = bool(ui.progressLabel.text)
 
     def _show_progress(self, controller: Controller) -> None:
@@ -70,7 +73,8 @@ def end_text(controller: Controller) -> str:
     if controller.state is State.DONE:
         return _("Finished in {seconds:.0f} s.").format(seconds=controller.seconds)
     if controller.state is State.CANCELLED and controller.error.code != "declined":
-        return _("Cancelled after {seconds:.0f} s.").format(seconds=controller.seconds)
+        text = _("Cancelled after {seconds:.0f} s.").format(seconds=controller.seconds)
+        return f"{text} {_('The result below is the earlier one.')}" if controller.node is not None else text
     return ""
 
 

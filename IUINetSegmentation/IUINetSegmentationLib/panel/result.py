@@ -17,6 +17,7 @@ from IUINetSegmentationLib.scene.views import segment_of, set_visible, show_orga
 
 COLUMNS = 4
 SWATCH = 12  # pixels
+NAMES = 125  # pixels; longer names wrap, so that a narrow panel has room for the remarks
 
 
 class ResultSection:
@@ -26,6 +27,9 @@ class ResultSection:
         self._ui, self._controller, self._log = ui, controller, log
         self._volume: Any = None
         self._organs: list[str] = []  # of the table's rows, by the report's names
+        self._boxed = self._there = False
+        self._watched: Any = None  # the node that the ticks follow
+        self._tags: list[int] = []
         ui.resultTable.columnCount = COLUMNS
         ui.resultTable.horizontalHeader().stretchLastSection = True
         ui.resultTable.verticalHeader().visible = False
@@ -37,6 +41,7 @@ class ResultSection:
         self._widened.connect("timeout()", self._fit)
         ui.resultTable.connect("cellClicked(int,int)", self._on_row)
         ui.resultTable.connect("itemChanged(QTableWidgetItem*)", self._on_item)
+        ui.visibleCheckBox.connect("toggled(bool)", self._on_visible)
         ui.editButton.connect("clicked(bool)", self._on_edit)
         ui.copyTableButton.connect("clicked(bool)", self._on_copy)
         ui.undoButton.connect("clicked(bool)", self._on_undo)
@@ -44,17 +49,29 @@ class ResultSection:
 
     def hide(self) -> None:
         """There is no result."""
-        self._volume = None
+        self._volume, self._there = None, False
+        self._watch(None)
         self._ui.show3DButton.setSegmentationNode(None)
         self._ui.undoButton.visible = False
         self._ui.resultSection.visible = False
 
-    def show(self, volume: Any) -> None:
-        """Show the result of the controller's run on this volume node."""
+    def put_away(self) -> None:
+        """Another run begins: what is shown is not its result."""
+        self._ui.resultSection.visible = False
+
+    def bring_back(self) -> None:
+        """That run was cancelled: the result before it is the last one still."""
+        self._ui.resultSection.visible = self._there
+
+    def show(self, volume: Any, boxed: bool) -> None:
+        """Show the result of the controller's run on this volume node. boxed: only inside of a box."""
         report = self._controller.report
-        self._volume = volume
+        self._volume, self._boxed, self._there = volume, boxed, True
         self._ui.resultSection.visible = True
         text = headline(report, self._controller.seconds)
+        if boxed:
+            inside = _("Only inside the box: volumes and mean HU are of the part inside it.")
+            text = f"{inside}\n{text}"
         frames = len(self._controller.reports)
         if frames > 1:
             frame = _("All {count} time points were segmented; this is the one that was shown.").format(
@@ -63,7 +80,9 @@ class ResultSection:
             text = f"{frame}\n{text}"
         self._ui.resultLabel.text = text
         self._organs = [organ["name"] for organ in report["organs"] if organ["found"]]
-        self._fill(rows(report), verdicts_of(report))
+        self._fill(rows(report, boxed), verdicts_of(report))
+        self._ui.keepLabel.text = how_to_keep(volume)
+        self._watch(self._controller.node)
         self._ui.show3DButton.setSegmentationNode(self._controller.node)
         self._ui.undoButton.visible = self._controller.replacement is not None
 
@@ -77,26 +96,47 @@ class ResultSection:
                 item = qt.QTableWidgetItem(text)
                 item.setToolTip(text)  # where a narrow panel wraps or cuts it
                 table.setItem(row, column, item)
-            self._mark(table.item(row, 0), self._organs[row])
+            table.item(row, 0).setToolTip(_("Click: show it in the slice views. Tick: show or hide it."))
             if verdicts[self._organs[row]] not in RELIABLE:
                 _set_apart(table.item(row, 0))
         table.blockSignals(False)
+        self._mark_all()
         table.resizeColumnsToContents()
+        table.setColumnWidth(0, min(table.columnWidth(0), NAMES))
         self._fit()
 
-    def _mark(self, item: Any, organ: str) -> None:
-        """Give an organ's cell the colour of its segment and a tick for what the views show."""
-        node = self._controller.node
-        identifier = segment_of(node, organ)
-        if not identifier:
+    def _watch(self, node: Any) -> None:
+        """Let ticks and colours follow what is done to this node elsewhere in Slicer; None for no node."""
+        for tag in self._tags:
+            self._watched.RemoveObserver(tag)
+        self._watched = node
+        segments = slicer.vtkSegmentation
+        events = (
+            slicer.vtkMRMLDisplayableNode.DisplayModifiedEvent, segments.SegmentModified,
+            segments.SegmentAdded, segments.SegmentRemoved,
+        ) if node is not None else ()  # fmt: skip
+        self._tags = [node.AddObserver(event, self._mark_all) for event in events]
+
+    def _mark_all(self, *_: Any) -> None:
+        """Give each organ the colour of its segment and a tick for what the views show."""
+        node, table, box = self._controller.node, self._ui.resultTable, self._ui.visibleCheckBox
+        display = node.GetDisplayNode() if node is not None else None
+        if display is None:
             return
-        color = node.GetSegmentation().GetSegment(identifier).GetColor()
-        swatch = qt.QPixmap(SWATCH, SWATCH)
-        swatch.fill(qt.QColor(*(round(255 * part) for part in color)))
-        item.setIcon(qt.QIcon(swatch))
-        visible = node.GetDisplayNode().GetSegmentVisibility(identifier)
-        item.setCheckState(qt.Qt.Checked if visible else qt.Qt.Unchecked)
-        item.setToolTip(_("Click: show it in the slice views. Tick: show or hide it."))
+        table.blockSignals(True)
+        for row, organ in enumerate(self._organs):
+            identifier = segment_of(node, organ)
+            visible = bool(identifier) and display.GetSegmentVisibility(identifier)
+            table.item(row, 0).setCheckState(qt.Qt.Checked if visible else qt.Qt.Unchecked)
+            if identifier:
+                color = node.GetSegmentation().GetSegment(identifier).GetColor()
+                swatch = qt.QPixmap(SWATCH, SWATCH)
+                swatch.fill(qt.QColor(*(round(255 * part) for part in color)))
+                table.item(row, 0).setIcon(qt.QIcon(swatch))
+        table.blockSignals(False)
+        box.blockSignals(True)
+        box.checked = bool(display.GetVisibility())
+        box.blockSignals(False)
 
     def _on_row(self, row: int, column: int) -> None:
         """Bring the organ of the row into the middle of the slice views."""
@@ -108,6 +148,11 @@ class ResultSection:
         if item.column() == 0 and self._is_there():
             visible = item.checkState() == qt.Qt.Checked
             set_visible(self._controller.node, self._organs[item.row()], visible)
+
+    def _on_visible(self, visible: bool) -> None:
+        """Show or hide the whole result, to see the CT below it."""
+        if self._is_there() and self._controller.node.GetDisplayNode() is not None:
+            self._controller.node.GetDisplayNode().SetVisibility(visible)
 
     def _is_there(self) -> bool:
         node = self._controller.node
@@ -136,7 +181,7 @@ class ResultSection:
             editor.setSourceVolumeNode(self._volume)
 
     def _on_copy(self) -> None:
-        slicer.app.clipboard().setText(as_text(self._controller.report))
+        slicer.app.clipboard().setText(as_text(self._controller.report, self._boxed))
 
     def _on_undo(self) -> None:
         self._controller.replacement.undo()
@@ -175,24 +220,37 @@ def headline(report: Mapping[str, Any], seconds: float) -> str:
     return "\n".join(lines)
 
 
-def rows(report: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
-    """One row for each organ that was found."""
+def how_to_keep(volume: Any) -> str:
+    """The ways from the result into a file, and into the patient's study."""
+    if volume is not None and volume.GetAttribute("DICOM.instanceUIDs"):
+        return _(
+            "To keep the result: Slicer's menu File, Save Data. As DICOM SEG: in the module Data, right-click"
+            " the segmentation and choose Export to DICOM."
+        )
+    return _(
+        "To keep the result: Slicer's menu File, Save Data. Not as DICOM SEG: for that, the CT has to be"
+        " loaded by Slicer's module DICOM."
+    )
+
+
+def rows(report: Mapping[str, Any], boxed: bool) -> list[tuple[str, str, str, str]]:
+    """One row for each organ that was found. boxed: only inside of a box."""
     verdicts = verdicts_of(report)
     return [
         (
             organ_name(organ["name"]),
             millilitres_text(organ["millilitres"]),
             "" if organ["mean_hu"] is None else f"{organ['mean_hu']:.0f}",
-            _("; ").join(_remarks(organ, verdicts[organ["name"]])),
+            _("; ").join(_remarks(organ, verdicts[organ["name"]], boxed)),
         )
         for organ in report["organs"]
         if organ["found"]
     ]
 
 
-def as_text(report: Mapping[str, Any]) -> str:
+def as_text(report: Mapping[str, Any], boxed: bool = False) -> str:
     """The table for the clipboard: cells by tabulators, ready for a spreadsheet."""
-    return "\n".join("\t".join(cells) for cells in [header(), *rows(report)])
+    return "\n".join("\t".join(cells) for cells in [header(), *rows(report, boxed)])
 
 
 def quality_text(verdict: str) -> str:
@@ -214,7 +272,7 @@ def _set_apart(item: Any) -> None:
     item.setForeground(qt.QBrush(qt.QColor("gray")))
 
 
-def _remarks(organ: Mapping[str, Any], verdict: str) -> list[str]:
+def _remarks(organ: Mapping[str, Any], verdict: str, boxed: bool) -> list[str]:
     found = [quality_text(verdict)]
     if organ["touches_edge"]:
         words = {
@@ -226,7 +284,8 @@ def _remarks(organ: Mapping[str, Any], verdict: str) -> list[str]:
             "left": _("left"),
         }
         sides = _(", ").join(words[side] for side in organ["edges"])
-        found.append(_("incomplete: cut by the scan's edge ({sides})").format(sides=sides))
+        cut = _("incomplete: cut by the box ({sides})") if boxed else ""
+        found.append((cut or _("incomplete: cut by the scan's edge ({sides})")).format(sides=sides))
     if organ["low_confidence"]:
         found.append(_("low confidence"))
     return found

@@ -168,8 +168,9 @@ def set_up_question(plan: Plan, model_bytes: int) -> str:
             "PyTorch {version}, with which IUINet does not work, is replaced for all extensions.\n\n"
         ).format(version=plan.replaces)
     return _(
-        "Needed once: {needed}.\n\n{replaced}It goes to {folder} and takes about {disk:.1f} GB of disk "
-        "space, of which {free:.0f} GB are free.\n\nNothing about your images leaves this computer."
+        "Needed once, to run the model: {needed}.\n\n{replaced}It goes to {folder} and takes about"
+        " {disk:.1f} GB of disk space, of which {free:.0f} GB are free.\n\n"
+        "Nothing about your images leaves this computer."
     ).format(
         needed=", ".join(needed),
         replaced=replaced,

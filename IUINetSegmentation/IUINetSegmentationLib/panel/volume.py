@@ -81,6 +81,13 @@ class InputLine:
                 findings = [Finding(error.code, REFUSE, error.message, error.hint)]
         self.refused = any(finding.severity == REFUSE for finding in findings)
         self.warned = not self.refused and any(finding.severity == WARNING for finding in findings)
+        if node is None:
+            lines = [
+                _(
+                    "Select a CT volume, or load one: by Slicer's module DICOM, or by dragging its file onto"
+                    " the window."
+                )
+            ]
         self._label.text = "\n".join([*lines, *words(findings)])
         self._button.visible = self.warned
         self._button.blockSignals(True)

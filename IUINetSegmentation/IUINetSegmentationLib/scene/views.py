@@ -13,7 +13,9 @@ from IUINetSegmentationLib.scene.segmentation_node import organ_of
 
 
 def show_result(volume: Any, node: slicer.vtkMRMLSegmentationNode) -> None:
-    """Fit the slice views to the volume, if it is still there, and centre them on the organs."""
+    """Fit the slice views to the volume, if it is still there, and centre them on the organs, to be seen."""
+    if node.GetDisplayNode() is not None:
+        node.GetDisplayNode().SetVisibility(True)  # the result before it may have been hidden
     if volume is not None and slicer.mrmlScene.IsNodePresent(volume):
         slicer.util.setSliceViewerLayers(background=volume, fit=True)
     centre_on(node)

@@ -92,12 +92,12 @@
         <translation>结果保存到哪里</translation>
     </message>
     <message>
-        <source>Replace IUINet&apos;s earlier organs in this segmentation</source>
-        <translation>替换此分割中 IUINet 先前的器官</translation>
+        <source>Replace IUINet&apos;s organs in it (else: a new segmentation)</source>
+        <translation>替换其中 IUINet 的器官（否则新建分割）</translation>
     </message>
     <message>
-        <source>Other segments stay, and the replacement can be undone. Else a new segmentation is made.</source>
-        <translation>其他分割区段保留，替换可以撤销。否则新建一个分割。</translation>
+        <source>Other segments stay, and the replacement can be undone.</source>
+        <translation>其他分割区段保留，替换可以撤销。</translation>
     </message>
     <message>
         <source>Segment</source>
@@ -124,6 +124,18 @@
         <translation>结果</translation>
     </message>
     <message>
+        <source>Show the result over the CT</source>
+        <translation>在 CT 上叠加显示结果</translation>
+    </message>
+    <message>
+        <source>Untick it to see the CT alone</source>
+        <translation>取消勾选则只显示 CT</translation>
+    </message>
+    <message>
+        <source>Undo replacement</source>
+        <translation>撤销替换</translation>
+    </message>
+    <message>
         <source>Edit in Segment Editor</source>
         <translation>在分割编辑器中修改</translation>
     </message>
@@ -136,20 +148,16 @@
         <translation>复制表格</translation>
     </message>
     <message>
-        <source>Undo replacement</source>
-        <translation>撤销替换</translation>
-    </message>
-    <message>
         <source>Advanced</source>
         <translation>高级</translation>
     </message>
     <message>
-        <source>Device</source>
-        <translation>设备</translation>
+        <source>Run on</source>
+        <translation>运行于</translation>
     </message>
     <message>
         <source>Where the network runs. Automatic takes a GPU that works, else the CPU.</source>
-        <translation>网络在哪里运行。“自动”选用可用的 GPU，否则用 CPU。</translation>
+        <translation>模型在哪里运行。“自动”选用可用的 GPU，否则用 CPU。</translation>
     </message>
     <message>
         <source>Model</source>
@@ -189,7 +197,7 @@
     </message>
     <message>
         <source>Segment only inside this box. A new one is placed over the middle of the scan; drag its handles in the slice views.</source>
-        <translation>只在此框内分割。新框放在扫描中央；在切片视图中拖动其控制点。</translation>
+        <translation>只在此框内分割。新框放在扫描中央；可在切片视图中拖动其控制点。</translation>
     </message>
     <message>
         <source>Organs</source>
@@ -197,15 +205,15 @@
     </message>
     <message>
         <source>Only these organs become segments</source>
-        <translation>只分割这些器官</translation>
+        <translation>只输出这些器官</translation>
     </message>
     <message>
-        <source>Remove islands: keep the largest connected part of each organ</source>
-        <translation>去除孤岛：每个器官只保留最大连通部分</translation>
+        <source>Remove islands: keep each organ&apos;s largest connected part</source>
+        <translation>去除孤立小块：每个器官只保留最大连通部分</translation>
     </message>
     <message>
         <source>Of organs that are one connected part by the model&apos;s own table; all parts of others are kept in any case</source>
-        <translation>仅针对模型自身表中为单一连通部分的器官；其他器官的所有部分始终保留</translation>
+        <translation>仅针对模型器官表中注明为单一连通的器官；其他器官的各部分始终保留</translation>
     </message>
     <message>
         <source>Fast: half the time, less exact</source>
@@ -217,7 +225,7 @@
     </message>
     <message>
         <source>Versions, devices, models and folders, for a report. No image data.</source>
-        <translation>版本、设备、模型和文件夹，供报告问题使用。不含图像数据。</translation>
+        <translation>版本、计算设备、模型和文件夹，供报告问题使用。不含图像数据。</translation>
     </message>
     <message>
         <source>Log</source>
@@ -1251,7 +1259,7 @@
     </message>
     <message>
         <source>the set-up was declined</source>
-        <translation>安装已被拒绝</translation>
+        <translation>未同意安装</translation>
     </message>
     <message>
         <source>the time points have different sizes, so that one region does not fit them all</source>
@@ -1704,6 +1712,10 @@
         <source>, {time} left</source>
         <translation>，剩余{time}</translation>
     </message>
+    <message>
+        <source>The result below is the earlier one.</source>
+        <translation>下方是之前的结果。</translation>
+    </message>
 </context>
 <context>
     <name>panel.remedies</name>
@@ -1739,6 +1751,10 @@
 <context>
     <name>panel.result</name>
     <message>
+        <source>To keep the result: Slicer&apos;s menu File, Save Data. Not as DICOM SEG: for that, the CT has to be loaded by Slicer&apos;s module DICOM.</source>
+        <translation>保存结果：使用 Slicer 菜单“文件”中的“保存数据”。无法导出为 DICOM SEG：为此，CT 须通过 Slicer 的 DICOM 模块加载。</translation>
+    </message>
+    <message>
         <source>Organ</source>
         <translation>器官</translation>
     </message>
@@ -1764,11 +1780,15 @@
     </message>
     <message>
         <source>Check before use; not a diagnosis.</source>
-        <translation>使用前请检查；不作为诊断。</translation>
+        <translation>使用前请核对；不作为诊断依据。</translation>
+    </message>
+    <message>
+        <source>To keep the result: Slicer&apos;s menu File, Save Data. As DICOM SEG: in the module Data, right-click the segmentation and choose Export to DICOM.</source>
+        <translation>保存结果：使用 Slicer 菜单“文件”中的“保存数据”。导出为 DICOM SEG：在“数据”模块中右键单击该分割，选择“导出到 DICOM”。</translation>
     </message>
     <message>
         <source>usable after a look</source>
-        <translation>查看后可用</translation>
+        <translation>核对后可用</translation>
     </message>
     <message>
         <source>to be corrected</source>
@@ -1776,15 +1796,15 @@
     </message>
     <message>
         <source>a sketch, not to be used</source>
-        <translation>仅为草图，不可使用</translation>
+        <translation>仅为粗略轮廓，不可使用</translation>
     </message>
     <message>
         <source>not measured on real scans</source>
-        <translation>未在真实扫描上测量</translation>
+        <translation>未在真实扫描上评估</translation>
     </message>
     <message>
-        <source>Click: show it in the slice views. Tick: show or hide it.</source>
-        <translation>单击：在切片视图中显示。勾选：显示或隐藏。</translation>
+        <source>Only inside the box: volumes and mean HU are of the part inside it.</source>
+        <translation>仅限框内：体积和平均 HU 只计框内部分。</translation>
     </message>
     <message>
         <source>The replaced organs are back.</source>
@@ -1815,8 +1835,16 @@
         <translation>左侧</translation>
     </message>
     <message>
+        <source>incomplete: cut by the box ({sides})</source>
+        <translation>不完整：被框截断（{sides}）</translation>
+    </message>
+    <message>
         <source>low confidence</source>
         <translation>置信度低</translation>
+    </message>
+    <message>
+        <source>Click: show it in the slice views. Tick: show or hide it.</source>
+        <translation>单击：在切片视图中显示。勾选：显示或隐藏。</translation>
     </message>
     <message>
         <source>{found} of {all} structures found in {seconds:.0f} s on {device}.</source>
@@ -1832,7 +1860,7 @@
     </message>
     <message>
         <source>⚠ Only sketched, so not counted: {names}.</source>
-        <translation>⚠ 仅为草图，未计入：{names}。</translation>
+        <translation>⚠ 仅为粗略轮廓，未计入：{names}。</translation>
     </message>
     <message>
         <source>Not found: {names}.</source>
@@ -1844,7 +1872,7 @@
     </message>
     <message>
         <source>incomplete: cut by the scan&apos;s edge ({sides})</source>
-        <translation>不完整：被扫描边缘截断（{sides}）</translation>
+        <translation>不完整：超出扫描范围（{sides}）</translation>
     </message>
 </context>
 <context>
@@ -1863,19 +1891,19 @@
     </message>
     <message>
         <source>Set-up needed (about {size:.1f} GB to download)</source>
-        <translation>需要安装组件（约下载 {size:.1f} GB）</translation>
+        <translation>需要安装组件（约需下载 {size:.1f} GB）</translation>
     </message>
     <message>
-        <source>Needed once: {needed}.
+        <source>Needed once, to run the model: {needed}.
 
 {replaced}It goes to {folder} and takes about {disk:.1f} GB of disk space, of which {free:.0f} GB are free.
 
 Nothing about your images leaves this computer.</source>
-        <translation>仅需一次：{needed}。
+        <translation>运行模型所需，仅需安装一次：{needed}。
 
 {replaced}安装到 {folder}，约占磁盘空间 {disk:.1f} GB，可用 {free:.0f} GB。
 
-您的图像信息不会离开本机。</translation>
+您的图像及其任何信息都不会离开本机。</translation>
     </message>
     <message>
         <source>about {minutes:.0f} min</source>
@@ -1893,7 +1921,7 @@ Nothing about your images leaves this computer.</source>
         <source>PyTorch {version}, with which IUINet does not work, is replaced for all extensions.
 
 </source>
-        <translation>IUINet 无法使用的 PyTorch {version} 将对所有扩展替换。
+        <translation>PyTorch {version} 不能用于 IUINet，将为所有扩展一并替换。
 
 </translation>
     </message>
@@ -1962,7 +1990,7 @@ Nothing about your images leaves this computer.</source>
     </message>
     <message>
         <source>Use a region</source>
-        <translation>使用区域</translation>
+        <translation>只分割一个区域</translation>
     </message>
     <message>
         <source>Install from file…</source>
@@ -2001,7 +2029,7 @@ Nothing about your images leaves this computer.</source>
     <name>panel.volume</name>
     <message>
         <source>Slicer downloads the sample; it stands still meanwhile…</source>
-        <translation>Slicer 正在下载示例；期间界面无响应…</translation>
+        <translation>Slicer 正在下载示例；下载期间界面无响应…</translation>
     </message>
     <message>
         <source>Harden a copy</source>
@@ -2009,7 +2037,7 @@ Nothing about your images leaves this computer.</source>
     </message>
     <message>
         <source>Use a region</source>
-        <translation>使用区域</translation>
+        <translation>只分割一个区域</translation>
     </message>
     <message>
         <source>Place the box over the scan</source>
@@ -2021,11 +2049,15 @@ Nothing about your images leaves this computer.</source>
     </message>
     <message>
         <source>Only inside the box {name} ({size} mm): drag its handles in the slice views.</source>
-        <translation>只在框 {name}（{size} mm）内：在切片视图中拖动其控制点。</translation>
+        <translation>仅限框 {name}（{size} mm）内：可在切片视图中拖动其控制点。</translation>
     </message>
     <message>
         <source>{modality}, {size} voxels of {spacing} mm</source>
         <translation>{modality}，{size} 体素，体素大小 {spacing} mm</translation>
+    </message>
+    <message>
+        <source>Select a CT volume, or load one: by Slicer&apos;s module DICOM, or by dragging its file onto the window.</source>
+        <translation>请选择 CT 图像，或先加载一个：通过 Slicer 的 DICOM 模块，或将其文件拖入窗口。</translation>
     </message>
     <message>
         <source>Modality not stated</source>
