@@ -3,6 +3,8 @@
 
     PYTHONPATH=Testing:IUINetSegmentation .venv/bin/python Testing/tools/draw_pictures.py [--scale 1.5]
 
+The Chinese panel needs a font that has its characters: ``pip install '.[pictures]'`` brings one.
+
 The panel is the real one on Qt in the test harness, the views are drawn by Slicer's own displayable managers;
 neither is the Slicer application, and every picture says so.
 """
@@ -26,7 +28,13 @@ MODULE = "IUINetSegmentation"
 CAPTION = "rendered by the test harness, not by 3D Slicer"
 WIDTH = 460  # of the panel, as Slicer's is by default
 VIEW = (420, 420)
-STATES = ("set-up", "ready", "question", "running", "result", "error", "advanced")
+STATES = ("set-up", "setting-up", "ready", "question", "running", "result", "error", "advanced", "chinese")
+RESULTS = ("result", "chinese")
+PIP_SAYS = [
+    "Collecting torch>=2.10",
+    "Downloading torch-2.11.0-cp312-cp312-manylinux_2_28_x86_64.whl (888.1 MB)",
+]
+PIP_SAYS += [f"Progress {part * 88_810_000} of 888100000" for part in range(1, 11)]
 
 
 def main() -> int:
@@ -71,8 +79,11 @@ def draw(state: str, out: Path, scale: float) -> None:
     from harness.gui import boot_gui, close_panel, open_panel
 
     application = boot_gui()
-    if state == "set-up":
+    if state in ("set-up", "setting-up"):
         application.packages.hide("torch", "safetensors")
+    if state == "chinese":
+        application.app.applicationLocaleName = "zh-Hans"
+        use_chinese_font()
     widget = open_panel(MODULE, ROOT / MODULE)
     try:
         panel = widget.panel
@@ -90,20 +101,22 @@ def draw(state: str, out: Path, scale: float) -> None:
 def shown_state(state: str, application: Any, panel: Any) -> Iterator[None]:
     """Bring the panel into a state as a user would."""
     wait = waiter(application)
-    if state != "set-up":
+    if state not in ("set-up", "setting-up"):
         wait(lambda: panel.status.devices, 120)
-    if state == "question":
+    if state == "setting-up":
+        set_up(application, panel, wait)
+    elif state == "question":
         add_strange_volume(panel)
     else:
         panel.ui.sampleButton.click()
         wait(lambda: panel.ui.segmentButton.enabled, 60)
-    if state in ("running", "result", "error"):
+    if state in ("running", "error", *RESULTS):
         panel.ui.segmentButton.click()
     if state in ("running", "error"):
         wait(lambda: panel.controller.progress.stage == "segmenting" or not panel.controller.state.busy, 120)
     if state == "error":
         os.kill(panel.controller.client.pid, signal.SIGKILL)  # as a system without memory does
-    if state in ("result", "error"):
+    if state in ("error", *RESULTS):
         wait(lambda: not panel.controller.state.busy, 300)
     if state == "advanced":
         panel.ui.advancedSection.collapsed = False
@@ -112,6 +125,29 @@ def shown_state(state: str, application: Any, panel: Any) -> Iterator[None]:
     if panel.controller.state.busy:
         panel.ui.cancelButton.click()
         wait(lambda: not panel.controller.state.busy, 30)
+
+
+def set_up(application: Any, panel: Any, wait: Callable[..., None]) -> None:
+    """A set-up under way, with what the stand-in for pip says."""
+    import ctk
+
+    application.packages.pip(lines=PIP_SAYS, seconds=0.5)
+    ctk.ctkMessageBox.answers.append("Ok")
+    panel.ui.setUpButton.click()
+    wait(lambda: panel.controller.progress.fraction >= 0.4, 60)
+
+
+def use_chinese_font() -> None:
+    """Chinese characters from Noto Sans SC (SIL Open Font License), all others as in the other pictures."""
+    from importlib.resources import files
+
+    from PySide6 import QtGui, QtWidgets
+
+    path = files("pylopdf_fonts_zh_cn") / "NotoSansSC-Regular.otf"
+    families = QtGui.QFontDatabase.applicationFontFamilies(QtGui.QFontDatabase.addApplicationFont(str(path)))
+    font = QtWidgets.QApplication.font()
+    font.setFamilies([font.family(), *families])
+    QtWidgets.QApplication.setFont(font)
 
 
 def add_strange_volume(panel: Any) -> None:
