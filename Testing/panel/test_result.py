@@ -78,6 +78,9 @@ def test_a_result_that_somebody_changed_is_not_replaced_unasked(done, ct, finish
         name: mask.sum() for name, mask in before.items()
     }
     assert len({one.GetName() for one in segmentations()}) == 2, "two names for two results"
+    assert f"too: {node.GetName()}." in done.ui.resultLabel.text, "both lie over the CT"
+    node.GetDisplayNode().SetVisibility(False)
+    assert run(done, finish) is other and "Shown over" not in done.ui.resultLabel.text
 
 
 def test_showing_a_result_in_3d_or_hiding_an_organ_is_no_change(done, finish) -> None:

@@ -55,6 +55,7 @@ def test_what_pip_says_is_seen_while_slicer_goes_on(setting_up, gui, wait, dialo
     timer.start()
     assert panel.controller.state is State.SETTING_UP
     assert ui.cancelButton.visible and ui.progressBar.visible and not ui.segmentButton.visible
+    assert ui.statusLabel.text == "IUINet is being set up…"
     wait(lambda: not panel.controller.state.busy)
     timer.stop()
     assert panel.controller.state is State.IDLE, panel.controller.error

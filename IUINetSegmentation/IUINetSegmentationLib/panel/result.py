@@ -13,7 +13,7 @@ from iuinet.quality import CORRECT, RELIABLE, SKETCH, UNMEASURED, USABLE, verdic
 from iuinet.report import millilitres_text
 from IUINetSegmentationLib.controller import Controller
 from IUINetSegmentationLib.language import listed, localized, organ_name, sentence
-from IUINetSegmentationLib.scene.views import segment_of, set_visible, show_organ
+from IUINetSegmentationLib.scene.views import segment_of, set_visible, show_organ, shown_beside
 
 COLUMNS = 4
 SWATCH = 12  # pixels
@@ -72,6 +72,10 @@ class ResultSection:
         if boxed:
             inside = _("Only inside the box: volumes and mean HU are of the part inside it.")
             text = f"{inside}\n{text}"
+        others = shown_beside(self._controller.node, volume)
+        if others:
+            also = _("⚠ Shown over the same CT, too: {names}. The eye in the module Data hides it.")
+            text = f"{text}\n{also.format(names=', '.join(others))}"
         frames = len(self._controller.reports)
         if frames > 1:
             frame = _("All {count} time points were segmented; this is the one that was shown.").format(
@@ -216,7 +220,7 @@ def headline(report: Mapping[str, Any], seconds: float) -> str:
     warnings = [check for check in report["checks"] if check["severity"] == "warning"]
     lines += [f"⚠ {sentence(found['message'])}" for found in (*report["plausibility"], *warnings)]
     lines += map(localized, (*report["notes"], *report["fallbacks"]))
-    lines.append(_("Check before use; not a diagnosis."))
+    lines.append(_("Check each organ before use (a click on its row shows it); not a diagnosis."))
     return "\n".join(lines)
 
 

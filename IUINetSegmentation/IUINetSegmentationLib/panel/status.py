@@ -25,6 +25,7 @@ from iuinet.weights.places import user_folder
 from IUINetSegmentationLib.controller import Controller
 from IUINetSegmentationLib.language import error_text, localized
 from IUINetSegmentationLib.packages import Plan, make_plan, slicer_too_old
+from IUINetSegmentationLib.state import State
 
 _NAME = re.compile(r"[\w.-]+")  # of a package, before its version
 WORTH_HALVING_S = 60.0  # expected seconds from which on the strip shows what Fast would take
@@ -107,7 +108,9 @@ class StatusStrip:
         """
         needed = self.plan is not None and self.plan.needed
         self._button.visible = needed
-        if needed:  # not self._button.visible: that is false while the user is in another module
+        if self._controller.state is State.SETTING_UP:
+            self._label.text = _("IUINet is being set up…")
+        elif needed:  # not self._button.visible: that is false while the user is in another module
             self._label.text = set_up_text(self.plan)
         elif self.error is not None:
             self._label.text = f"⚠ {error_text(self.error)}"

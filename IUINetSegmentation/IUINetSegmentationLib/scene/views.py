@@ -49,6 +49,19 @@ def set_visible(node: slicer.vtkMRMLSegmentationNode, organ: str, visible: bool)
         node.GetDisplayNode().SetSegmentVisibility(identifier, visible)
 
 
+def shown_beside(node: slicer.vtkMRMLSegmentationNode, volume: Any) -> list[str]:
+    """Names of other segmentations of this volume that the views show: theirs and the node's colours mix."""
+    role = node.GetReferenceImageGeometryReferenceRole()
+    return [
+        other.GetName()
+        for other in slicer.util.getNodesByClass("vtkMRMLSegmentationNode")
+        if other is not node
+        and other.GetNodeReference(role) is volume
+        and other.GetDisplayNode() is not None
+        and other.GetDisplayNode().GetVisibility()
+    ]
+
+
 def segment_of(node: slicer.vtkMRMLSegmentationNode, organ: str) -> str:
     """Id of the segment that this module made for the organ, "" where there is none any more."""
     segmentation = node.GetSegmentation()

@@ -1779,8 +1779,8 @@
         <translation>CPU</translation>
     </message>
     <message>
-        <source>Check before use; not a diagnosis.</source>
-        <translation>使用前请核对；不作为诊断依据。</translation>
+        <source>Check each organ before use (a click on its row shows it); not a diagnosis.</source>
+        <translation>使用前请逐一核对器官：单击所在行即可显示。不作为诊断依据。</translation>
     </message>
     <message>
         <source>To keep the result: Slicer&apos;s menu File, Save Data. As DICOM SEG: in the module Data, right-click the segmentation and choose Export to DICOM.</source>
@@ -1805,6 +1805,10 @@
     <message>
         <source>Only inside the box: volumes and mean HU are of the part inside it.</source>
         <translation>仅限框内：体积和平均 HU 只计框内部分。</translation>
+    </message>
+    <message>
+        <source>⚠ Shown over the same CT, too: {names}. The eye in the module Data hides it.</source>
+        <translation>⚠ 同一 CT 上还显示着：{names}。可用“数据”模块中的眼睛图标隐藏。</translation>
     </message>
     <message>
         <source>The replaced organs are back.</source>
@@ -1882,6 +1886,10 @@
         <translation>约 5 秒</translation>
     </message>
     <message>
+        <source>IUINet is being set up…</source>
+        <translation>正在安装 IUINet 的组件…</translation>
+    </message>
+    <message>
         <source>the CPU will be used</source>
         <translation>将使用 CPU</translation>
     </message>
@@ -1930,10 +1938,6 @@ Nothing about your images leaves this computer.</source>
         <translation>约 {seconds} 秒</translation>
     </message>
     <message>
-        <source>Looking at this computer…</source>
-        <translation>正在检查本机…</translation>
-    </message>
-    <message>
         <source>Ready – {name}, {free:.1f} GB free</source>
         <translation>就绪 – {name}，可用 {free:.1f} GB</translation>
     </message>
@@ -1956,6 +1960,10 @@ Nothing about your images leaves this computer.</source>
     <message>
         <source>the model (about {size:.0f} MB)</source>
         <translation>模型（约 {size:.0f} MB）</translation>
+    </message>
+    <message>
+        <source>Looking at this computer…</source>
+        <translation>正在检查本机…</translation>
     </message>
     <message>
         <source>{time} on the CPU</source>
