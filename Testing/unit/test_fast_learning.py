@@ -1,6 +1,7 @@
 """The training's path on the CPU against the plain one: outputs, gradients, memory; and its threads."""
 
 import dataclasses
+import itertools
 import os
 import threading
 
@@ -194,11 +195,8 @@ def test_what_is_raised_ends_all_parts(who):
     class Ended(Exception):
         pass
 
-    begun = []
-
     def part(first, last):
-        for number in range(first, last):
-            begun.append(number)
+        for number in itertools.count(first):  # without end
             if who == "part" and number == 3:
                 raise Ended
             yield number
@@ -209,7 +207,6 @@ def test_what_is_raised_ends_all_parts(who):
 
     with pytest.raises(Ended):
         over_slices(100_000, part, advance)
-    assert len(begun) < 100_000
     over_slices(4, lambda first, last: (), advance)  # and the threads go on to serve
 
 

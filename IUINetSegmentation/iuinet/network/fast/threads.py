@@ -51,6 +51,9 @@ def over_slices(
                     done.put(macs)
                     if ended.is_set():
                         return
+        except BaseException:
+            ended.set()
+            raise
         finally:
             done.put(None)
 
