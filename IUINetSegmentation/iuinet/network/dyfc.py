@@ -46,8 +46,13 @@ class NormActivation(nn.Sequential):
         super().__init__(nn.InstanceNorm3d(channels, eps=NORM_EPS, affine=True), nn.LeakyReLU(NEGATIVE_SLOPE))
 
 
-def _full_precision(x: torch.Tensor) -> AbstractContextManager:
-    """No autocast on x's device; meta tensors, which only have a shape, know no autocast at all."""
+def full_precision(x: torch.Tensor) -> AbstractContextManager:
+    """No autocast on x's device; meta tensors, which only have a shape, know no autocast at all.
+
+    >>> with torch.autocast("cpu", torch.bfloat16), full_precision(torch.zeros(1)):
+    ...     (torch.ones(1, 1) @ torch.ones(1, 1)).dtype
+    torch.float32
+    """
     return nullcontext() if x.is_meta else torch.autocast(x.device.type, enabled=False)
 
 
@@ -106,7 +111,7 @@ class DyFC(nn.Module):
 
     def coefficients(self, inputs: Sequence[torch.Tensor]) -> torch.Tensor:
         """Attention coefficients (B, K), equations 5 and 6, in float32 whatever the autocast dtype."""
-        with _full_precision(inputs[0]):
+        with full_precision(inputs[0]):
             statistics = [_interval_statistics(x) for x in inputs]
             return self.attend(*(torch.cat(parts, 1) for parts in zip(*statistics, strict=True)))
 

@@ -25,13 +25,14 @@ from ..blocks import (
 from ..dyfc import DyFC, NormActivation
 from ..shift import Shift
 from .features import Features, Source
-from .learning import learning_logits
+from .gradients import Read
+from .learning import Operations, learning_logits
 from .products import dynamic, product, upsampled
 from .shifted import shifted_product
 from .threads import Advance, over_slices
 from .windows import separable
 
-__all__ = ["can_learn", "fast_logits", "is_usable", "learning_logits"]
+__all__ = ["Operations", "Read", "can_learn", "fast_logits", "is_usable", "knows", "learning_logits"]
 
 # Where it stood before PyTorch 2.3.
 _is_compiling = getattr(torch.compiler, "is_compiling", None) or torch._utils.is_compiling
@@ -47,7 +48,7 @@ def is_usable(net: nn.Module, x: torch.Tensor) -> bool:
     >>> is_usable(IUINet(IUINetConfig(width=4, size=32)), torch.zeros(1, 1, 32, 32, 32))  # in training
     False
     """
-    return not (torch.is_grad_enabled() or net.training) and _knows(net, x)
+    return not (torch.is_grad_enabled() or net.training) and _on_cpu(net, x) and knows(net)
 
 
 def can_learn(net: nn.Module, x: torch.Tensor) -> bool:
@@ -57,20 +58,30 @@ def can_learn(net: nn.Module, x: torch.Tensor) -> bool:
     >>> can_learn(IUINet(IUINetConfig(width=4, size=32)), torch.zeros(1, 1, 32, 32, 32))
     True
     """
-    return torch.is_grad_enabled() and _knows(net, x)
+    return torch.is_grad_enabled() and _on_cpu(net, x) and knows(net)
 
 
-def _knows(net: nn.Module, x: torch.Tensor) -> bool:
+def _on_cpu(net: nn.Module, x: torch.Tensor) -> bool:
+    """Whether all is float32 on the CPU, and will be calculated so."""
+    every = (x, *net.parameters())
+    return all(t.device.type == "cpu" and t.dtype == torch.float32 for t in every) and not _is_autocast(x)
+
+
+def knows(net: nn.Module) -> bool:
     """Whether all that happens in ``net(x)`` is what the layers of this package say.
 
     A hook wants to see a layer's own call, a compiler or a counter its operators, a layer or a method that
     was put in the place of another does something else. For these the plain path remains. A DyFC's attention
     is called as it is, whoever looks at it.
+
+    >>> from iuinet.network import IUINet, IUINetConfig
+    >>> net = IUINet(IUINetConfig(width=4, size=32))
+    >>> knows(net), knows(nn.Sequential(nn.Conv3d(1, 1, 1), nn.ReLU()))
+    (True, False)
     """
     attention = {m for layer in net.modules() if isinstance(layer, DyFC) for m in layer.attention.modules()}
     return (
         not (torch.jit.is_tracing() or _is_compiling() or _is_watched())
-        and all(t.device.type == "cpu" and t.dtype == torch.float32 for t in (x, *net.parameters()))
         and all(type(module) in _KNOWN for module in list(net.modules())[1:])
         and not any("forward" in vars(module) for module in net.modules())
         and not any(
@@ -78,7 +89,6 @@ def _knows(net: nn.Module, x: torch.Tensor) -> bool:
             for module in net.modules()
             if module not in attention
         )
-        and not _is_autocast(x)
     )
 
 

@@ -14,6 +14,7 @@ import torch
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import leaky_relu_
 
+from ..shift import Shift
 from .features import LARGEST_MEAN
 from .threads import over_slices
 
@@ -64,6 +65,16 @@ def normed(read: Read, slope: float) -> torch.Tensor:
     -1.0
     """
     return read.x if read.scale is None else _Normed.apply(slope, *read)
+
+
+def shifted(read: Read, shift: Shift, slope: float) -> torch.Tensor:
+    """What is read, each channel moved by the shift's offset for it.
+
+    >>> read = Read(torch.arange(4.0).reshape(1, 1, 1, 1, 4))
+    >>> shifted(read, Shift(1, enabled=False), 0.01).flatten()
+    tensor([0., 1., 2., 3.])
+    """
+    return shift(normed(read, slope))
 
 
 def along_slices(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
