@@ -139,21 +139,21 @@ if [ -n "$slicer_core" ]; then
 fi
 install=("$venv/bin/python" -m pip install -qq --disable-pip-version-check --constraint "$constraints")
 if [ -n "$torch" ]; then
-  grep -v -E '^(torch|numpy|pyjpegls)==' "$constraints" >"$constraints.new"
+  grep -v -E '^(torch|triton|numpy|pyjpegls)==' "$constraints" >"$constraints.new"
   mv "$constraints.new" "$constraints"
 fi
 if [ "$with_torch" = yes ] && [ -z "$torch" ]; then
   "${install[@]}" --editable '.[test,preview,train,baselines,lint]'
 else
   if [ -n "$torch" ]; then
-    # It is not what this platform's users get, so the package's own requirement is not asked; and the newest
-    # pyjpegls wants numpy 2.
-    "$venv/bin/python" Testing/tools/list_requirements.py test preview --without torch pyjpegls \
+    # It is not what this platform's users get, so the package's own requirement is not asked; the newest
+    # pyjpegls wants numpy 2, and each torch another triton.
+    "$venv/bin/python" Testing/tools/list_requirements.py test preview --without torch triton pyjpegls \
       >"$venv/requirements.txt"
     echo "torch==$torch" >>"$venv/requirements.txt"
     case $torch in 2.[0-2].*) echo 'numpy<2' >>"$venv/requirements.txt" ;; esac
   else
-    "$venv/bin/python" Testing/tools/list_requirements.py test preview --without torch ptflops \
+    "$venv/bin/python" Testing/tools/list_requirements.py test preview --without torch triton ptflops \
       >"$venv/requirements.txt"
   fi
   "${install[@]}" --requirement "$venv/requirements.txt"

@@ -71,6 +71,19 @@ def test_the_module_starts_with_what_slicer_brings():
     ]
 
 
+# Kernels can only be written where Triton is there: nobody imports these files but late, and each other.
+KERNELS = {f"iuinet.network.gpu.{name}" for name in ("kernels", "operations")}
+
+
+def test_the_kernels_are_imported_where_they_are_used():
+    assert not [
+        f"{path.relative_to(ROOT)}:{found.line} imports {found.name} for whoever imports the file"
+        for path in python_files("IUINetSegmentation/iuinet")
+        for found in imports(path)
+        if found.top and found.name.startswith(tuple(KERNELS)) and module_name(path) not in KERNELS
+    ]
+
+
 def test_extras_are_imported_where_they_are_used():
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = extras["optional-dependencies"]
@@ -79,7 +92,9 @@ def test_extras_are_imported_where_they_are_used():
         f"{path.relative_to(ROOT)}:{found.line} imports {found.name} for whoever imports the file"
         for path in python_files("IUINetSegmentation/iuinet")
         for found in imports(path)
-        if found.top and top_name(found) in names
+        if found.top
+        and top_name(found) in names
+        and not (top_name(found) == "triton" and module_name(path) in KERNELS)
     ]
 
 

@@ -12,6 +12,7 @@ from .blocks import DecoderStage, EncoderStage, SeparableBlock, ShiftBlock
 from .config import IUINetConfig
 from .dyfc import DyFC
 from .fast import can_learn, fast_logits, is_usable, learning_logits
+from .gpu import can_fuse, fused_logits
 
 
 class IUINet(nn.Module):
@@ -69,10 +70,12 @@ class IUINet(nn.Module):
         """(B, 1, H, W, D) -> [(B, classes, H / 2^s, W / 2^s, D / 2^s) for s in 0 ... 4]."""
         if is_usable(self, x):
             return fast_logits(self, x)
+        if can_fuse(self, x):
+            return fused_logits(self, x)
         return learning_logits(self, x) if can_learn(self, x) else self.plain(x)
 
     def plain(self, x: torch.Tensor) -> list[torch.Tensor]:
-        """What ``forward`` returns, layer by layer: the definition, with which ``fast`` must agree."""
+        """What ``forward`` returns, layer by layer: the definition, with which the other paths must agree."""
         self.config.check_size(tuple(x.shape[2:]))
         fused = self.encode(x)
         features = [fused[-1]]

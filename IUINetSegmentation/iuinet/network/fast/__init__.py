@@ -32,7 +32,8 @@ from .shifted import shifted_product
 from .threads import Advance, over_slices
 from .windows import separable
 
-__all__ = ["Operations", "Read", "can_learn", "fast_logits", "is_usable", "knows", "learning_logits"]
+__all__ = ["Operations", "Read", "calculated_type", "can_learn", "fast_logits", "is_usable", "knows"]
+__all__ += ["learning_logits"]
 
 # Where it stood before PyTorch 2.3.
 _is_compiling = getattr(torch.compiler, "is_compiling", None) or torch._utils.is_compiling
@@ -64,7 +65,8 @@ def can_learn(net: nn.Module, x: torch.Tensor) -> bool:
 def _on_cpu(net: nn.Module, x: torch.Tensor) -> bool:
     """Whether all is float32 on the CPU, and will be calculated so."""
     every = (x, *net.parameters())
-    return all(t.device.type == "cpu" and t.dtype == torch.float32 for t in every) and not _is_autocast(x)
+    known = all(t.device.type == "cpu" and t.dtype == torch.float32 for t in every)
+    return known and calculated_type(x) == x.dtype
 
 
 def knows(net: nn.Module) -> bool:
@@ -92,9 +94,14 @@ def knows(net: nn.Module) -> bool:
     )
 
 
-def _is_autocast(x: torch.Tensor) -> bool:
-    """Whether products are calculated in another type; how torch itself is asked for that has changed."""
-    return (x.new_ones(1, 1) @ x.new_ones(1, 1)).dtype != x.dtype
+def calculated_type(x: torch.Tensor) -> torch.dtype:
+    """The type in which products are calculated, of autocast or x's; how torch itself is asked has changed.
+
+    >>> with torch.autocast("cpu", torch.bfloat16):
+    ...     calculated_type(torch.zeros(1))
+    torch.bfloat16
+    """
+    return (x.new_ones(1, 1) @ x.new_ones(1, 1)).dtype
 
 
 def _is_watched() -> bool:
