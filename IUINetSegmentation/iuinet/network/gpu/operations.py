@@ -78,6 +78,12 @@ def _power(channels: int, most: int) -> int:
     return min(max(triton.next_power_of_2(channels), 16), most)
 
 
+def _step(kind: torch.dtype) -> tuple[int, int]:
+    """Channels of a product's step and voxels of its tile. Products of float32 the compiler writes out one by
+    one: with larger steps it takes many seconds for each kernel."""
+    return (16, _TILE // 2) if kind == torch.float32 else (32, _TILE)
+
+
 def _voxels(x: torch.Tensor) -> int:
     return x[0, 0].numel()
 
@@ -157,11 +163,11 @@ class _Product(torch.autograd.Function):
         reads = [x if part is None else part for part in parts] + 2 * absent * [x]
         channels = [part.shape[1] for part in parts[::2]] + absent * [0]
         normed = [part is not None for part in parts[1::2]] + absent * [False]
-        block = _power(rows, 64)
-        kernels._product[(triton.cdiv(voxels, _TILE), triton.cdiv(rows, block), len(x))](
+        block, (inner, tile) = _power(rows, 64), _step(kind)
+        kernels._product[(triton.cdiv(voxels, tile), triton.cdiv(rows, block), len(x))](
             out, weight, x if bias is None else bias.contiguous(), *reads, *channels, rows, voxels,
             *weight.stride(), slope, ctx.biased, *normed,
-            block, _power(max(channels), 32), _TILE, ctx.precision,
+            block, _power(max(channels), inner), tile, ctx.precision,
         )  # fmt: skip
         return out
 
@@ -197,12 +203,13 @@ def _of_read(
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Gradients of one of a product's reads, and of its numbers. weight (B, M, C): for this read."""
     rows, channels, voxels = *weight.shape[1:], _voxels(x)
-    tiles, block = triton.cdiv(voxels, _TILE), _power(channels, 64)
+    inner, tile = _step(gradient.dtype)
+    tiles, block = triton.cdiv(voxels, tile), _power(channels, 64)
     grad_x = torch.empty_like(x)
     sums = grad_x if numbers is None else numbers.new_empty(len(x), tiles, 2, channels)
     kernels._product_backward[(tiles, triton.cdiv(channels, block), len(x))](
         grad_x, sums, gradient, weight, x, x if numbers is None else numbers, channels, rows, voxels,
-        *weight.stride(), slope, numbers is not None, _power(rows, 32), block, _TILE, precision,
+        *weight.stride(), slope, numbers is not None, _power(rows, inner), block, tile, precision,
     )  # fmt: skip
     return grad_x, None if numbers is None else _of_numbers(sums, numbers)
 
