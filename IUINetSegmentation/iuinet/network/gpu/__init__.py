@@ -3,12 +3,15 @@ rounding.
 
 The walk is the one of a training on the CPU (``fast/learning.py``); here are its operations. Triton, which
 PyTorch brings along on Linux, compiles the kernels on the computer where they run: it may be absent, find no
-C compiler, or know nothing of this GPU. So nobody asks for it. Once for each device and type ``check`` lets
-the kernels prove that they are right and worth it; else the plain path does everything, and ``why_not`` says
-why.
+C compiler, or know nothing of this GPU. Once for each device and type ``check`` lets the kernels prove that
+they are right and worth it; else the plain path does everything, and ``why_not`` says why.
+
+They have not run on a GPU yet, so they are used only where the environment variable IUINET_GPU_KERNELS is 1.
 """
 
 from __future__ import annotations
+
+import os
 
 import torch
 from torch import nn
@@ -18,12 +21,13 @@ from .check import refusal
 
 __all__ = ["can_fuse", "fused_logits", "why_not"]
 
+_ASKED = "IUINET_GPU_KERNELS"
 _KERNELS = 2  # scales of a block: with its features and its image they are the four reads of one product
 _REFUSALS: dict[tuple[torch.device, torch.dtype], str] = {}
 
 
 def can_fuse(net: nn.Module, x: torch.Tensor) -> bool:
-    """Whether ``fused_logits`` can stand for ``net(x)``: float32 on a CUDA GPU, autocast or not.
+    """Whether ``fused_logits`` shall stand for ``net(x)``: asked for, float32 on a CUDA GPU, autocast or not.
 
     The first call for a device and type takes as long as the check and the compiler; they are not called
     while a CUDA graph is recorded.
@@ -32,7 +36,9 @@ def can_fuse(net: nn.Module, x: torch.Tensor) -> bool:
     >>> can_fuse(IUINet(IUINetConfig(width=4, size=32)), torch.zeros(1, 1, 32, 32, 32))  # on the CPU
     False
     """
-    if x.device.type != "cuda" or not knows(net) or len(net.config.kernels) > _KERNELS:
+    if x.device.type != "cuda" or os.environ.get(_ASKED) != "1":
+        return False
+    if not knows(net) or len(net.config.kernels) > _KERNELS:
         return False
     if any(t.device != x.device or t.dtype != torch.float32 for t in (x, *net.parameters())):
         return False
