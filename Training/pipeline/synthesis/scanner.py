@@ -56,7 +56,7 @@ def _blur(x: torch.Tensor, weight: float, axis: int) -> torch.Tensor:
 
 def _noise(size: int, chance: Chance) -> torch.Tensor:
     """White and correlated noise; streaks from side to side."""
-    white = chance.uniform(0, 1) ** 2 * 22 + 2
+    white = chance.uniform(0, 1) ** 2 * 12 + 1
     noise = white * chance.normals(size, size, size)
     if chance.happens(0.6):
         half = max(2, size // 2)
