@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING
 from iuinet.console import Console, Parser, run_command
 from iuinet.errors import UsageError
 from iuinet.files import atomic
+from iuinet.weights import resolve
 from iuinet.weights.load import save_model
 from iuinet.weights.model_file import SUFFIX, check_file
 from pipeline.evaluation.exposure import standing
@@ -57,6 +58,9 @@ def run(options: argparse.Namespace, console: Console) -> None:
     given = {key: getattr(options, key) for key in ("id", "version", "license", "intended_use")}
     card = read_card(options.card, {**given, "attributions": options.attribution})
     trained, exact = read_trained(find_checkpoint(options.run, options.which)), None
+    if options.keep_start:
+        start = options.start or (trained.document.get("start") or {}).get("id")
+        trained = trained.keeping(options.keep_start, resolve(start))
     if options.round:
         trained, exact = trained.rounded(), trained
     metrics = {}
@@ -140,8 +144,21 @@ def _parser() -> argparse.ArgumentParser:
     add("--url", action="append", default=[], help="address that serves this very file (again for mirrors)")
     hint = "half the size: round the weights first, say how many voxels that changes; measure that file"
     add("--round", action="store_true", help=hint)
+    hint = "mean of the run's weights and those of the model it started from: what part is that model's"
+    add("--keep-start", type=_share, metavar="SHARE", help=hint)
+    add("--start", metavar="FILE|ID", help="that model, where its id no longer names it")
     add("--debug", action="store_true", help="show tracebacks and the libraries' warnings")
     return parser
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 < share < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a share between 0 and 1")
+    return share
 
 
 def _positive(text: str) -> int:

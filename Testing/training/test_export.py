@@ -31,7 +31,7 @@ from iuinet.labels import NEUTRAL_COLOR, organs_of_model
 from iuinet.reading import volume_from_image
 from iuinet.weights import list_models, read_manifest, resolve
 from iuinet.weights.load import load_model, save_model
-from iuinet.weights.model_file import check_file
+from iuinet.weights.model_file import check_file, file_sha256
 from iuinet.writing import image_on_grid
 from pipeline.exporting.model import Trained, model_document, read_trained
 from pipeline.exporting.model_card import model_card
@@ -187,6 +187,37 @@ def test_rounded_weights_are_exact_in_half_the_size_and_the_change_is_told(run, 
     loaded = load_model(path)[0].state_dict()
     for name, tensor in trained.tensors.items():
         assert torch.equal(tensor.half().float(), loaded[name])
+
+
+def test_the_start_can_keep_a_share_of_the_weights(run, tmp_path, capfd):
+    first = write_model(run / "last.safetensors", tmp_path / "first.safetensors", CARD)
+    start = {"id": "first", "version": "1", "sha256": file_sha256(tmp_path / "first.safetensors")}
+    write_checkpoint(tmp_path / "more" / "last.safetensors", small_net(3), start=start)
+    command = [
+        "--run",
+        str(tmp_path / "more"),
+        "--out",
+        str(tmp_path / "out"),
+        *NAMED,
+        "--keep-start",
+        "0.25",
+    ]
+    assert export.main([*command, "--start", str(tmp_path / "first.safetensors")]) == 0
+    model = tmp_path / "out" / "test-model-1.0.safetensors"
+    loaded, ends = load_model(model)[0].state_dict(), (first.tensors, small_net(3).state_dict())
+    for name, tensor in loaded.items():
+        torch.testing.assert_close(tensor, 0.25 * ends[0][name] + 0.75 * ends[1][name])
+    assert (
+        check_file(model)
+        .document["training"]["weights"]
+        .endswith("75% of it and 25% of the model it started from")
+    )
+
+    capfd.readouterr()
+    write_model(run / "best.safetensors", tmp_path / "other.safetensors", CARD)
+    assert export.main([*command, "--start", str(tmp_path / "other.safetensors")]) == 2
+    assert "did not start from all the weights of other.safetensors, but from first 1" in refusal(capfd)
+    assert check_file(model)  # is still there
 
 
 def test_weights_that_half_precision_does_not_hold_are_refused(tmp_path, capfd):

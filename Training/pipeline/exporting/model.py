@@ -20,6 +20,7 @@ from iuinet.errors import UsageError, WeightsError
 from iuinet.labels import organs_of_model
 from iuinet.network import PRESETS, IUINet, IUINetConfig
 from iuinet.weights import MANIFEST_FORMAT, check_model, read_manifest
+from iuinet.weights.load import load_model
 from iuinet.weights.model_file import FORMAT, Weights, file_sha256
 from iuinet.weights.user_folder import record_of
 from iuinet.writing import write_json
@@ -43,7 +44,8 @@ class Trained:
     tensors: IUINet's state dict (the moving average where the run kept one). document: the training's, and
     whether it is "unfinished" (None where that is not known).
     which: "best" or "last". run: the run's name. sha256: of the checkpoint's file.
-    times: when the run began and ended, where that is known.
+    times: when the run began and ended, where that is known. kept: share of the weights of the model that the
+    run started from.
     """
 
     tensors: dict[str, torch.Tensor]
@@ -52,6 +54,7 @@ class Trained:
     run: str
     sha256: str
     times: dict[str, str]
+    kept: float = 0.0
 
     @property
     def config(self) -> IUINetConfig:
@@ -100,6 +103,29 @@ class Trained:
                 code="half-overflow",
             )
         return replace(self, tensors=tensors)
+
+
+    def keeping(self, share: float, start: Weights) -> Trained:
+        """The mean of these weights and those of the model that the run started from, at this share.
+
+        A short fine-tuning moves little, so that between its two ends lie networks that know both
+        (Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022).
+        Raises: UsageError "start" for another model, or one with other tensors.
+        """
+        before = self.document.get("start") or {}
+        known = f"{before['id']} {before.get('version', '')}" if before else "no model at all"
+        tensors = {name: one.float() for name, one in load_model(start.path)[0].state_dict().items()}
+        same = {name: one.shape for name, one in tensors.items()} == {
+            name: one.shape for name, one in self.tensors.items()
+        }
+        if before.get("sha256") != start.sha256 or not same:
+            raise UsageError(
+                f"{self.run} did not start from all the weights of {start.path.name}, but from {known}",
+                hint="Name the file of the model that it started from as --start, or leave out --keep-start.",
+                code="start",
+            )
+        mixed = {name: torch.lerp(one.float(), tensors[name], share) for name, one in self.tensors.items()}
+        return replace(self, tensors=mixed, kept=share)
 
 
 def find_checkpoint(run: Path, which: str | None = None) -> Path:
@@ -207,6 +233,9 @@ def training_of(trained: Trained, words: Mapping[str, Any]) -> dict[str, Any]:
     data |= {part: ids if public else len(ids) for part, ids in cases.items()}
     free = {("description" if key == "data" else key): value for key, value in words.items()}
     average = (known["recipe"].get("run") or {}).get("average")
+    weights = f"moving average (decay {average})" if average else "as trained"
+    if trained.kept:
+        weights += f", {1 - trained.kept:.0%} of it and {trained.kept:.0%} of the model it started from"
     surroundings = known.get("environment") or {}
     return {
         **free,
@@ -214,7 +243,7 @@ def training_of(trained: Trained, words: Mapping[str, Any]) -> dict[str, Any]:
         "recipe": known["recipe"],
         "seed": known["seed"],
         "checkpoint": trained.which,
-        "weights": f"moving average (decay {average})" if average else "as trained",
+        "weights": weights,
         **{key: known.get(key) for key in ("phase", "epoch", "step", "selection", "start", "unfinished")},
         "environment": {key: surroundings[key] for key in _SURROUNDINGS if key in surroundings},
         "revision": surroundings.get("revision", "unknown"),
