@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 MODULE_FOLDER = ROOT / "IUINetSegmentation"
 sys.path[:0] = [str(MODULE_FOLDER), str(ROOT / "Testing"), str(Path(__file__).parent)]
 
-Wait = Callable[..., None]
+Wait = Callable[..., float]
 
 
 @pytest.fixture(scope="session")

@@ -29,7 +29,8 @@ def main(program: str) -> None:
         pids.append(subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]).pid)
     if orders.get("fetched"):
         Path(tempfile.mkdtemp(prefix="pip-unpack-"), "torch.whl").write_bytes(bytes(orders["fetched"]))
-    (folder / "pids").write_text(" ".join(map(str, pids)))
+    (folder / "pids.part").write_text(" ".join(map(str, pids)))
+    (folder / "pids.part").replace(folder / "pids")  # who waits for the file finds it whole
     with open(folder / "calls", "a") as file:
         print(json.dumps([program, asked]), file=file)
     for line in orders.get("lines", [f"Collecting {name}" for name in asked]):
