@@ -20,7 +20,7 @@ from pathlib import Path
 # Kept memory is cut into pieces that do not always fit, so the peak is higher. Computers that may not have it
 # keep the slower way.
 _PLENTY = 12e9
-_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # glibc's malloc.h
+_M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8  # glibc's malloc.h
 
 
 def _glibc() -> ctypes.CDLL | None:
@@ -37,7 +37,9 @@ def keep_memory() -> bool:
     library = _glibc()
     if library is None or os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") < _PLENTY:
         return False
-    return bool(library.mallopt(_M_MMAP_MAX, 0) and library.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1))
+    # One store for all threads: what a thread of its own store gives back goes to the system.
+    settings = ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, 2**31 - 1), (_M_ARENA_MAX, 1))
+    return all(library.mallopt(name, value) for name, value in settings)
 
 
 def give_back_memory() -> None:

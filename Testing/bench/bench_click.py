@@ -1,6 +1,7 @@
 """From the click to the result: seconds by stage, cold and warm, for presets and lengths of scan.
 
     PYTHONPATH=Testing:IUINetSegmentation python Testing/bench/bench_click.py [--slices 85 200 500 1000]
+    PYTHONPATH=Testing:IUINetSegmentation python Testing/bench/bench_click.py --memory --slices 1200
 
 Each scan of 512 x 512 is a generated one, enlarged, with noise. The shipped model segments it in a new worker
 (cold: it starts, imports PyTorch and reads the model) and once more in the same (warm). For presets without a
@@ -14,10 +15,14 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import SimpleITK as sitk
 from helpers.networks import preset_model
 from helpers.sample_ct import enlarged_ct
@@ -80,6 +85,21 @@ def measure(slices: int, presets: list[str], repeats: int, folder: Path) -> None
             print(f"| {name} | {slices} | {which} | {cells} |", flush=True)
 
 
+def memory(slices: int, folder: Path) -> None:
+    """Print the peak memory of ``iuinet segment`` on such a scan, all its processes together."""
+    path, volume = folder / "scan.nrrd", enlarged_ct(slices)
+    sitk.WriteImage(image_on_grid(volume.array, volume.grid), str(path))
+    command = [sys.executable, "-m", "iuinet", "segment", str(path), "--accept-warnings", "--device", "cpu"]
+    running = psutil.Popen([*command, "-o", str(folder / "organs.seg.nrrd")], stdout=subprocess.DEVNULL)
+    peak = 0
+    while running.poll() is None:
+        with suppress(psutil.Error):  # one that has just ended
+            all_of_it = [running, *running.children(recursive=True)]
+            peak = max(peak, sum(process.memory_full_info().pss for process in all_of_it))
+        time.sleep(0.1)
+    print(f"{slices} slices: {peak / 1e9:.1f} GB, exit status {running.returncode}")
+
+
 def medians(rows: list[list[float]]) -> list[float]:
     """Of each column."""
     return [statistics.median(column) for column in zip(*rows, strict=True)]
@@ -91,7 +111,13 @@ def main() -> None:
     parser.add_argument("--presets", nargs="*", default=["small", "abdomen13"])
     parser.add_argument("--slices", nargs="+", type=int, default=[85, 200, 500, 1000])
     parser.add_argument("--repeats", type=int, default=1)
+    parser.add_argument("--memory", action="store_true", help="instead: peak memory (Linux)")
     options = parser.parse_args()
+    if options.memory:
+        for slices in options.slices:
+            with tempfile.TemporaryDirectory() as folder:
+                memory(slices, Path(folder))
+        return
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; seconds, the click without reading\n")
     print("| model | slices | run | " + " | ".join(COLUMNS) + " |")
     print("|---|--:|---|" + "--:|" * len(COLUMNS))

@@ -126,6 +126,8 @@ def main() -> None:
     if options.peak:
         peak(options.peak, options.size)
         return
+    # First of all: on Linux a process inherits the peak of the one that starts it.
+    memory(options.networks, options.size)
     for threads in options.threads:
         torch.set_num_threads(threads)
         in_turn({name: network(name, options.size) for name in options.networks}, options.repeats)
@@ -133,7 +135,6 @@ def main() -> None:
     for name in options.networks:
         if " " in name:
             causes(name, options.size)
-    memory(options.networks, options.size)
 
 
 if __name__ == "__main__":

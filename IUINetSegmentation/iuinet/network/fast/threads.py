@@ -9,14 +9,15 @@ from __future__ import annotations
 import functools
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, wait
 from itertools import pairwise
-from queue import SimpleQueue
 
 import torch
 
 Advance = Callable[[int], None]
+_LOOK_S = 0.05  # between two looks of the caller, which takes a core from the others to look
 
 
 def over_slices(
@@ -41,28 +42,28 @@ def over_slices(
         return
     # A thread begins without the caller's mode: in inference mode it may not write into its tensors.
     mode = torch.inference_mode if torch.is_inference_mode_enabled() else torch.no_grad
-    done: SimpleQueue[int | None] = SimpleQueue()
+    done: deque[int] = deque()
     ended = threading.Event()
 
     def run(first: int, last: int) -> None:
         try:
             with mode():
                 for macs in () if ended.is_set() else part(first, last):
-                    done.put(macs)
+                    done.append(macs)
                     if ended.is_set():
                         return
         except BaseException:
             ended.set()
             raise
-        finally:
-            done.put(None)
 
     pool = _pool(threads, os.getpid())
     running = [pool.submit(run, first, last) for first, last in pairwise(cuts)]
     try:
-        for _ in running:
-            while (macs := done.get()) is not None:
-                advance(macs)
+        going = True
+        while going:
+            going = bool(wait(running, _LOOK_S).not_done)
+            while done:
+                advance(done.popleft())
     finally:
         ended.set()
         wait(running)
