@@ -256,6 +256,7 @@ def test_the_panel_says_how_to_keep_the_result_and_get_a_dicom_seg(done, ct, fin
     run(done, finish)
     assert "As DICOM SEG: in the module Data" in done.ui.keepLabel.text
     assert "Export to DICOM" in done.ui.keepLabel.text
+    assert "A hidden organ is saved and exported all the same" in done.ui.keepLabel.text
 
 
 def test_the_panel_fits_slicers_narrow_column_with_all_that_it_shows(done, widget) -> None:

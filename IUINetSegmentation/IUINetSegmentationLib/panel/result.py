@@ -227,13 +227,17 @@ def headline(report: Mapping[str, Any], seconds: float) -> str:
 def how_to_keep(volume: Any) -> str:
     """The ways from the result into a file, and into the patient's study."""
     if volume is not None and volume.GetAttribute("DICOM.instanceUIDs"):
-        return _(
+        ways = _(
             "To keep the result: Slicer's menu File, Save Data. As DICOM SEG: in the module Data, right-click"
             " the segmentation and choose Export to DICOM."
         )
-    return _(
-        "To keep the result: Slicer's menu File, Save Data. Not as DICOM SEG: for that, the CT has to be"
-        " loaded by Slicer's module DICOM."
+    else:
+        ways = _(
+            "To keep the result: Slicer's menu File, Save Data. Not as DICOM SEG: for that, the CT has to be"
+            " loaded by Slicer's module DICOM."
+        )
+    return f"{ways}\n" + _(
+        "A hidden organ is saved and exported all the same; to leave one out, remove it in Segment Editor."
     )
 
 
