@@ -113,6 +113,20 @@ def test_draws_keep_to_their_ranges_and_use_them():
     assert (lows >= [49.99, 79.99, 79.99]).all() and (lows < [52, 82, 82]).all() and (highs > 98).all()
 
 
+def test_a_narrow_field_of_view_is_a_square_of_the_promised_size_within_the_scan():
+    settings, chance = dataclasses.replace(OFF, narrow_probability=1.0), torch.Generator().manual_seed(0)
+    extent, sides = (90.0, 180.0, 400.0), []
+    for _ in range(100):
+        motion = draw_motion(settings, extent, chance)
+        head, *plane = motion.extent
+        assert head == 90.0 and plane[0] == plane[1] and 150 <= plane[0] <= 180
+        for low, part, whole in zip(motion.low, motion.extent, extent, strict=True):
+            assert low >= 0 and low + part <= whole + 1e-6
+        assert 0.3 * 400 - 1e-6 <= motion.low[2] + plane[1] / 2 <= 0.7 * 400 + 1e-6
+        sides.append(plane[0])
+    assert min(sides) < 160 and max(sides) == 180
+
+
 @pytest.mark.parametrize("head_mm", [40.0, 300.0])
 def test_elastic_fields_never_fold(head_mm):
     """A fold mirrors a small part of the body. At risk are thin scans, whose nodes lie close."""

@@ -10,8 +10,9 @@ pytest.importorskip("torch", reason="torch is not installed here")
 from scipy import ndimage
 
 from iuinet.reading import read_volume
+from iuinet.volume import Grid, Volume
 from pipeline.starter.references import ORGANS, grow, reference
-from pipeline.starter.scans import without_contrast
+from pipeline.starter.scans import Case, narrow, without_contrast
 
 SHAPE = (9, 96, 128)
 DISCS = {
@@ -71,6 +72,22 @@ def test_contrast_is_taken_from_organs_and_vessels_and_from_nothing_else(scan):
     assert np.array_equal(plain[fat], hu[fat])
     inside = np.s_[3:6, 30:34, 34:40]
     assert plain[inside].std() == pytest.approx(hu[inside].std(), rel=0.3)  # noise stays
+
+
+def test_a_scan_is_cut_to_a_narrow_field_of_view_where_it_lies(scan):
+    hu, truth = scan
+    labels = np.zeros(SHAPE, np.uint8)
+    labels[truth["liver"]], labels[truth["spleen"]] = 1, 2
+    volume = Volume(hu, Grid(SHAPE[::-1], (4.0, 4.0, 5.0), (7.0, 8.0, 9.0)))
+    around = list(narrow(Case("one", "real", volume, labels, {"liver": 1, "spleen": 2})))
+    assert [case.name for case in around] == ["one around the liver", "one around the spleen"]
+    for case, organ in zip(around, (1, 2), strict=True):
+        assert case.volume.array.shape == case.truth.shape == case.volume.grid.shape == (9, 50, 50)
+        i, j = (round((at - old) / 4) for at, old in zip(case.volume.grid.origin, (7.0, 8.0), strict=False))
+        assert np.array_equal(case.volume.array, hu[:, j : j + 50, i : i + 50])
+        assert np.array_equal(case.truth == organ, labels[:, j : j + 50, i : i + 50] == organ)
+        middle = np.argwhere(case.truth == organ).mean(0)
+        assert np.abs(middle[1:] - 24.5).max() < 6, "it is about the organ"
 
 
 def test_a_real_scans_reference_has_the_volumes_that_were_looked_at(data_folder):

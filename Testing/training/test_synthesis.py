@@ -18,7 +18,7 @@ from pipeline.synthesis import HELD_OUT, IGNORE, ORGANS, TRAINING, Anatomy, gene
 from pipeline.synthesis.chance import Chance
 from pipeline.synthesis.sources import read_tissues
 from pipeline.synthesis.tissues import NAMES, NUMBER, table
-from pipeline.synthesis.view import View, draw_arrangement
+from pipeline.synthesis.view import View, draw_arrangement, draw_view
 
 SIZE = 48
 IDS = {name: number for number, name in enumerate(ORGANS, start=1)}
@@ -144,6 +144,14 @@ def test_the_published_label_maps_become_bodies_of_plausible_size(data_folder, n
     assert (tissue == NUMBER["stomach"]).any() and (tissue == NUMBER["duodenum"]).any()
     liver, spleen = (np.argwhere(tissue == NUMBER[organ]).mean(0) for organ in ("liver", "spleen"))
     assert liver[2] < spleen[2], "canonical axes run to the patient's left"
+
+
+def test_a_network_is_shown_narrow_fields_of_view_too(anatomy):
+    views = [draw_view(anatomy, Chance(seed)) for seed in range(200)]
+    narrow = [view for view in views if not view.box and view.extent_mm[1] <= 250]
+    assert 15 < len(narrow) < 50 and 50 < sum(view.box for view in views) < 80
+    assert all(150 <= view.extent_mm[1] == pytest.approx(view.extent_mm[2]) for view in narrow)
+    assert all(min(view.extent_mm[1:]) > 250 for view in views if not view.box and view not in narrow)
 
 
 def test_what_validates_is_never_trained_on():

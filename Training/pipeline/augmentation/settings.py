@@ -21,8 +21,9 @@ class Augmentation:
     """Probabilities (0 to 1) and ranges. Names that end in ``_probability`` switch a change on for a sample.
 
     crop_shares_head, crop_shares_plane: smallest and largest share of the field of view that is kept along
-    the body's axis, and along each axis of the slice. rotation_degrees: largest angle about each of the axes
-    to head, back and left, at most 45. scale, stretch: factor of the whole, and of single axes. elastic_mm:
+    the body's axis, and along each axis of the slice. narrow_mm: edge of the square in the slice that a
+    narrow field of view shows, about the middle. rotation_degrees: largest angle about each of the axes to
+    head, back and left, at most 45. scale, stretch: factor of the whole, and of single axes. elastic_mm:
     standard deviation of the displacement at nodes ``elastic_nodes_mm`` apart, linear between them; less
     where it would fold the body.
     brightness_hu: largest shift. contrast: factor about 40 HU. gamma: exponent on -160 to 240 HU.
@@ -33,6 +34,8 @@ class Augmentation:
     crop_probability: float = 0.5
     crop_shares_head: Range = (0.5, 1.0)
     crop_shares_plane: Range = (0.8, 1.0)
+    narrow_probability: float = 0.0
+    narrow_mm: Range = (150.0, 250.0)
     affine_probability: float = 0.7
     rotation_degrees: float = 12.0
     scale: Range = (0.85, 1.2)

@@ -56,12 +56,17 @@ def identity_motion(extent: Extent) -> Motion:
 
 def draw_motion(settings: Augmentation, extent: Extent, chance: torch.Generator) -> Motion | None:
     """A random motion for a field of view of this extent in mm; None where nothing moves."""
+    narrow = settings.narrow_probability > 0 and happens(settings.narrow_probability, chance)
     crop = happens(settings.crop_probability, chance)
     affine = happens(settings.affine_probability, chance)
     elastic = happens(settings.elastic_probability, chance)
-    if not (crop or affine or elastic):
+    if not (narrow or crop or affine or elastic):
         return None
-    low, shown = _draw_box(settings, extent, chance) if crop else ((0.0, 0.0, 0.0), extent)
+    low, shown = (0.0, 0.0, 0.0), extent
+    if crop:
+        low, shown = _draw_box(settings, extent, chance)
+    if narrow:
+        low, shown = _narrowed(low, shown, settings, extent, chance)
     matrix = draw_matrix(settings, chance) if affine else torch.eye(3)
     nodes = _draw_nodes(settings, shown, chance) if elastic else None
     return Motion(low, shown, matrix, nodes)
@@ -73,6 +78,18 @@ def _draw_box(settings: Augmentation, extent: Extent, chance: torch.Generator) -
     shown = tuple(whole * share for whole, share in zip(extent, shares, strict=True))
     low = tuple(between(0, whole - part, chance) for whole, part in zip(extent, shown, strict=True))
     return low, shown
+
+
+def _narrowed(
+    low: Extent, shown: Extent, settings: Augmentation, extent: Extent, chance: torch.Generator
+) -> tuple[Extent, Extent]:
+    """The same slices, but a square of them, whose middle lies in the middle two fifths of the extent."""
+    side = min(between(*settings.narrow_mm, chance), *extent[1:])
+    centres = [whole * between(0.3, 0.7, chance) for whole in extent[1:]]
+    corner = [
+        min(max(at - side / 2, 0.0), whole - side) for at, whole in zip(centres, extent[1:], strict=True)
+    ]
+    return (low[0], *corner), (shown[0], side, side)
 
 
 def draw_matrix(settings: Augmentation, chance: torch.Generator) -> torch.Tensor:

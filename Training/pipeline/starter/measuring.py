@@ -1,9 +1,9 @@
 """Measuring on the development scans: ``evaluate.py --development``.
 
 Overlap per organ on CT whose anatomy no training saw, on a real slab, and on two real scans as far as edges
-in the image tell where organs end (``references``); the same with their contrast computed away; volumes and
-places. The scans come from the folder that IUINET_DATA names. Inference is the program's own, largest piece
-of each organ included; all scores are on the scan's own grid.
+in the image tell where organs end (``references``); the same with their contrast computed away, and in narrow
+fields of view; volumes and places. The scans come from the folder that IUINET_DATA names. Inference is the
+program's own, largest piece of each organ included; all scores are on the scan's own grid.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ from iuinet.weights import resolve
 from pipeline.evaluation.exposure import exposure, only_seen, refuse_seen, warnings
 from pipeline.synthesis import ORGANS, data_folder, load
 
-from .scans import REAL, Case, generated, plain, slab, whole_scans
+from .scans import REAL, Case, generated, narrow, plain, slab, whole_scans
 
 PHASES = ("portal", "arterial", "non_contrast")
 GENERATED_IDS = {name: number for number, name in enumerate(ORGANS, start=1)}
@@ -120,7 +121,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
     ids = {organ.name: organ.label for organ in segmenter.organs}
     anatomy = load(options.anatomy, data, options.cache)
     real = [slab(data), *whole_scans(data)]
-    cases = [*real, *map(plain, real)]
+    cases = [*real, *map(plain, real), *chain.from_iterable(map(narrow, real))]
     results = []
     for case in [*cases, *generated(anatomy, range(options.seeds), GENERATED_IDS, PHASES)]:
         results.append(measure(segmenter, case, not options.all_pieces, options.fast))

@@ -33,6 +33,8 @@ SLAB_IDS = {
 }
 REAL = "whole real scans"
 PLAIN = "contrast computed away"  # of the slab and the whole scans
+NARROW = "narrow fields of view"  # likewise
+NARROW_MM = 200.0
 REAL_SCANS = ("CRLM-CT-1004", "CRLM-CT-1006")
 GENERATED_SIZE = 160
 
@@ -83,6 +85,24 @@ def plain(case: Case) -> Case:
     array = without_contrast(case.volume.array, case.truth, case.ids)
     volume = replace(case.volume, array=array)
     return replace(case, name=f"{case.name} without contrast", group=PLAIN, volume=volume)
+
+
+def narrow(case: Case) -> Iterator[Case]:
+    """A real scan cut in plane to a square of 20 cm around its liver, and around its spleen."""
+    grid = case.volume.grid
+    i_size, j_size, k_size = grid.size
+    for organ in ("liver", "spleen"):
+        _, *middle = np.argwhere(case.truth == case.ids[organ]).mean(0)
+        halves = [NARROW_MM / 2 / grid.spacing[axis] for axis in (1, 0)]
+        j, i = (
+            slice(max(0, round(at - half)), min(size, round(at + half)))
+            for at, half, size in zip(middle, halves, (j_size, i_size), strict=True)
+        )
+        origin = tuple((grid.index_to_lps() @ (i.start, j.start, 0, 1))[:3])
+        part = replace(grid, size=(i.stop - i.start, j.stop - j.start, k_size), origin=origin)
+        volume = replace(case.volume, array=case.volume.array[:, j, i], grid=part)
+        name = f"{case.name} around the {organ}"
+        yield replace(case, name=name, group=NARROW, volume=volume, truth=case.truth[:, j, i])
 
 
 # Contrast computed away -------------------------------------------------------------------------------

@@ -63,8 +63,10 @@ class View:
 
 
 def draw_view(anatomy: Anatomy, chance: Chance) -> View:
-    """What a network is shown: a scanner's field of view, or (30 %) the organs' box of a second pass."""
-    return _organ_box(anatomy, chance) if chance.happens(0.3) else scanner_view(anatomy, chance)
+    """What a network is shown: a scanner's field of view, a narrow one (15 %), or (30 %) the organs' box of a
+    second pass."""
+    kind = chance.choose((0.55, 0.15, 0.3))
+    return (scanner_view, _narrow_view, _organ_box)[kind](anatomy, chance)
 
 
 def scanner_view(anatomy: Anatomy, chance: Chance) -> View:
@@ -104,6 +106,20 @@ def _organ_box(anatomy: Anatomy, chance: Chance) -> View:
     high = [float(edge) + chance.uniform(-8, 45) for edge in boxes[:, 1].max(0).values]
     low[0], high[0] = max(low[0], scan.low[0]), min(high[0], scan.high[0])
     return View(tuple(low), tuple(high), box=True)
+
+
+def _narrow_view(anatomy: Anatomy, chance: Chance) -> View:
+    """15 to 25 cm around an organ or the spine, as scans of one organ or of vertebrae have: the body goes on
+    beyond all sides."""
+    scan, names = scanner_view(anatomy, chance), sorted(set(MOVING) & set(anatomy.boxes))
+    low, high = anatomy.boxes[names[chance.choose([1.0] * len(names))]]
+    centre = [(low[axis] + high[axis]) / 2 + chance.normal(10) for axis in (1, 2)]
+    if "aorta" in anatomy.boxes and chance.happens(0.3):
+        low, high = anatomy.boxes["aorta"]
+        centre = [high[1] + chance.normal(10), (low[2] + high[2]) / 2 + chance.normal(10)]
+    half = chance.uniform(75, 125)
+    low, high = (tuple(place + side for place in centre) for side in (-half, half))
+    return View((scan.low[0], *low), (scan.high[0], *high))
 
 
 def _in_plane(anatomy: Anatomy, chance: Chance) -> tuple[tuple[float, float], float]:
