@@ -100,19 +100,20 @@ class Mark:
 class PrivateFolder:
     """A folder for temporary files that no other user can look into, gone with its owner at the latest.
 
-    path: where it lies. Raises: OutputError "temporary-folder" for want of a place.
+    path: where it lies. parent: the folder it lies in, None for the system's for temporary files.
+    Raises: OutputError "temporary-folder" for want of a place.
 
     >>> with PrivateFolder() as folder:
     ...     sorted(os.listdir(folder))
     ['owner']
     """
 
-    def __init__(self) -> None:
+    def __init__(self, parent: Path | None = None) -> None:
         try:
-            self._mark = Mark(lambda: Path(tempfile.mkdtemp(prefix="iuinet-"), MARK))
+            self._mark = Mark(lambda: Path(tempfile.mkdtemp(prefix="iuinet-", dir=parent), MARK))
             self.path = self._mark.hold().parent
         except OSError as error:
-            raise no_place(tempfile.tempdir, error) from error
+            raise no_place(parent or tempfile.tempdir, error) from error
 
     def __enter__(self) -> Path:
         return self.path
@@ -144,12 +145,12 @@ def no_place(folder: Path | str | None, error: OSError) -> OutputError:
     )
 
 
-def sweep_folders() -> None:
-    """Remove the private folders of this user whose owners have ended.
+def sweep_folders(parent: Path | None = None) -> None:
+    """Remove the private folders of this user whose owners have ended. parent: as of ``PrivateFolder``.
 
     >>> sweep_folders()
     """
-    with suppress(OSError), os.scandir(tempfile.gettempdir()) as entries:
+    with suppress(OSError), os.scandir(parent or tempfile.gettempdir()) as entries:
         for entry in entries:
             if _FOLDER.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False) and _is_mine(entry):
                 _sweep_folder(Path(entry.path))

@@ -3,8 +3,8 @@
 ITK, GDCM, OpenJPEG and the NIfTI and NRRD libraries write warnings straight to file descriptor 2, past
 ``sys.stderr``. The command promises one clean line there, so their text is caught here.
 
-Not safe with threads: a file descriptor belongs to the whole process, so what other threads print
-meanwhile is caught too. Readers run one at a time, in a process of their own or before work starts.
+A file descriptor belongs to the whole process, so what other threads print meanwhile is caught too, and one
+thread that catches waits for another: two that took turns in redirecting would leave it to the wrong place.
 """
 
 from __future__ import annotations
@@ -13,9 +13,13 @@ import contextlib
 import os
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Sequence
 
 from .leftovers import no_place
+
+
+_one_at_a_time = threading.RLock()
 
 
 class NativeOutput:
@@ -42,7 +46,7 @@ def captured_native_output() -> Iterator[NativeOutput]:
         raise no_place(tempfile.tempdir, error) from error
     with temporary as file:
         try:
-            with redirected([2], file.fileno()):
+            with _one_at_a_time, redirected([2], file.fileno()):
                 yield caught
         finally:
             file.seek(0)

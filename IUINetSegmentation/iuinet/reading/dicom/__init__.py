@@ -102,7 +102,7 @@ def _scan_folder(folder: Path) -> Found:
                 hint="Give the folder of one study or series.",
                 code="too-many-files",
             )
-        _look_at(path, found)
+        look_at(path, found)
     if found.slices:
         return found
     for one in found.unread:
@@ -136,14 +136,21 @@ def _scan_beside(path: Path) -> Found:
     if own[0].layout.frames > 1:
         return found
     for other in sorted(path.parent.iterdir()):
-        if other != path and other.is_file() and not _hidden(other.name):
-            _look_at(other, found)
+        if other != path and other.is_file() and not hidden(other.name):
+            look_at(other, found)
     found.slices = [piece for piece in found.slices if piece.series_key == own[0].series_key]
     return found
 
 
-def _look_at(path: Path, found: Found) -> None:
-    """Puts the file where it belongs in ``found``. Raises: InputRefused "no-permission"."""
+def look_at(path: Path, found: Found) -> None:
+    """Puts the file where it belongs in ``found``. Raises: InputRefused "no-permission".
+
+    >>> from pydicom.data import get_testdata_file
+    >>> found = Found()
+    >>> look_at(Path(get_testdata_file("CT_small.dcm")), found)
+    >>> len(found.slices)
+    1
+    """
     ending = path.suffix.lower()
     ending = "" if ending[1:].isdigit() else ending  # many archives name files by their UID
     try:
@@ -199,11 +206,16 @@ def _files(folder: Path, links: list[Path]) -> Iterator[Path]:
         raise error
 
     for where, folders, names in os.walk(folder, onerror=refuse):
-        folders[:] = sorted(name for name in folders if not _hidden(name))
+        folders[:] = sorted(name for name in folders if not hidden(name))
         links += [Path(where) / name for name in folders if (Path(where) / name).is_symlink()]
-        paths = (Path(where) / name for name in sorted(names) if not _hidden(name))
+        paths = (Path(where) / name for name in sorted(names) if not hidden(name))
         yield from (path for path in paths if path.is_file())  # no pipes, devices or dangling links
 
 
-def _hidden(name: str) -> bool:
+def hidden(name: str) -> bool:
+    """Whether a name in a folder is the system's, and no part of a study.
+
+    >>> hidden(".DS_Store"), hidden("IM0001.dcm")
+    (True, False)
+    """
     return name.startswith(".") or name in ("__MACOSX", "Thumbs.db")

@@ -51,11 +51,11 @@ def refuse_what_is_missed(unread: Sequence[Unread], chosen: Stack, asked: bool) 
 
     >>> refuse_what_is_missed([], Stack(()), asked=False)
     """
-    names = {_pattern(piece.path) for piece in chosen.slices}
+    names = {pattern_of(piece.path) for piece in chosen.slices}
     lost = Counter(one.series_key for one in unread if one.series_key is not None and one.modality == "CT")
     for one in unread:
         key = one.series_key
-        alike = _pattern(one.path) in names if key is None else key == chosen.first.series_key
+        alike = pattern_of(one.path) in names if key is None else key == chosen.first.series_key
         rival = not asked and key is not None and lost[key] >= max(2, COMPETING * len(chosen.slices))
         if alike or rival:
             raise one.refusal
@@ -97,8 +97,12 @@ def notes_on(unread: Sequence[Unread]) -> list[str]:
     return [f"Left out, since {it} no part of the scan: {named}{more} ({reason})."]
 
 
-def _pattern(path: Path) -> tuple[Path, str]:
-    """The folder, and the name without what counts: numbers, hexadecimal ones too, and a packer's ending."""
+def pattern_of(path: Path) -> tuple[Path, str]:
+    """The folder, and the name without what counts: numbers, hexadecimal ones too, and a packer's ending.
+
+    >>> pattern_of(Path("study/IM0007.dcm"))[1]
+    'IM#.dcm'
+    """
     name = re.sub(r"\.(gz|bz2|xz|zip)$", "", path.name, flags=re.IGNORECASE)
     stem, dot, ending = name.rpartition(".")
     stem, ending = (stem, dot + ending) if ending.lower() in ("dcm", "dic", "dicom", "ima") else (name, "")
