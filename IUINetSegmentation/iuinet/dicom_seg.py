@@ -79,6 +79,7 @@ def write_dicom_seg(
     volume: Volume,
     report: Mapping[str, Any],
     overwrite: bool = False,
+    person: str | None = None,
 ) -> None:
     """Write labels as a DICOM SEG of the series that the volume was read from, complete or absent.
 
@@ -86,6 +87,7 @@ def write_dicom_seg(
     voxels makes no segment. Segments are numbered 1, 2, ... in the order of the organs, as DICOM demands.
     Of the patient and the study the SEG holds MAY_BE_EMPTY and the UIDs of NEEDED, which DICOM demands,
     copied from the first image as they stand there: a series without names gives a SEG without names.
+    person: stands for the patient's name and number instead; all else of MAY_BE_EMPTY then is empty.
     Raises: those of ``check_dicom_seg`` and ``atomic``; InputRefused "seg-source" for a series whose headers
     lack an identifier; OutputError "seg-empty" where no organ was found.
 
@@ -106,6 +108,8 @@ def write_dicom_seg(
     numbers[[organ.label for organ in found]] = np.arange(1, len(found) + 1)
     with _quiet_libraries():
         images, order = _source_images(volume)
+        if person is not None:
+            _rename(images, person)
         document = _document(images, numbers[labels[order]], found, report)
     with atomic(path, overwrite) as draft:
         document.save_as(draft, enforce_file_format=True)
@@ -126,6 +130,14 @@ def _source_images(volume: Volume) -> tuple[list[pydicom.Dataset], list[int]]:
             code="seg-source",
         )
     return images, sorted(range(len(volume.slices)), key=lambda k: (len(images) == 1, volume.slices[k][1], k))
+
+
+def _rename(images: list[pydicom.Dataset], person: str) -> None:
+    """Take what names a patient, or the visit, out of the headers that the SEG is made from."""
+    for image in images:
+        for keyword in MAY_BE_EMPTY:
+            setattr(image, keyword, None)
+        image.PatientName = image.PatientID = person
 
 
 def _header(path: Path) -> pydicom.Dataset:

@@ -50,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.set_defaults(debug=False)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_segment(commands)
+    _add_cohort(commands)
     _add_weights(commands)
     command = _add(commands, "info", _later("info"), "show versions, devices, folders and models")
     command.add_argument("--json", action="store_true", help="for programs")
@@ -78,17 +79,39 @@ def _add_segment(commands: argparse._SubParsersAction) -> None:
     add("-o", "--output", metavar="OUT", help="by its ending .seg.nrrd (segments with names and colours), "
         ".nii.gz, .nrrd or .mha (label map, with the names of its numbers beside it), .dcm (DICOM SEG of the "
         "CT's series); default: NAME.seg.nrrd in the current folder")  # fmt: skip
+    _add_options(command)
+    add("--series", metavar="UID", help="which series of a DICOM folder with several")
+    add("--overwrite", action="store_true", help="replace files that exist")
+    add("--report", metavar="FILE.json", help="also write volumes, checks and timings")
+    add("--preview", metavar="FILE.png", help="also draw a picture of the result")
+
+
+def _add_cohort(commands: argparse._SubParsersAction) -> None:
+    text = "segment every CT in a folder, resumable, on this computer or a Dask cluster"
+    command = _add(commands, "cohort", _later("cohort"), text)
+    add = command.add_argument
+    add("source", metavar="IN", help="folder of DICOM studies and volume files, or a CSV list")
+    add("out", metavar="OUT", help="folder for the results; one of an earlier run goes on")
+    add("--workers", type=int, default=1, metavar="N", help="processes on this computer; default: 1")
+    add("--scheduler", metavar="tcp://...", help="use the workers of this Dask scheduler instead")
+    add("--memory-limit", metavar="8GB", help="of each process on this computer; default: none")
+    add("--format", dest="ending", default=".seg.nrrd", metavar="ENDING", help="of the results, as of "
+        "segment --output; .dcm is written without the patient's name; default: .seg.nrrd")  # fmt: skip
+    add("--no-previews", dest="previews", action="store_false", help="draw no pictures")
+    add("--retry", action="store_true", help="try again what was refused or set aside")
+    _add_options(command)
+
+
+def _add_options(command: argparse.ArgumentParser) -> None:
+    """Those of ``Options``."""
+    add = command.add_argument
     add("--weights", metavar="ID|FILE", help="model to use; default: the one that comes with IUINet")
     add("--device", type=_device, default="auto", help="auto, cpu, cuda, cuda:N or mps; default: auto")
     add("--fast", action="store_true", help="look once, not twice: half the time, less exact")
     add("--pieces", dest="islands", type=_pieces, default=True, metavar="all|largest", help="keep all pieces "
         "of each organ, or only the largest; default: as the model says of each of its organs")  # fmt: skip
     add("--organs", type=_organs, metavar="A,B", help="only these, such as 'liver,left kidney'; default: all")
-    add("--series", metavar="UID", help="which series of a DICOM folder with several")
     add("--accept-warnings", action="store_true", help="go on where a person should decide")
-    add("--overwrite", action="store_true", help="replace files that exist")
-    add("--report", metavar="FILE.json", help="also write volumes, checks and timings")
-    add("--preview", metavar="FILE.png", help="also draw a picture of the result")
 
 
 def _add_weights(commands: argparse._SubParsersAction) -> None:
