@@ -18,7 +18,6 @@ from collections.abc import Iterator, Sequence
 
 from .leftovers import no_place
 
-
 _one_at_a_time = threading.RLock()
 
 

@@ -184,9 +184,7 @@ class _Hand:
         """Hand out a case. Its key is all that Dask's own logs show of it."""
         self._number += 1
         key = f"{case.id}-{self._number}"
-        future = self._client.submit(
-            do_case, case, self._job, key=key, pure=False, resources=self._resources
-        )
+        future = self._client.submit(do_case, case, self._job, key=key, pure=False, resources=self._resources)
         self.under_way[key] = case, future
         future.add_done_callback(lambda ended: self._ended.put(ended.key))
 

@@ -48,7 +48,9 @@ class Ledger:
     def __init__(self, folder: Path, made: Mapping[str, Any]) -> None:
         self._folder, self._path = folder, folder / FILE
         self.outcomes: dict[str, dict[str, Any]] = {}
-        self.done = {entry.name for entry in os.scandir(folder) if ID.fullmatch(entry.name) and entry.is_dir()}
+        self.done = {
+            entry.name for entry in os.scandir(folder) if ID.fullmatch(entry.name) and entry.is_dir()
+        }
         header = {"format": FORMAT, **made}
         if self._path.exists():
             self._read(header)

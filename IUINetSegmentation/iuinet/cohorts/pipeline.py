@@ -19,7 +19,15 @@ from typing import Any
 
 from iuinet import __version__
 from iuinet.devices import require_torch
-from iuinet.errors import Cancelled, DeviceError, IUINetError, InputRefused, OutputError, UsageError, WeightsError
+from iuinet.errors import (
+    Cancelled,
+    DeviceError,
+    InputRefused,
+    IUINetError,
+    OutputError,
+    UsageError,
+    WeightsError,
+)
 from iuinet.leftovers import sweep_folders
 from iuinet.memory import keep_memory
 

@@ -6,6 +6,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -190,10 +191,14 @@ class _Run:
         self._names.learn([*sources, *odd])
         cases = [Case(self._names.id_of(source), source) for source in sources]
         due = [case for case in cases if self._ledger.is_open(case.id, self._choice.retry)]
+        told = [case.id for case in cases], odd
         try:
             self._work(due)
-        finally:
-            self._tell_results([case.id for case in cases], odd)
+        except BaseException:
+            with suppress(IUINetError, OSError):  # the first error says what is wrong
+                self._tell_results(*told)
+            raise
+        self._tell_results(*told)
         return self._summary
 
     def _find(self) -> tuple[list[Source], list[Odd]]:
@@ -228,6 +233,7 @@ class _Run:
                     end_runs(self._out)  # what is still under way stops
         finally:
             end_runs(self._out)
+            sweep_folders()  # what workers left that were killed
             sweep_folders(self._out / DRAFTS)
             remove_drafts(self._out)
 
@@ -273,4 +279,3 @@ def _duration(seconds: float) -> str:
         if seconds >= 2 * size:
             return f"{seconds / size:.1f} {unit}".replace(".0 ", " ")
     return f"{seconds:.0f} s"
-
