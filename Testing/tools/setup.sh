@@ -143,7 +143,7 @@ if [ -n "$torch" ]; then
   mv "$constraints.new" "$constraints"
 fi
 if [ "$with_torch" = yes ] && [ -z "$torch" ]; then
-  "${install[@]}" --editable '.[test,preview,train,baselines,lint]'
+  "${install[@]}" --editable '.[test,preview,cohort,train,baselines,lint]'
 else
   if [ -n "$torch" ]; then
     # It is not what this platform's users get, so the package's own requirement is not asked; the newest
@@ -158,6 +158,10 @@ else
   fi
   "${install[@]}" --requirement "$venv/requirements.txt"
   "${install[@]}" --no-deps --editable .
+fi
+# A browser for the tests of a cohort's page, which are left out without one.
+if [ "$(uname -s)" = Linux ] && ! command -v chromium chromium-browser google-chrome >/dev/null 2>&1; then
+  need_packages "the tests of a cohort's page, which are left out without it" chromium || true
 fi
 # Without the libraries much works all the same, so this is no failure; but it is said each time.
 if check_libraries; then echo "$wanted" >"$stamp"; fi

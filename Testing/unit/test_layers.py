@@ -21,8 +21,8 @@ IN_SLICER = {*SLICER, *sys.stdlib_module_names, "numpy", "scipy", "SimpleITK"}
 # What the Slicer side may import of the library in any case; more is allowed as long as it needs no torch.
 TORCH_FREE = {f"iuinet.{name}" for name in ("labels", "weights", "worker", "errors", "report")}
 LONGEST_FILE = 400
-# The library's front door opens ``segment`` only when it is asked for; contract of the public interface.
-LAZY = {"iuinet": "iuinet.segmentation"}
+# The library's front door opens these two only when they are asked for; contract of the public interface.
+LAZY = {"iuinet": {"iuinet.segmentation", "iuinet.cohorts"}}
 
 
 def top_name(found: Import) -> str:
@@ -108,7 +108,7 @@ def arrows(*folders: str) -> dict[str, set[str]]:
         ways = {one.rpartition(".")[0] for one in named if one in modules}
         direct = {one for one in named if one in modules and one not in ways}
         symbols = {one.rpartition(".")[0] for one in named if one not in modules}
-        found[name] = (direct | (symbols & set(modules))) - {name, LAZY.get(name)}
+        found[name] = (direct | (symbols & set(modules))) - {name, *LAZY.get(name, ())}
     return found
 
 

@@ -1,0 +1,204 @@
+"""What a cohort costs, and whether it loses anything: memory, faults, scans per hour.
+
+    PYTHONPATH=Testing:IUINetSegmentation python Testing/bench/bench_cohort.py [flat faults pace]
+        [--flat 500] [--faults 1000] [--pace 12] [--slices 100] [--weights starter-tiny] [--previews]
+
+* flat: so many segmentations in a row in one worker, of four scans in turn: how its memory grows, whether the
+  labels stay the same, and what is left of files, processes, threads and open files. With a model of random
+  weights and an input of 32^3 voxels.
+* faults: so many small generated scans by two workers with the same model; one in ten is damaged, is refused,
+  or kills its worker. Every one has to end in the state that it should.
+* pace: scans of 512 x 512 voxels a slice by one and by two workers, with the model of --weights: scans an
+  hour, and what the stages took.
+
+Linux only (memory is read from /proc). The exit status is 1 if memory grows, labels differ, something is left
+or a case is not accounted for.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import hashlib
+import json
+import os
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+from conftest import random_model
+from helpers.cohort_tools import KILLER, KILLING, start
+from helpers.command_tools import PACKAGE_ROOT, write_ct
+from helpers.sample_ct import enlarged_ct, sample_ct
+from helpers.worker_tools import make_volume
+
+from iuinet.cohorts import cohort
+from iuinet.cohorts.case import Case, Job
+from iuinet.cohorts.marks import begin_run, end_runs
+from iuinet.cohorts.pipeline import CASES, Pipeline
+from iuinet.cohorts.source import Source
+from iuinet.options import Options
+
+SCANS = 4
+GROWTH_KB = 100  # per case, in the second half: more would be 100 MB in a thousand cases
+FAULTY = 10  # one in so many
+WAYS = ("damaged", "refused", "kills")
+EXPECTED = {"damaged": "refused", "refused": "refused", "kills": "set aside", "sound": "done"}
+
+
+def own_memory_mb() -> float:
+    """Memory of its own that this process holds."""
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon")) / 1024
+
+
+def census() -> dict[str, int]:
+    """What must not grow: open files, threads, children."""
+    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text(encoding="ascii").split()
+    return {
+        "open files": len(os.listdir("/proc/self/fd")),
+        "threads": threading.active_count(),
+        "processes": len(children),
+    }
+
+
+def flat(base: Path, count: int, previews: bool) -> bool:
+    """Print how a worker's memory grows over many cases; whether all is well."""
+    scans = [write_ct(base / f"{number}.nii.gz", make_volume(number)) for number in range(SCANS)]
+    out = base / "out"
+    out.mkdir()
+    options = Options(str(random_model(base / "toy.safetensors", blocks=(1, 1, 1))), "cpu")
+    options = replace(options, accept_warnings=True)
+    job = Job(out, begin_run(out), options, options.find_model().sha256, previews=previews, threads=1)
+    pipeline, memory, seen, counts = Pipeline(), [], {}, []
+    began = time.perf_counter()
+
+    def one(number: int) -> None:
+        case = Case(f"case-{number:010x}", Source((str(scans[number % SCANS]),)))
+        outcome = pipeline.do(case, job)
+        assert outcome["state"] == "done", outcome
+        image = sitk.ReadImage(str(out / case.id / f"{case.id}.seg.nrrd"))
+        seen.setdefault(number % SCANS, set()).add(hashlib.sha256(sitk.GetArrayViewFromImage(image)).digest())
+        memory.append(own_memory_mb())
+
+    with ThreadPoolExecutor(CASES) as threads:  # as Dask's worker has them
+        for first in range(0, count, max(1, count // 10)):
+            list(threads.map(one, range(first, min(count, first + count // 10))))
+            counts.append(census())
+    end_runs(out)
+    half = len(memory) // 2
+    slope = np.polyfit(range(half), memory[-half:], 1)[0] * 1024
+    left = [path.name for path in out.iterdir() if not path.name.startswith("case-")]
+    left += [name for name in os.listdir(tempfile.gettempdir()) if name.startswith("iuinet-")]
+    left = [name for name in left if name != ".drafts" or any((out / name).iterdir())]
+    print(f"\n{count} cases in one worker, {'with' if previews else 'without'} previews")
+    print(f"  {(time.perf_counter() - began) / count:.2f} s a case")
+    print(f"  memory after 10: {memory[9]:.0f} MB, half: {memory[half]:.0f} MB, all: {memory[-1]:.0f} MB")
+    print(f"  growth in the second half: {slope:.1f} kB a case")
+    print(f"  different labels of one scan: {max(map(len, seen.values())) - 1}")
+    print(f"  files left: {len(left)}; then and now: {counts[1]}, {counts[-1]}")
+    grown = any(counts[-1][name] > counts[1][name] for name in counts[1])
+    return slope < GROWTH_KB and all(len(one) == 1 for one in seen.values()) and not left and not grown
+
+
+def faults(base: Path, count: int) -> bool:
+    """Print what became of many scans with faults among them; whether all are accounted for."""
+    ways = {}
+    for number in range(count):
+        way = WAYS[number // FAULTY % len(WAYS)] if number % FAULTY == 0 else "sound"
+        path = base / "in" / f"{number // 100:02d}" / f"{number:04d}.nrrd"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        volume = sample_ct((24, 20, 16))
+        array = np.roll(volume.array, number % 24, axis=2).copy()
+        if way == "refused":
+            array[:] = 40
+        if way == "kills":
+            array.flat[0] = KILLER
+        write_ct(path, replace(volume, array=array))
+        if way == "damaged":
+            path.write_bytes(path.read_bytes()[:-50])
+        ways[str(path)] = way
+    (base / "sitecustomize.py").write_text(KILLING, encoding="utf-8")
+    model = random_model(base / "toy.safetensors", blocks=(1, 1, 1))
+    began = time.perf_counter()
+    arguments = [base / "in", base / "out", "--weights", model, "--workers", 2, "--accept-warnings"]
+    path = os.pathsep.join([str(base), str(PACKAGE_ROOT), os.environ.get("PYTHONPATH", "")])
+    command = start(*arguments, "--no-previews", PYTHONPATH=path)
+    said = command.communicate()
+    seconds = time.perf_counter() - began
+    with open(base / "out" / "organs.csv", encoding="utf-8", newline="") as file:
+        states = {row["case"]: row["state"] for row in csv.DictReader(file)}
+    with open(base / "out" / "mapping.csv", encoding="utf-8", newline="") as file:
+        found = Counter((ways[row["path"]], states.get(row["case"], "lost")) for row in csv.DictReader(file))
+    print(f"\n{count} scans, one in {FAULTY} with a fault, by two workers: {seconds:.0f} s")
+    for (way, state), number in sorted(found.items()):
+        print(f"  {way:<9}{state:<10}{number:>5}{'' if state == EXPECTED[way] else '  WRONG'}")
+    if sum(found.values()) != count:
+        print(f"  {count - sum(found.values())} are missing\n{said}")
+    return sum(found.values()) == count and all(state == EXPECTED[way] for way, state in found)
+
+
+def pace(base: Path, count: int, slices: int, weights: str, previews: bool) -> bool:
+    """Print scans an hour by the number of workers."""
+    scan = enlarged_ct(slices)
+    (base / "in").mkdir()
+    for number in range(count):
+        array = np.roll(scan.array, 3 * number, axis=2)
+        write_ct(base / "in" / f"{number}.nii.gz", replace(scan, array=array))
+    print(f"\n{count} scans of 512 x 512 x {slices}, model {weights}, {os.cpu_count()} cores, "
+          f"{'with' if previews else 'without'} previews")  # fmt: skip
+    print("  workers   scans an hour   of one   read, s   segment, s   write, s   network at work")
+    first = None
+    for workers in (1, 2):
+        out = base / f"out-{workers}"
+        summary = cohort(
+            base / "in", out, weights=weights, workers=workers, previews=previews, accept_warnings=True
+        )
+        lines = (out / "ledger.jsonl").read_text(encoding="utf-8").splitlines()[1:]
+        told = [json.loads(line) for line in lines]
+        assert summary.complete, told
+        # The first case of each worker waits for its imports and its model; times of day are whole seconds.
+        settled = sorted(one["time"] for one in told)[workers - 1 :]
+        rate = 3600 * (len(settled) - 1) / max(1, settled[-1] - settled[0])
+        first = first or rate
+        names = ("read", "segment", "write")
+        means = [statistics.median(one["seconds"][name] for one in told) for name in names]
+        busy = rate / 3600 * means[1] / workers
+        print(f"  {workers:>7}{rate:>16.0f}{rate / first:>9.2f}{means[0]:>10.2f}{means[1]:>13.2f}"
+              f"{means[2]:>11.2f}{busy:>18.0%}", flush=True)  # fmt: skip
+    return True
+
+
+def main() -> int:
+    """Run what is asked for; the exit status is 1 if something is not as it should be."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("parts", nargs="*", help="flat, faults, pace; default: all")
+    parser.add_argument("--flat", type=int, default=500)
+    parser.add_argument("--faults", type=int, default=1000)
+    parser.add_argument("--pace", type=int, default=12)
+    parser.add_argument("--slices", type=int, default=100)
+    parser.add_argument("--weights", default="starter-tiny")
+    parser.add_argument("--previews", action="store_true")
+    given = parser.parse_args()
+    parts = {
+        "flat": lambda base: flat(base, given.flat, given.previews),
+        "faults": lambda base: faults(base, given.faults),
+        "pace": lambda base: pace(base, given.pace, given.slices, given.weights, given.previews),
+    }
+    good = []
+    for name in given.parts or parts:
+        with tempfile.TemporaryDirectory() as folder:
+            good.append(parts[name](Path(folder)))
+    return 0 if all(good) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
