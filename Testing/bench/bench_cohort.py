@@ -1,7 +1,7 @@
 """What a cohort costs, and whether it loses anything: memory, faults, scans per hour.
 
-    PYTHONPATH=Testing:IUINetSegmentation python Testing/bench/bench_cohort.py [flat faults pace]
-        [--flat 500] [--faults 1000] [--pace 12] [--slices 100] [--weights starter-tiny] [--previews]
+    PYTHONPATH=Testing:IUINetSegmentation python Testing/bench/bench_cohort.py [flat faults pace index]
+        [--flat 500] [--faults 1000] [--pace 12] [--slices 100] [--weights starter-tiny] [--index 2000] [--previews]
 
 * flat: so many segmentations in a row in one worker, of four scans in turn: how its memory grows, whether the
   labels stay the same, and what is left of files, processes, threads and open files. With a model of random
@@ -10,6 +10,8 @@
   or kills its worker. Every one has to end in the state that it should.
 * pace: scans of 512 x 512 voxels a slice by one and by two workers, with the model of --weights: scans an
   hour, and what the stages took.
+* index: what the coordinator keeps and writes for each case, and how fast headers are looked at: the numbers
+  behind Documentation/scale.md.
 
 Linux only (memory is read from /proc). The exit status is 1 if memory grows, labels differ, something is left
 or a case is not accounted for.
@@ -27,6 +29,7 @@ import sys
 import tempfile
 import threading
 import time
+import tracemalloc
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -37,19 +40,46 @@ import SimpleITK as sitk
 from conftest import random_model
 from helpers.cohort_tools import KILLER, KILLING, start
 from helpers.command_tools import PACKAGE_ROOT, write_ct
-from helpers.sample_ct import enlarged_ct, sample_ct
+from helpers.dicom_factory import body_volume, write_series
+from helpers.sample_ct import CHALLENGE, enlarged_ct, sample_ct
 from helpers.worker_tools import make_volume
 
 from iuinet.cohorts import cohort
 from iuinet.cohorts.case import Case, Job
+from iuinet.cohorts.figures import figures_of
+from iuinet.cohorts.find import Finder
+from iuinet.cohorts.ledger import Ledger
 from iuinet.cohorts.marks import begin_run, end_runs
-from iuinet.cohorts.pipeline import CASES, Pipeline
+from iuinet.cohorts.names import Names
+from iuinet.cohorts.page import write_page
+from iuinet.cohorts.pipeline import CASES, Pipeline, outcome_of
 from iuinet.cohorts.source import Source
+from iuinet.cohorts.table import write_table
 from iuinet.options import Options
+from iuinet.weights.model_file import Weights
+from iuinet.writing import write_json
 
 SCANS = 4
 GROWTH_KB = 100  # per case, in the second half: more would be 100 MB in a thousand cases
 FAULTY = 10  # one in so many
+ORGAN = {
+    **{
+        "label": 1,
+        "found": True,
+        "voxels": 123_456,
+        "millilitres": 1234.567,
+        "mean_hu": 56.78,
+        "std_hu": 12.34,
+    },
+    **{"margin": 0.9123, "low_confidence": False, "touches_edge": False, "edges": [], "components": 1},
+    **{"quality": "usable", "measured": {"cases": 14, "median_dsc": 0.94, "worst_dsc": 0.9}},
+}
+REPORT = {
+    **{"iuinet": "0.1.0", "device": "cpu", "seconds": {"preparing": 0.123, "segmenting": 2.345}},
+    **{key: [] for key in ("checks", "plausibility", "fallbacks", "notes")},
+    "weights": {"id": "starter-tiny", "version": "0.4.0", "sha256": "ab" * 32},
+    "input": {"size": [512, 512, 300], "spacing_mm": [0.7, 0.7, 1.5]},
+}
 WAYS = ("damaged", "refused", "kills")
 EXPECTED = {"damaged": "refused", "refused": "refused", "kills": "set aside", "sound": "done"}
 
@@ -177,21 +207,65 @@ def pace(base: Path, count: int, slices: int, weights: str, previews: bool) -> b
     return True
 
 
+def index(base: Path, count: int) -> bool:
+    """Print what a case costs the coordinator: memory, bytes of each file, and time."""
+    folder = base / "in" / "hospital-archive" / "2026" / "11" / "29"
+    sources = [
+        Source((str(folder / f"patient-{number:07d}" / "study"),), f"1.2.840.113619.2.{number:040d}")
+        for number in range(count)
+    ]
+    (base / "out").mkdir()
+    tracemalloc.start()
+    names = Names(base / "out")
+    names.learn(sources)
+    cases = [Case(names.id_of(source), source) for source in sources]
+    kept = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    kept += sum(sys.getsizeof(text) for source in sources for text in (*source.places, source.series))
+    ledger = Ledger(base / "out", {"model": "toy"})
+    began = time.perf_counter()
+    for case in cases:
+        ledger.add(outcome_of(case, "done", seconds={"read": 1.234, "segment": 2.345, "write": 3.456}))
+    adding = time.perf_counter() - began
+    invented = [{"name": organ.name, **ORGAN} for organ in CHALLENGE]
+    for case in cases:
+        (base / "out" / case.id).mkdir()
+        write_json(base / "out" / case.id / f"{case.id}.report.json", {**REPORT, "organs": invented})
+    began = time.perf_counter()
+    figures = figures_of(base / "out", [case.id for case in cases])
+    write_table(base / "out", figures, [], [])
+    write_page(base / "out", figures, [], [], Weights(Path(), "toy", "1", "ab" * 32, {}))
+    telling = time.perf_counter() - began
+    print(f"\nindex of {count} cases, for each:")
+    print(f"  memory of the coordinator {kept / count:>8.0f} bytes")
+    for name in ("mapping.csv", "ledger.jsonl", "organs.csv", "organs.parquet", "index.html"):
+        print(f"  {name:<26}{(base / 'out' / name).stat().st_size / count:>8.0f} bytes")
+    print(f"  a line of the ledger      {1000 * adding / count:>8.2f} ms")
+    print(f"  tables and page           {1000 * telling / count:>8.2f} ms")
+    write_series(base / "in" / "study", body_volume((500, 32, 32)))
+    began = time.perf_counter()
+    Finder(base / "out").search(base / "in")
+    print(f"  a header that is looked at{1000 * (time.perf_counter() - began) / 500:>8.2f} ms")
+    return True
+
+
 def main() -> int:
     """Run what is asked for; the exit status is 1 if something is not as it should be."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("parts", nargs="*", help="flat, faults, pace; default: all")
+    parser.add_argument("parts", nargs="*", help="flat, faults, pace, index; default: all")
     parser.add_argument("--flat", type=int, default=500)
     parser.add_argument("--faults", type=int, default=1000)
     parser.add_argument("--pace", type=int, default=12)
     parser.add_argument("--slices", type=int, default=100)
     parser.add_argument("--weights", default="starter-tiny")
+    parser.add_argument("--index", type=int, default=2000)
     parser.add_argument("--previews", action="store_true")
     given = parser.parse_args()
     parts = {
         "flat": lambda base: flat(base, given.flat, given.previews),
         "faults": lambda base: faults(base, given.faults),
         "pace": lambda base: pace(base, given.pace, given.slices, given.weights, given.previews),
+        "index": lambda base: index(base, given.index),
     }
     good = []
     for name in given.parts or parts:
