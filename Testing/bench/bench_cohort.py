@@ -1,7 +1,8 @@
 """What a cohort costs, and whether it loses anything: memory, faults, scans per hour.
 
     PYTHONPATH=Testing:IUINetSegmentation python Testing/bench/bench_cohort.py [flat faults pace index]
-        [--flat 500] [--faults 1000] [--pace 12] [--slices 100] [--weights starter-tiny] [--index 2000] [--previews]
+        [--flat 500] [--faults 1000] [--pace 12] [--slices 100] [--weights starter-tiny] [--index 2000]
+        [--previews]
 
 * flat: so many segmentations in a row in one worker, of four scans in turn: how its memory grows, whether the
   labels stay the same, and what is left of files, processes, threads and open files. With a model of random
@@ -47,7 +48,7 @@ from helpers.worker_tools import make_volume
 from iuinet.cohorts import cohort
 from iuinet.cohorts.case import Case, Job
 from iuinet.cohorts.figures import figures_of
-from iuinet.cohorts.find import Finder
+from iuinet.cohorts.find import Finder, Series
 from iuinet.cohorts.ledger import Ledger
 from iuinet.cohorts.marks import begin_run, end_runs
 from iuinet.cohorts.names import Names
@@ -63,16 +64,8 @@ SCANS = 4
 GROWTH_KB = 100  # per case, in the second half: more would be 100 MB in a thousand cases
 FAULTY = 10  # one in so many
 ORGAN = {
-    **{
-        "label": 1,
-        "found": True,
-        "voxels": 123_456,
-        "millilitres": 1234.567,
-        "mean_hu": 56.78,
-        "std_hu": 12.34,
-    },
-    **{"margin": 0.9123, "low_confidence": False, "touches_edge": False, "edges": [], "components": 1},
-    **{"quality": "usable", "measured": {"cases": 14, "median_dsc": 0.94, "worst_dsc": 0.9}},
+    **{"label": 1, "found": True, "voxels": 123_456, "low_confidence": False, "touches_edge": False},
+    **{"edges": [], "components": 1, "quality": "usable"},
 }
 REPORT = {
     **{"iuinet": "0.1.0", "device": "cpu", "seconds": {"preparing": 0.123, "segmenting": 2.345}},
@@ -209,26 +202,30 @@ def pace(base: Path, count: int, slices: int, weights: str, previews: bool) -> b
 
 def index(base: Path, count: int) -> bool:
     """Print what a case costs the coordinator: memory, bytes of each file, and time."""
+    tracemalloc.start()
     folder = base / "in" / "hospital-archive" / "2026" / "11" / "29"
     sources = [
         Source((str(folder / f"patient-{number:07d}" / "study"),), f"1.2.840.113619.2.{number:040d}")
         for number in range(count)
     ]
+    found = [Series("CT", pictures={source.places[0]: (300, 2**63)}) for source in sources]
     (base / "out").mkdir()
-    tracemalloc.start()
     names = Names(base / "out")
     names.learn(sources)
     cases = [Case(names.id_of(source), source) for source in sources]
     kept = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
-    kept += sum(sys.getsizeof(text) for source in sources for text in (*source.places, source.series))
+    assert len(found) == count
     ledger = Ledger(base / "out", {"model": "toy"})
     began = time.perf_counter()
     for case in cases:
         ledger.add(outcome_of(case, "done", seconds={"read": 1.234, "segment": 2.345, "write": 3.456}))
     adding = time.perf_counter() - began
-    invented = [{"name": organ.name, **ORGAN} for organ in CHALLENGE]
+    random = np.random.default_rng(0)
     for case in cases:
+        numbers = {key: random.normal(100, 20) for key in ("millilitres", "mean_hu", "std_hu", "margin")}
+        numbers = {key: round(value, 3) for key, value in numbers.items()}
+        invented = [{"name": organ.name, **ORGAN, **numbers} for organ in CHALLENGE]
         (base / "out" / case.id).mkdir()
         write_json(base / "out" / case.id / f"{case.id}.report.json", {**REPORT, "organs": invented})
     began = time.perf_counter()
