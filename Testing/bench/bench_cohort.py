@@ -222,10 +222,13 @@ def index(base: Path, count: int) -> bool:
         ledger.add(outcome_of(case, "done", seconds={"read": 1.234, "segment": 2.345, "write": 3.456}))
     adding = time.perf_counter() - began
     random = np.random.default_rng(0)
+    measured = ("millilitres", "mean_hu", "std_hu", "margin")
     for case in cases:
-        numbers = {key: random.normal(100, 20) for key in ("millilitres", "mean_hu", "std_hu", "margin")}
-        numbers = {key: round(value, 3) for key, value in numbers.items()}
-        invented = [{"name": organ.name, **ORGAN, **numbers} for organ in CHALLENGE]
+        numbers = random.normal(100, 20, (len(CHALLENGE), len(measured))).round(3).tolist()
+        invented = [
+            {"name": organ.name, **ORGAN, **dict(zip(measured, row, strict=True))}
+            for organ, row in zip(CHALLENGE, numbers, strict=True)
+        ]
         (base / "out" / case.id).mkdir()
         write_json(base / "out" / case.id / f"{case.id}.report.json", {**REPORT, "organs": invented})
     began = time.perf_counter()
