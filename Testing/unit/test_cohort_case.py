@@ -75,6 +75,7 @@ def test_a_dicom_segmentation_has_the_id_in_the_place_of_the_patient(tmp_path: P
     assert not [word for word in (b"ZZ", b"19470823") if word in path.read_bytes()]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="the limit is POSIX's")
 def test_a_disk_that_takes_nothing_leaves_nothing_and_another_ones_result_stays(
     tmp_path: Path, job: Job
 ) -> None:

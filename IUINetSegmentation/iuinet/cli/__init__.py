@@ -92,8 +92,9 @@ def _add_cohort(commands: argparse._SubParsersAction) -> None:
     add = command.add_argument
     add("source", metavar="IN", help="folder of DICOM studies and volume files, or a CSV list")
     add("out", metavar="OUT", help="folder for the results; one of an earlier run goes on")
-    add("--workers", type=int, default=1, metavar="N", help="processes on this computer; default: 1")
-    add("--scheduler", metavar="tcp://...", help="use the workers of this Dask scheduler instead")
+    engine = command.add_mutually_exclusive_group().add_argument
+    engine("--workers", type=int, default=1, metavar="N", help="processes on this computer; default: 1")
+    engine("--scheduler", metavar="tcp://...", help="use the workers of this Dask scheduler instead")
     add("--memory-limit", metavar="8GB", help="of each process on this computer; default: none")
     add("--format", dest="ending", default=".seg.nrrd", metavar="ENDING", help="of the results, as of "
         "segment --output; .dcm is written without the patient's name; default: .seg.nrrd")  # fmt: skip

@@ -47,6 +47,12 @@ def _tell(summary: Summary, console: Console) -> None:
     console.say(f"{'table':<13}{summary.table}")
     if summary.cancelled:
         raise Cancelled("stopped before it was done", hint=_RESUME)
+    if not total:
+        raise InputRefused(
+            "no CT was found in the input",
+            hint=f"{summary.page} lists what is there instead.",
+            code="no-cases",
+        )
     if not summary.complete:
         raise InputRefused(
             f"{total - summary.counts['done']} of {total} cases have no result",

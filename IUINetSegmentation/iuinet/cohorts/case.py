@@ -9,7 +9,7 @@ import importlib.util
 import os
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,12 +79,14 @@ class Work:
         self.volume: Volume | None = None
         self.result: SegmentationResult | None = None
         self._links = PrivateFolder()
+        self._names: tuple[str, ...] = ()
 
     def read(self) -> None:
         """Raises: InputRefused."""
         path, names = link_files(self.case.source, self._links.path / "files")
         self._names = names
-        self.volume = read_volume(path, self.case.source.series or None)
+        volume = read_volume(path, self.case.source.series or None)
+        self.volume = replace(volume, names=(*volume.names, *names))
         if self.job.ending == DICOM_SEG:
             check_dicom_seg(self.volume)
 
@@ -116,7 +118,7 @@ class Work:
 
     def unnamed(self, text: str) -> str:
         """A message without names of files and folders."""
-        for name in (str(self._links.path), str(self.job.out), *getattr(self, "_names", ())):
+        for name in (str(self._links.path), str(self.job.out), *self._names):
             text = text.replace(name, "[file]")
         return text
 

@@ -19,8 +19,8 @@ from iuinet.errors import IUINetError, UsageError
 from iuinet.leftovers import PrivateFolder
 
 from .case import Case, Job
-from .ledger import FAILED, SET_ASIDE
-from .pipeline import CASES, do_case, outcome_of
+from .ledger import SET_ASIDE
+from .pipeline import CASES, STOP, do_case, outcome_of
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -209,7 +209,7 @@ class _Hand:
         if not isinstance(error, KilledWorker):  # such as a worker without IUINet
             return outcome_of(
                 case,
-                FAILED,
+                STOP,
                 "worker",
                 f"a worker could not begin: {type(error).__name__}",
                 "Check that all workers have the same IUINet and Python.",

@@ -82,14 +82,17 @@ class Finder:
         self.sources = list({source.key: source for source in self.sources}.values())
 
     def _look(self, path: Path) -> None:
-        if path.is_dir():
-            self._walk(path)
-        elif path.is_file() and _is_volume(path):
-            self._volume(path)
-        elif path.is_file():  # a series has its other files there
-            self._folder(path.parent, sorted(os.listdir(path.parent)))
-        else:
-            self._add_odd(path, "not-found", "it does not exist")
+        try:
+            if path.is_dir():
+                self._walk(path)
+            elif path.is_file() and _is_volume(path):
+                self._volume(path)
+            elif path.is_file():  # a series has its other files there
+                self._folder(path.parent, sorted(os.listdir(path.parent)))
+            else:
+                self._add_odd(path, "not-found", "it does not exist")
+        except OSError:
+            self._add_odd(path, "file-unreadable", "it cannot be read")
 
     def _walk(self, top: Path) -> None:
         def unreadable(error: OSError) -> None:
@@ -114,15 +117,15 @@ class Finder:
         self._tell(self.files)
         found = Found()
         for path in (folder / name for name in names if not hidden(name)):
-            if not path.is_file():
-                self._add_odd(path, "no-file", "it is no file: a dangling link, a pipe or a device")
-            elif _is_volume(path):
-                self._volume(path)
-            else:
-                try:
+            try:
+                if not path.is_file():
+                    self._add_odd(path, "no-file", "it is no file: a dangling link, a pipe or a device")
+                elif _is_volume(path):
+                    self._volume(path)
+                else:
                     look_at(path, found)
-                except (InputRefused, OSError):
-                    self._add_odd(path, "file-unreadable", "the file cannot be read")
+            except (InputRefused, OSError):
+                self._add_odd(path, "file-unreadable", "the file cannot be read")
         self._collect(folder, found)
 
     def _volume(self, path: Path) -> None:

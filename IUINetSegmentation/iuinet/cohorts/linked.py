@@ -6,6 +6,7 @@ reader knows of a name, its ending and which other files are named alike, stays 
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import string
@@ -77,24 +78,30 @@ def _link_series(place: Path, source: Source, folder: Path) -> None:
         message = "There is no permission to read the folder of the series."
         raise InputRefused(message, hint="Ask for read access.", code="no-permission") from error
     if source.shared:
-        paths = _of_series(paths, source.series)
+        keys = _keys_in(place, place.stat().st_mtime_ns)
+        paths = [path for path in paths if keys.get(path.name, frozenset()) & {source.series, None}]
     kinds: dict[object, str] = {}
     for number, path in enumerate(paths):
         kind = kinds.setdefault(pattern_of(path), _letters(len(kinds)))
         _link(path, folder / f"{kind}-{number:06d}{_ending(path)}")
 
 
-def _of_series(paths: list[Path], series: str) -> list[Path]:
-    """Those of the series, and those that may be of it because nothing says of which they are."""
-    chosen = []
+@functools.lru_cache(maxsize=2)
+def _keys_in(place: Path, time: int) -> dict[str, frozenset[str | None]]:
+    """The series of each file of a folder; None where nothing says of which it is.
+
+    Kept, as the next case often lies in the same folder. time: of the folder's last change.
+    """
+    found_in: dict[str, frozenset[str | None]] = {}
     with quiet_pydicom():
-        for path in paths:
+        for path in place.iterdir():
+            if hidden(path.name) or not path.is_file():
+                continue
             found = Found()
             look_at(path, found)
             keys = {piece.series_key for piece in found.slices} | {one.series_key for one in found.unread}
-            if keys & {series, None}:
-                chosen.append(path)
-    return chosen
+            found_in[path.name] = frozenset(keys)
+    return found_in
 
 
 def _ending(path: Path) -> str:

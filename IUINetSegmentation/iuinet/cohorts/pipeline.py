@@ -45,12 +45,12 @@ _LOOK_S = 1.0  # between two looks whether the run is still alive
 
 
 class Turn:
-    """Lets several cases in, or one alone.
+    """Lets several cases in, or one alone. inside: places that are taken; one alone takes all.
 
     >>> turn = Turn(3)
     >>> with turn.taken(alone=True):
     ...     turn.inside
-    1
+    3
     """
 
     def __init__(self, most: int) -> None:

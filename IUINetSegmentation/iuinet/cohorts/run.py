@@ -26,6 +26,7 @@ from .engine import connected, cores, outcomes, require_dask
 from .figures import figures_of
 from .find import Finder
 from .ledger import DONE, Ledger
+from .ledger import FILE as LEDGER
 from .marks import begin_run, end_runs
 from .names import Names
 from .page import write_page
@@ -34,6 +35,7 @@ from .source import Odd, Source
 from .table import write_table
 
 LOCK = ".lock"
+_TELL_S = 0.5  # between two lines of progress
 _PACE_S = 30.0  # after so long the pace is known well enough to say how much time is left
 
 
@@ -145,6 +147,12 @@ def _check(choice: Choice, source: Path, out: Path) -> None:
             hint="Install it with 'pip install iuinet[preview]', or leave the previews out.",
             code="no-matplotlib",
         )
+    if out.is_dir() and not (out / LEDGER).exists() and any(name[0] != "." for name in os.listdir(out)):
+        raise UsageError(
+            f"the output folder {out} holds other files",
+            hint="Choose an empty one, or one of an earlier run.",
+            code="output-not-empty",
+        )
     if os.path.realpath(source) == os.path.realpath(out):
         raise UsageError(
             "the output folder is the input folder", hint="Choose another one.", code="same-file"
@@ -182,6 +190,7 @@ class _Run:
                 code="mapping",
             )
         self._summary = Summary(out)
+        self._line, self._told = "", -_TELL_S
 
     def go(self) -> Summary:
         """Find, work, write table and page."""
@@ -205,11 +214,18 @@ class _Run:
         def tell(files: int) -> None:
             if self._asked():
                 raise Cancelled("stopped before the cases were known")
-            self._progress(f"Finding: {files} files looked at")
+            self._tell(f"Finding: {files} files looked at")
 
         finder = Finder(self._out, tell)
         finder.search(self._source)
         return finder.sources, finder.odd
+
+    def _tell(self, line: str) -> None:
+        """A line of progress, where there is a new one, and not more often than somebody can read."""
+        now = time.monotonic()
+        if line != self._line and now - self._told >= _TELL_S:
+            self._line, self._told = line, now
+            self._progress(line)
 
     def _work(self, due: list[Case]) -> None:
         if not due:
@@ -255,13 +271,13 @@ class _Run:
             self._summary.seconds = seconds
             left = f", {_duration((due - done) * seconds / done)} left" if done and seconds > _PACE_S else ""
             crew = f"{workers} worker{'s' * (workers != 1)}" if workers else "waiting for workers"
-            self._progress(f"{done} of {due} cases, {crew}{left}")
+            self._tell(f"{done} of {due} cases, {crew}{left}")
 
         return tell
 
     def _tell_results(self, cases: list[str], odd: list[Odd]) -> None:
         """Table and page of all cases that this folder has, and the counts."""
-        self._progress("Writing the table and the page")
+        self._tell("Writing the table and the page")
         states = {case: self._ledger.outcomes.get(case, {}).get("state") for case in cases}
         states |= dict.fromkeys((case for case in cases if case in self._ledger.done), DONE)
         self._summary.counts = Counter(state for state in states.values() if state)
