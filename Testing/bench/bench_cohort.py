@@ -37,6 +37,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import psutil
 import SimpleITK as sitk
 from conftest import random_model
 from helpers.cohort_tools import KILLER, KILLING, start
@@ -46,7 +47,8 @@ from helpers.sample_ct import CHALLENGE, enlarged_ct, sample_ct
 from helpers.worker_tools import make_volume
 
 from iuinet.cohorts import cohort
-from iuinet.cohorts.case import Case, Job
+from iuinet.cohorts.case import Case, Job, Work
+from iuinet.cohorts.engine import cores
 from iuinet.cohorts.figures import figures_of
 from iuinet.cohorts.find import Finder, Series
 from iuinet.cohorts.ledger import Ledger
@@ -77,10 +79,32 @@ WAYS = ("damaged", "refused", "kills")
 EXPECTED = {"damaged": "refused", "refused": "refused", "kills": "set aside", "sound": "done"}
 
 
-def own_memory_mb() -> float:
-    """Memory of its own that this process holds."""
-    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon")) / 1024
+def own_memory_mb(process: int | str = "self") -> float:
+    """Memory of its own that a process holds; 0 for one that has ended."""
+    try:
+        lines = Path(f"/proc/{process}/status").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return 0.0
+    return next((int(line.split()[1]) for line in lines if line.startswith("RssAnon")), 0) / 1024
+
+
+class Peak:
+    """The most memory that a child of this process held while the block ran, MB."""
+
+    def __enter__(self) -> Peak:
+        self.mb, self._ended = 0.0, threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._ended.wait(0.1):
+            for child in psutil.Process().children(recursive=True):
+                self.mb = max(self.mb, own_memory_mb(child.pid))
 
 
 def census() -> dict[str, int]:
@@ -170,34 +194,63 @@ def faults(base: Path, count: int) -> bool:
 
 
 def pace(base: Path, count: int, slices: int, weights: str, previews: bool) -> bool:
-    """Print scans an hour by the number of workers."""
+    """Print scans an hour: each stage after the other, and by the number of workers."""
     scan = enlarged_ct(slices)
     (base / "in").mkdir()
     for number in range(count):
         array = np.roll(scan.array, 3 * number, axis=2)
         write_ct(base / "in" / f"{number}.nii.gz", replace(scan, array=array))
-    print(f"\n{count} scans of 512 x 512 x {slices}, model {weights}, {os.cpu_count()} cores, "
-          f"{'with' if previews else 'without'} previews")  # fmt: skip
-    print("  workers   scans an hour   of one   read, s   segment, s   write, s   network at work")
-    first = None
-    for workers in (1, 2):
+    pictures = "with" if previews else "without"
+    print(f"\n{count} scans of 512 x 512 x {slices}, {weights}, {os.cpu_count()} cores, {pictures} previews")
+    print(
+        "  workers   scans an hour   of in turn   read, s   segment, s   write, s   network works   peak, MB"
+    )
+    in_turn = 0.0
+    for workers in (0, 1, 2):
         out = base / f"out-{workers}"
-        summary = cohort(
-            base / "in", out, weights=weights, workers=workers, previews=previews, accept_warnings=True
+        with Peak() as peak:
+            if workers:
+                chosen = {"weights": weights, "previews": previews, "accept_warnings": True}
+                summary = cohort(base / "in", out, workers=workers, **chosen)
+                assert summary.complete, summary
+            else:
+                _one_after_the_other(sorted((base / "in").iterdir()), out, weights, previews)
+        told = [json.loads(line) for line in (out / "ledger.jsonl").read_text(encoding="utf-8").splitlines()]
+        told = [one for one in told if "case" in one]
+        # The first case of each worker waits for its imports and its model.
+        settled = sorted(one["time"] for one in told)[max(1, workers) - 1 :]
+        rate = 3600 * (len(settled) - 1) / (settled[-1] - settled[0])
+        in_turn = in_turn or rate
+        read, segment, write = (
+            statistics.median(one["seconds"][name] for one in told) for name in ("read", "segment", "write")
         )
-        lines = (out / "ledger.jsonl").read_text(encoding="utf-8").splitlines()[1:]
-        told = [json.loads(line) for line in lines]
-        assert summary.complete, told
-        # The first case of each worker waits for its imports and its model; times of day are whole seconds.
-        settled = sorted(one["time"] for one in told)[workers - 1 :]
-        rate = 3600 * (len(settled) - 1) / max(1, settled[-1] - settled[0])
-        first = first or rate
-        names = ("read", "segment", "write")
-        means = [statistics.median(one["seconds"][name] for one in told) for name in names]
-        busy = rate / 3600 * means[1] / workers
-        print(f"  {workers:>7}{rate:>16.0f}{rate / first:>9.2f}{means[0]:>10.2f}{means[1]:>13.2f}"
-              f"{means[2]:>11.2f}{busy:>18.0%}", flush=True)  # fmt: skip
+        busy = rate / 3600 * segment / max(1, workers)
+        print(
+            f"  {workers or 'in turn':>7}{rate:>16.0f}{rate / in_turn:>13.2f}{read:>10.2f}{segment:>13.2f}"
+            f"{write:>11.2f}{busy:>16.0%}{peak.mb if workers else own_memory_mb():>11.0f}",
+            flush=True,
+        )
+    sizes = Counter()
+    for path in out.glob("case-*/*"):
+        sizes[path.name.split(".", 1)[1]] += path.stat().st_size / count / 1024
+    print("  kB a case: " + ", ".join(f"{name} {size:.0f}" for name, size in sorted(sizes.items())))
     return True
+
+
+def _one_after_the_other(scans: list[Path], out: Path, weights: str, previews: bool) -> None:
+    """What a loop around ``iuinet segment`` would do, the model loaded once."""
+    out.mkdir()
+    options = Options(weights, accept_warnings=True)
+    job = Job(out, begin_run(out), options, options.find_model().sha256, previews=previews, threads=cores())
+    ledger = Ledger(out, {})
+    for number, scan in enumerate(scans):
+        work, seconds = Work(Case(f"case-{number:010x}", Source((str(scan),))), job), {}
+        for name, arguments in (("read", ()), ("segment", (None,)), ("write", ())):
+            began = time.perf_counter()
+            getattr(work, name)(*arguments)
+            seconds[name] = time.perf_counter() - began
+        work.close()
+        ledger.add(outcome_of(work.case, "done", seconds=seconds))
 
 
 def index(base: Path, count: int) -> bool:

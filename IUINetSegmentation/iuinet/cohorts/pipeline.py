@@ -163,7 +163,7 @@ def outcome_of(
     """
     rounded = {name: round(value, 3) for name, value in (seconds or {}).items()}
     told = {"code": code, "message": message, "hint": hint} if code else {}
-    return {"case": case.id, "state": state, **told, "seconds": rounded, "time": round(time.time())}
+    return {"case": case.id, "state": state, **told, "seconds": rounded, "time": round(time.time(), 3)}
 
 
 def check_version(job: Job) -> None:
