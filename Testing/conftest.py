@@ -21,7 +21,8 @@ LONGEST = (
     *("test_train_kill.py", "test_train.py", "test_chain.py", "test_initial.py", "test_train_processes.py"),
     *("test_export.py", "test_budget.py", "test_evaluate.py", "test_mixed_sources.py", "test_page.py"),
     *("test_network.py", "test_fast.py", "test_ladder.py", "test_inference.py", "test_download.py"),
-    *("test_cohort.py", "test_killed.py", "test_worker_faults.py", "test_worker_life.py", "test_cli_segment.py"),
+    *("test_cohort.py", "test_killed.py", "test_worker_faults.py", "test_worker_life.py"),
+    "test_cli_segment.py",
 )
 
 

@@ -36,7 +36,8 @@ from iuinet.errors import IUINetError, UsageError
 pytest.importorskip("distributed", reason="needs dask.distributed: install the extra cohort")
 pytestmark = pytest.mark.needs_torch
 
-FILES = {"preview.png", "report.json", "seg.nrrd", "thumb.jpg"}
+PLAIN = {"report.json", "seg.nrrd"}
+FILES = {*PLAIN, "preview.png", "thumb.jpg"}
 
 
 class Done:
@@ -169,9 +170,9 @@ class Scheduler:
             process.wait()
 
     def add_worker(self) -> subprocess.Popen:
-        """A worker without a nanny: killed, it does not come again."""
-        scratch = ("--local-directory", str(self._folder))
-        return self._start("worker", "--no-nanny", "--nthreads", "3", "--no-dashboard", *scratch)
+        """A worker that says it has a GPU, without a nanny: killed, it does not come again."""
+        options = ("--nthreads", "3", "--resources", "GPU=1", "--local-directory", str(self._folder))
+        return self._start("worker", "--no-nanny", "--no-dashboard", *options)
 
     def _start(self, kind: str, *arguments: str) -> subprocess.Popen:
         command = [sys.executable, "-m", "dask", kind, "--scheduler-file", str(self._file), *arguments]
@@ -184,7 +185,7 @@ def test_a_killed_command_goes_on_where_it_was_on_another_engine_whose_workers_c
     scans: Path, tmp_path: Path, shallow_model: Path, scheduler: Scheduler
 ) -> None:
     out = tmp_path / "out"
-    arguments = [scans, out, "--weights", shallow_model, "--accept-warnings"]
+    arguments = [scans, out, "--weights", shallow_model, "--accept-warnings", "--no-previews"]
     command = start(*arguments)
     wait_for_cases(command, out, 2)
     processes = psutil.Process(command.pid).children(recursive=True)
@@ -193,7 +194,7 @@ def test_a_killed_command_goes_on_where_it_was_on_another_engine_whose_workers_c
     wait_for_none(processes)
     before = state_of(out)
     for case in cases_in(out):
-        assert {path.name.removeprefix(f"{case.name}.") for path in case.iterdir()} == FILES
+        assert {path.name.removeprefix(f"{case.name}.") for path in case.iterdir()} == PLAIN
 
     first = scheduler.add_worker()
     scheduler.add_worker()
@@ -204,7 +205,7 @@ def test_a_killed_command_goes_on_where_it_was_on_another_engine_whose_workers_c
     said = communicate(command)
     assert command.returncode == 0, said
     after = state_of(out)
-    assert len(cases_in(out)) == 8 and len(after) == 8 * len(FILES)
+    assert len(cases_in(out)) == 8 and len(after) == 8 * len(PLAIN)
     assert {name: after[name] for name in before} == before
     ledger = [json.loads(line) for line in (out / "ledger.jsonl").read_text().splitlines()[1:]]
     assert Counter((one["case"], one["state"]) for one in ledger) == {
@@ -215,7 +216,7 @@ def test_a_killed_command_goes_on_where_it_was_on_another_engine_whose_workers_c
 
 def test_ctrl_c_stops_it_and_says_how_it_goes_on(tmp_path: Path, scans: Path, shallow_model: Path) -> None:
     out = tmp_path / "out"
-    command = start(scans, out, "--weights", shallow_model, "--accept-warnings")
+    command = start(scans, out, "--weights", shallow_model, "--accept-warnings", "--no-previews")
     wait_for_cases(command, out, 1)
     with pytest.raises(UsageError, match="another run") as caught:
         cohort(scans, out, weights=shallow_model, accept_warnings=True)
