@@ -68,8 +68,8 @@ def write_study(folder: Path) -> None:
 
 
 def write_tree(folder: Path) -> Path:
-    """An input with everything odd; 7 cases, of which one is damaged and one kills its worker."""
-    for number in range(3):
+    """An input with everything odd; 6 cases, of which one is damaged and one kills its worker."""
+    for number in range(2):
         write_scan(folder / "ZZFOLDER" / f"ZZFILE {number} ZZNAME.nii.gz", number)
     write_scan(folder / "ZZFOLDER" / "ZZFILE kills.nrrd", kills=True)
     (folder / "ZZFOLDER" / "ZZFILE damaged.nii.gz").write_bytes(b"ZZNAME")
