@@ -120,8 +120,10 @@ def census() -> dict[str, int]:
 def flat(base: Path, count: int, previews: bool) -> bool:
     """Print how a worker's memory grows over many cases; whether all is well."""
     scans = [write_ct(base / f"{number}.nii.gz", make_volume(number)) for number in range(SCANS)]
-    out = base / "out"
-    out.mkdir()
+    out, temporary = base / "out", base / "temporary"
+    for folder in (out, temporary):
+        folder.mkdir()
+    tempfile.tempdir = str(temporary)
     options = Options(str(random_model(base / "toy.safetensors", blocks=(1, 1, 1))), "cpu")
     options = replace(options, accept_warnings=True)
     job = Job(out, begin_run(out), options, options.find_model().sha256, previews=previews, threads=1)
@@ -144,7 +146,8 @@ def flat(base: Path, count: int, previews: bool) -> bool:
     half = len(memory) // 2
     slope = np.polyfit(range(half), memory[-half:], 1)[0] * 1024
     left = [path.name for path in out.iterdir() if not path.name.startswith("case-")]
-    left += [name for name in os.listdir(tempfile.gettempdir()) if name.startswith("iuinet-")]
+    left += os.listdir(temporary)
+    tempfile.tempdir = None
     left = [name for name in left if name != ".drafts" or any((out / name).iterdir())]
     print(f"\n{count} cases in one worker, {'with' if previews else 'without'} previews")
     print(f"  {(time.perf_counter() - began) / count:.2f} s a case")

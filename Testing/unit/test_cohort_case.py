@@ -134,6 +134,10 @@ def test_a_run_that_has_ended_stops_its_workers(job: Job, pipeline: Pipeline) ->
 
 def test_a_suspect_is_alone_in_its_worker() -> None:
     turn, inside, most = Turn(3), [], []
+    with turn.taken(alone=False):
+        assert not turn._has_place(alone=True) and turn._has_place(alone=False)
+    with turn.taken(alone=True):
+        assert not turn._has_place(alone=True) and not turn._has_place(alone=False)
 
     def work(alone: bool) -> None:
         with turn.taken(alone):
