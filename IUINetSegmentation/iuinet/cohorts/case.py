@@ -108,8 +108,8 @@ class Work:
                 self._write_into(folder)
                 if not place.exists():  # made meanwhile by a worker of a run that was killed
                     os.rename(folder, place)
-        except OSError as error:
-            raise output_error(place, error) from error
+        except (OSError, OutputError) as error:
+            raise _of_the_folder(self.job.out, error) from error
 
     def close(self) -> None:
         """Let go of everything."""
@@ -166,11 +166,14 @@ def check_place(out: Path) -> None:
         drafts.mkdir(exist_ok=True)
         with PrivateFolder(drafts):
             pass
-    except OSError as error:
-        raise output_error(out, error) from error
-    except OutputError as error:
-        cause = error.__cause__
-        raise output_error(out, cause) if isinstance(cause, OSError) else error from error
+    except (OSError, OutputError) as error:
+        raise _of_the_folder(out, error) from error
+
+
+def _of_the_folder(out: Path, error: OSError | OutputError) -> OutputError:
+    """What the system says of a draft, said of the output folder: nobody knows the names of drafts."""
+    cause = error if isinstance(error, OSError) else error.__cause__
+    return output_error(out, cause) if isinstance(cause, OSError) else error
 
 
 def remove_drafts(out: Path) -> None:

@@ -114,18 +114,25 @@ def _embedded(workers: int, memory_limit: str | None, level: int) -> Iterator[An
         message = f"{memory_limit!r} is no amount of memory"
         raise UsageError(message, hint="Write it as 8GB or 500MB.", code="memory-limit") from error
     with PrivateFolder() as scratch:
-        cluster = LocalCluster(
-            n_workers=workers,
-            threads_per_worker=CASES,
-            processes=True,
-            host="127.0.0.1",
-            protocol="tls://",
-            security=Security.temporary(),
-            dashboard_address=None,
-            memory_limit=limit,
-            local_directory=str(scratch / "dask"),
-            silence_logs=level,
-        )
+        try:
+            cluster = LocalCluster(
+                n_workers=workers,
+                threads_per_worker=CASES,
+                processes=True,
+                host="127.0.0.1",
+                protocol="tls://",
+                security=Security.temporary(),
+                dashboard_address=None,
+                memory_limit=limit,
+                local_directory=str(scratch / "dask"),
+                silence_logs=level,
+            )
+        except (RuntimeError, OSError, TimeoutError) as error:
+            raise IUINetError(
+                "the workers could not be started",
+                hint="Look for free memory, and for free space in the folder for temporary files.",
+                code="workers",
+            ) from error
         try:
             yield cluster
         finally:

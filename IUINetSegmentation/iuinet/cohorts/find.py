@@ -68,9 +68,7 @@ class Finder:
         """
         where = Path(os.path.abspath(where))
         if not where.exists():
-            raise UsageError(
-                f"there is no input {where}", hint="Give a folder, or a CSV file of paths.", code="not-found"
-            )
+            raise no_input(where)
         with quiet_pydicom():
             if where.suffix.lower() == ".csv" and where.is_file():
                 for path in _listed(where):
@@ -175,6 +173,16 @@ class Finder:
 
     def _add_odd(self, path: Path, code: str, message: str) -> None:
         self.odd.append(Odd(str(path), "", code, message))
+
+
+def no_input(where: Path) -> UsageError:
+    """The error for an input that is not there.
+
+    >>> no_input(Path("studies")).message
+    'there is no input studies'
+    """
+    hint = "Give a folder, or a CSV file of paths."
+    return UsageError(f"there is no input {where}", hint=hint, code="not-found")
 
 
 def _is_volume(path: Path) -> bool:

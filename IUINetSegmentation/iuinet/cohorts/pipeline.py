@@ -237,9 +237,10 @@ def _failure(case: Case, error: Exception, work: Work | None, seconds: dict[str,
         return outcome_of(case, CANCELLED)
     if not isinstance(error, IUINetError):
         return outcome_of(case, FAILED, "failed", _where(error), "Please report it.", seconds)
-    message = work.unnamed(error.message) if work else error.message
-    hint = work.unnamed(error.hint) if work else error.hint
-    return outcome_of(case, _state_of(error), error.code, message, hint, seconds)
+    state, message, hint = _state_of(error), error.message, error.hint
+    if work and state != STOP:  # what stops the run is about the user's own folders, and in no file
+        message, hint = work.unnamed(message), work.unnamed(hint)
+    return outcome_of(case, state, error.code, message, hint, seconds)
 
 
 def _state_of(error: IUINetError) -> str:

@@ -24,7 +24,7 @@ from iuinet.writing import ENDINGS, SEGMENTATION
 from .case import DRAFTS, Case, Job, can_draw, check_place, remove_drafts
 from .engine import connected, cores, outcomes, require_dask
 from .figures import figures_of
-from .find import Finder
+from .find import Finder, no_input
 from .ledger import DONE, Ledger
 from .ledger import FILE as LEDGER
 from .marks import begin_run, end_runs
@@ -147,15 +147,17 @@ def _check(choice: Choice, source: Path, out: Path) -> None:
             hint="Install it with 'pip install iuinet[preview]', or leave the previews out.",
             code="no-matplotlib",
         )
+    if os.path.realpath(source) == os.path.realpath(out):
+        raise UsageError(
+            "the output folder is the input folder", hint="Choose another one.", code="same-file"
+        )
+    if not source.exists():
+        raise no_input(source)
     if out.is_dir() and not (out / LEDGER).exists() and any(name[0] != "." for name in os.listdir(out)):
         raise UsageError(
             f"the output folder {out} holds other files",
             hint="Choose an empty one, or one of an earlier run.",
             code="output-not-empty",
-        )
-    if os.path.realpath(source) == os.path.realpath(out):
-        raise UsageError(
-            "the output folder is the input folder", hint="Choose another one.", code="same-file"
         )
 
 
