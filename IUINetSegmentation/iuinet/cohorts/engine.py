@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -33,6 +34,8 @@ _GIVEN_UP = 3  # times that Dask may give up a case of which its workers never b
 _LOOK_S = 0.2  # between two looks whether the user wants to stop
 _CONNECT_S = 20
 _CLOSE_S = 5
+_RESULT_S = 1  # for an outcome, which is small, to come from its worker
+_PATIENCE_S = 60  # without any of our own workers, then they are replaced
 _SETTINGS = {
     "distributed.scheduler.allowed-failures": _KILLS,
     "distributed.scheduler.worker-saturation": 1.0,
@@ -170,17 +173,41 @@ class _Hand:
         self._client, self._job = client, job
         self._ended: SimpleQueue[str] = SimpleQueue()
         self._given_up: Counter[str] = Counter()
+        self._replaced = False
         self._number = 0
+        self._seen = time.monotonic()  # a worker, the last time
         self._look()
 
     def _look(self) -> None:
         """How many workers there are now; they come and go."""
         found = self._client.scheduler_info(n_workers=-1)["workers"].values()
         self.workers = len(found)
+        if found:
+            self._seen, self._replaced = time.monotonic(), False
+        elif self._client.cluster is not None:
+            self._replace_workers()
         threads = sum(worker["nthreads"] for worker in found)
         self._most = max(AHEAD * threads, AHEAD * CASES)
         has_gpu = any("GPU" in worker["resources"] for worker in found)
         self._resources = {"GPU": GPU_SHARE} if has_gpu else None
+
+    def _replace_workers(self) -> None:
+        """Our own ones, where none is left: Dask begins a worker again that ended, but may fail in that.
+
+        Raises: IUINetError "workers", if that does not help either.
+        """
+        gone = time.monotonic() - self._seen
+        if gone > 2 * _PATIENCE_S:
+            raise IUINetError(
+                "the workers have ended and could not be started again",
+                hint="Look for free memory and disk space, and start again: it goes on.",
+                code="workers",
+            )
+        if gone > _PATIENCE_S and not self._replaced:
+            self._replaced = True
+            wanted = len(self._client.cluster.workers)
+            self._client.cluster.scale(0)
+            self._client.cluster.scale(wanted)
 
     @property
     def room(self) -> int:
@@ -203,12 +230,20 @@ class _Hand:
             self._check_scheduler()
             self._look()
             return None
-        case, future = self.under_way.pop(key)
-        if future.status == "finished":
-            return future.result()
-        if future.status != "error":
+        case, future = self.under_way[key]
+        if future.status == "cancelled":
             raise _lost()
-        return self._after(case, future.exception())
+        if future.status == "error":
+            del self.under_way[key]
+            return self._after(case, future.exception())
+        try:
+            outcome = future.result(timeout=_RESULT_S)
+        except Exception:  # it was lost with its worker, and Dask has another one do it again
+            self._check_scheduler()
+            self._ended.put(key)
+            return None
+        del self.under_way[key]
+        return outcome
 
     def _after(self, case: Case, error: BaseException) -> dict[str, Any] | None:
         from distributed import KilledWorker

@@ -91,6 +91,8 @@ class Pipeline:
     def do(self, case: Case, job: Job) -> dict[str, Any]:
         """What became of a case; nothing is raised."""
         marks = Marks(job.out, job.run)
+        if (job.out / case.id).is_dir():  # done by a worker that ended before it could say so
+            return outcome_of(case, DONE)
         deaths = marks.deaths(case.id)
         if deaths >= TWICE:
             message = "Its worker ended twice while it had this case."
