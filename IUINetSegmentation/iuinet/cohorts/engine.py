@@ -40,6 +40,12 @@ _SETTINGS = {
     "distributed.scheduler.allowed-failures": _KILLS,
     "distributed.scheduler.worker-saturation": 1.0,
     "distributed.diagnostics.nvml": False,
+    # Dask gives a worker up for good of which it sees nothing so long after its end, also where it was begun
+    # again and ended again meanwhile. Workers that cannot be begun again are replaced below.
+    "distributed.deploy.lost-worker-timeout": "1 day",
+    # Nobody is to look in from outside, not even from this computer.
+    "distributed.scheduler.http.routes": [],
+    "distributed.worker.http.routes": [],
 }
 
 
@@ -125,7 +131,7 @@ def _embedded(workers: int, memory_limit: str | None, level: int) -> Iterator[An
                 host="127.0.0.1",
                 protocol="tls://",
                 security=Security.temporary(),
-                dashboard_address=None,
+                scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
                 memory_limit=limit,
                 local_directory=str(scratch / "dask"),
                 silence_logs=level,
