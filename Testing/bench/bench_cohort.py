@@ -221,13 +221,15 @@ def pace(base: Path, count: int, slices: int, weights: str, previews: bool) -> b
         told = [json.loads(line) for line in (out / "ledger.jsonl").read_text(encoding="utf-8").splitlines()]
         told = [one for one in told if "case" in one]
         # The first case of each worker waits for its imports and its model.
-        settled = sorted(one["time"] for one in told)[max(1, workers) - 1 :]
-        rate = 3600 * (len(settled) - 1) / (settled[-1] - settled[0])
+        settled = sorted(told, key=lambda one: one["time"])[max(1, workers) - 1 :]
+        span = settled[-1]["time"] - settled[0]["time"]
+        rate = 3600 * (len(settled) - 1) / span
         in_turn = in_turn or rate
         read, segment, write = (
             statistics.median(one["seconds"][name] for one in told) for name in ("read", "segment", "write")
         )
-        busy = rate / 3600 * segment / max(1, workers)
+        idle = sum(one["seconds"].get("idle", 0.0) for one in settled[1:]) / span / max(1, workers)
+        busy = 1 - idle if workers else sum(one["seconds"]["segment"] for one in settled[1:]) / span
         print(
             f"  {workers or 'in turn':>7}{rate:>16.0f}{rate / in_turn:>13.2f}{read:>10.2f}{segment:>13.2f}"
             f"{write:>11.2f}{busy:>16.0%}{peak.mb if workers else own_memory_mb():>11.0f}",

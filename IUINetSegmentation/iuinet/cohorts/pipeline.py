@@ -86,6 +86,7 @@ class Pipeline:
         warnings.simplefilter("ignore")  # the libraries' own; set by thread, they would be mixed up
         sweep_folders()
         self._turn = Turn(CASES)
+        self._network_ended: float | None = None
         self._stages = {name: ThreadPoolExecutor(1, name) for name in ("read", "segment", "write")}
 
     def do(self, case: Case, job: Job) -> dict[str, Any]:
@@ -117,7 +118,7 @@ class Pipeline:
             work = Work(case, job)
             steps = {
                 "read": work.read,
-                "segment": lambda: _with_torch(job, lambda: work.segment(cancelled)),
+                "segment": lambda: self._network(job, lambda: work.segment(cancelled), seconds),
                 "write": work.write,
             }
             for name, step in steps.items():
@@ -130,6 +131,15 @@ class Pipeline:
         finally:
             if work is not None:
                 work.close()
+
+    def _network(self, job: Job, step: Callable[[], None], seconds: dict[str, float]) -> None:
+        """In the network's thread. idle: seconds for which it had no case before this one."""
+        began = time.perf_counter()
+        seconds["idle"] = 0.0 if self._network_ended is None else began - self._network_ended
+        try:
+            _with_torch(job, step)
+        finally:
+            self._network_ended = time.perf_counter()
 
 
 def do_case(case: Case, job: Job) -> dict[str, Any]:
