@@ -23,12 +23,12 @@ KILLER = 3071  # HU of the first voxel of a scan that kills its worker
 KILLING = f"""
 import os, signal
 from iuinet.cohorts.case import Work
-segment = Work.segment
-def deadly(self, cancelled):
+read = Work.read
+def deadly(self):
+    read(self)
     if self.volume.array.flat[0] == {KILLER}:
         os.kill(os.getpid(), signal.SIGKILL)
-    segment(self, cancelled)
-Work.segment = deadly
+Work.read = deadly
 """
 Command = subprocess.Popen
 
