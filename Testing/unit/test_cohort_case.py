@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from helpers.cohort_tools import mark
+from helpers.cohort_tools import MARKS, mark
 from helpers.dicom_factory import body_volume, write_series
+from PIL import Image
 
 from iuinet.cohorts.case import Case, Job, Work
 from iuinet.cohorts.find import Finder
@@ -38,6 +39,7 @@ class Result:
         self.organs = ORGANS[:13]
         weights = {"id": "toy", "version": "1", "sha256": "ab" * 32}
         self.report = {"weights": weights, "checks": [], "device": "cpu", "passes": 1, "fallbacks": []}
+        self.report["organs"] = [{"name": "liver"}]
 
 
 @pytest.fixture
@@ -53,12 +55,12 @@ def pipeline() -> Iterator[Pipeline]:
         yield Pipeline()
 
 
-def written(tmp_path: Path, job: Job, ending: str) -> Work:
+def written(tmp_path: Path, job: Job, ending: str, previews: bool = False) -> Work:
     """A marked series whose result is to be written."""
     write_series(tmp_path / "ZZFOLDER", body_volume((12, 24, 28)), edit=mark, name="ZZFILE{}.dcm".format)
     finder = Finder(job.out)
     finder.search(tmp_path / "ZZFOLDER")
-    chosen = Job(job.out, job.run, job.options, job.sha256, ending, previews=False)
+    chosen = Job(job.out, job.run, job.options, job.sha256, ending, previews)
     work = Work(Case(CASE, finder.sources[0]), chosen)
     work.read()
     work.result = Result(work.volume.array.shape)
@@ -73,6 +75,19 @@ def test_a_dicom_segmentation_has_the_id_in_the_place_of_the_patient(tmp_path: P
     seg = pydicom.dcmread(path)
     assert (seg.PatientName, seg.PatientID, seg.PatientBirthDate, seg.AccessionNumber) == (CASE, CASE, "", "")
     assert not [word for word in (b"ZZ", b"19470823") if word in path.read_bytes()]
+
+
+def test_pictures_have_no_name_in_them_and_a_small_one_is_for_the_page(tmp_path: Path, job: Job) -> None:
+    work = written(tmp_path, job, ".seg.nrrd", previews=True)
+    work.write()
+    work.close()
+    kinds = {path.name.removeprefix(f"{CASE}."): path for path in (job.out / CASE).iterdir()}
+    assert set(kinds) == {"seg.nrrd", "report.json", "preview.png", "thumb.jpg"}
+    assert not [
+        kind for kind, path in kinds.items() if any(word.encode() in path.read_bytes() for word in MARKS)
+    ]
+    with Image.open(kinds["thumb.jpg"]) as small, Image.open(kinds["preview.png"]) as large:
+        assert small.width <= 560 < large.width and small.convert("L").getextrema()[1] > 100
 
 
 @pytest.mark.skipif(os.name == "nt", reason="the limit is POSIX's")

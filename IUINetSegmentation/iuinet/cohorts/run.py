@@ -240,7 +240,7 @@ class _Run:
             self._weights.sha256,
             choice.ending,
             choice.previews,
-            threads=max(1, cores() // choice.workers) if choice.scheduler is None else None,
+            threads=_threads(choice),
         )
         try:
             where = choice.workers, choice.scheduler, choice.memory_limit
@@ -289,6 +289,13 @@ class _Run:
         strange = [(self._names.id_of(one), one) for one in odd]
         write_table(self._out, found, ended, strange)
         write_page(self._out, found, ended, strange, self._weights)
+
+
+def _threads(choice: Choice) -> int | None:
+    """Of the network in each of our own workers; None where the user, or the cluster's, has said it."""
+    if choice.scheduler is not None or os.environ.get("OMP_NUM_THREADS"):
+        return None
+    return max(1, cores() // choice.workers)
 
 
 def _duration(seconds: float) -> str:
