@@ -27,6 +27,7 @@ segment: setup ## Segment a CT through the module: CT=file-or-DICOM-folder OUT=f
 	@PYTHONPATH=Testing:IUINetSegmentation $(PYTHON) -m harness.segment
 
 test: setup ## Everything a change must pass
+	@Testing/tools/setup.sh --browser
 	@Testing/tools/run_tests.sh
 
 test-quick: setup ## The same without the long ones: lint, unit, MRML, one click in the panel, one tiny training

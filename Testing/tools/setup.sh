@@ -2,6 +2,7 @@
 # Makes a virtual environment with what the project and its tests need. Quick when it is already there.
 #
 #   setup.sh [--venv FOLDER] [--python VERSION] [--slicer-core VERSION] [--torch VERSION | --without-torch]
+#   setup.sh --browser     only a browser, for the tests of a cohort's page, which are left out without one
 #
 # --venv           where it goes (.venv)
 # --python         this Python and no other, such as 3.12 (any from 3.11 on)
@@ -19,6 +20,7 @@ python=
 slicer_core=
 torch=
 with_torch=yes
+browser=no
 while [ $# -gt 0 ]; do
   case "$1" in
     --venv) venv=$2; shift 2 ;;
@@ -26,6 +28,7 @@ while [ $# -gt 0 ]; do
     --slicer-core) slicer_core=$2; shift 2 ;;
     --torch) torch=$2; shift 2 ;;
     --without-torch) with_torch=no; shift ;;
+    --browser) browser=yes; shift ;;
     *) echo "setup.sh: unknown option $1" >&2; exit 1 ;;
   esac
 done
@@ -89,6 +92,13 @@ PYTHON
   # shellcheck disable=SC2086  # one word per package is meant
   [ -z "$missing" ] || need_packages "shared libraries that wheels cannot bring" $missing
 }
+
+if [ "$browser" = yes ]; then
+  if [ "$(uname -s)" = Linux ] && ! command -v chromium chromium-browser google-chrome >/dev/null 2>&1; then
+    need_packages "the tests of a cohort's page, which are left out without it" chromium || true
+  fi
+  exit 0
+fi
 
 if [ "$venv" = "${venv#/}" ]; then venv=$PWD/$venv; fi
 # One setup at a time where the system can lock; a second one then finds the work done.
@@ -158,10 +168,6 @@ else
   fi
   "${install[@]}" --requirement "$venv/requirements.txt"
   "${install[@]}" --no-deps --editable .
-fi
-# A browser for the tests of a cohort's page, which are left out without one.
-if [ "$(uname -s)" = Linux ] && ! command -v chromium chromium-browser google-chrome >/dev/null 2>&1; then
-  need_packages "the tests of a cohort's page, which are left out without it" chromium || true
 fi
 # Without the libraries much works all the same, so this is no failure; but it is said each time.
 if check_libraries; then echo "$wanted" >"$stamp"; fi
