@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from helpers.dicom_factory import body_volume, write_series
+from pydicom import Dataset
 
 from iuinet.cohorts.find import Finder
 from iuinet.cohorts.linked import link_files
@@ -32,7 +33,7 @@ def codes(finder: Finder) -> list[str]:
 def read(source: Source, folder: Path):
     """What a worker reads."""
     path, _ = link_files(source, folder)
-    return read_volume(path, source.series or None)
+    return read_volume(path, source.uid)
 
 
 def test_two_series_in_one_folder_are_two_cases_each_read_alone(tmp_path: Path) -> None:
@@ -42,6 +43,19 @@ def test_two_series_in_one_folder_are_two_cases_each_read_alone(tmp_path: Path) 
     assert len(found) == 2 and all(source.shared for source in found)
     means = sorted(float(read(one, tmp_path / f"l{n}").array.mean()) for n, one in enumerate(found))
     assert means == pytest.approx([VOLUME.mean(), VOLUME.mean() + 50], abs=0.01)
+
+
+def test_scans_whose_uids_were_emptied_are_cases_of_their_own(tmp_path: Path) -> None:
+    def emptied(ds: Dataset, k: int) -> None:
+        ds.SeriesInstanceUID = ds.StudyInstanceUID = ""
+        ds.SeriesNumber = None
+
+    for number in range(3):
+        write_series(tmp_path / "in" / str(number), VOLUME + 50 * number, edit=emptied)
+    found = find(tmp_path / "in").sources
+    assert len(found) == 3 and not any(source.uid for source in found)
+    means = sorted(float(read(one, tmp_path / f"l{n}").array.mean()) for n, one in enumerate(found))
+    assert means == pytest.approx([VOLUME.mean() + 50 * number for number in range(3)], abs=0.01)
 
 
 def test_a_series_in_two_folders_is_one_case_and_a_copy_of_it_is_none(tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ class Work:
         """Raises: InputRefused."""
         path, names = link_files(self.case.source, self._links.path / "files")
         self._names = names
-        volume = read_volume(path, self.case.source.series or None)
+        volume = read_volume(path, self.case.source.uid)
         self.volume = replace(volume, names=(*volume.names, *names))
         if self.job.ending == DICOM_SEG:
             check_dicom_seg(self.volume)

@@ -22,7 +22,7 @@ from iuinet.reading.dicom import Found, hidden, look_at
 from iuinet.reading.dicom.header import quiet_pydicom
 from iuinet.reading.dicom.series import FEW_SLICES
 
-from .source import Odd, Source
+from .source import Odd, Source, has_uid
 
 LABELS_ENDING = ".seg.nrrd"
 _HEAD = 65_536  # bytes of a volume file in which its header says whether it is a segmentation
@@ -57,7 +57,7 @@ class Finder:
         self.odd: list[Odd] = []
         self.files = 0
         self._leave_out, self._tell = leave_out.resolve(), tell
-        self._series: dict[str, Series] = {}
+        self._series: dict[tuple[str, str], Series] = {}  # by key and, where it is no UID, folder
         self._held: dict[str, set[str]] = {}  # by folder, its series
 
     def search(self, where: Path) -> None:
@@ -136,14 +136,15 @@ class Finder:
         """Sort the images of a folder into their series."""
         place = str(folder)
         for piece in found.slices:
-            series = self._series.setdefault(piece.series_key, Series(piece.modality))
+            series = self._series.setdefault(_known_by(piece.series_key, place), Series(piece.modality))
             count, print_ = series.pictures.get(place, (0, 0))
             mark = hashlib.blake2b(f"{piece.uid}/{piece.frame}".encode(), digest_size=8).digest()
             series.pictures[place] = count + 1, print_ ^ int.from_bytes(mark, "big")
             series.localizer &= any("LOCALIZER" in word or "SCOUT" in word for word in piece.image_type)
         keyed = [one for one in found.unread if one.series_key is not None]
         for one in keyed:
-            series = self._series.setdefault(one.series_key, Series(one.modality, localizer=False))
+            blank = Series(one.modality, localizer=False)
+            series = self._series.setdefault(_known_by(one.series_key, place), blank)
             series.unread += 1
             series.pictures.setdefault(place, (0, 0))
         self._held[place] = {piece.series_key for piece in found.slices} | {one.series_key for one in keyed}
@@ -157,7 +158,7 @@ class Finder:
 
     def _judge(self) -> None:
         """Which series are cases, when all of their files are known."""
-        for key, series in self._series.items():
+        for (key, _), series in self._series.items():
             first: dict[tuple[int, int], str] = {}
             for place, pictures in sorted(series.pictures.items()):
                 if pictures[0] and pictures in first:
@@ -173,6 +174,11 @@ class Finder:
 
     def _add_odd(self, path: Path, code: str, message: str) -> None:
         self.odd.append(Odd(str(path), "", code, message))
+
+
+def _known_by(key: str, place: str) -> tuple[str, str]:
+    """Without UIDs the series of two folders look like one: each is of its own folder."""
+    return key, "" if has_uid(key) else place
 
 
 def no_input(where: Path) -> UsageError:

@@ -22,8 +22,22 @@ class Source:
         """What a source is known by from run to run."""
         return self.places[0], self.series
 
+    @property
+    def uid(self) -> str | None:
+        """UID of the series; None for a volume file, and for a series that has none."""
+        return self.series if self.series and has_uid(self.series) else None
+
     def __repr__(self) -> str:
         return "Source(...)"  # logs show arguments of functions
+
+
+def has_uid(key: str) -> bool:
+    """Whether a series' key is its UID. Where an anonymiser emptied that, it is "study/number", or just "/".
+
+    >>> has_uid("1.2.840.77"), has_uid("/3")
+    (True, False)
+    """
+    return "/" not in key
 
 
 @dataclass(frozen=True)
