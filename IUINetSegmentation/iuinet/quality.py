@@ -1,8 +1,9 @@
 """What a model's own measurements on real scans allow to say of each of its organs.
 
 One rule for all who show a result: panel, command, report, preview and cards. It reads ``metrics.real_scans``
-of the model's document: {"data": what was measured on, "organs": {name: {"cases", "median", "worst"}}}, the
-DSC on the scans' own grids, of scans that the model had not seen, against labels by people. Needs no torch.
+of the model's document: {"data": what was measured on, "organs": {name: {"cases", "median", "mean",
+"worst"}}}, the DSC on the scans' own grids, of scans that the model had not seen, against labels by people
+(the mean may be missing). Needs no torch.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from typing import Any
 from .labels import plain_name
 
 USABLE, CORRECT, SKETCH, UNMEASURED = "usable", "correct", "sketch", "not-measured"
-# What each verdict takes: median and worst DSC, and cases, at least. From the best down, the first that fits.
+# What each verdict takes: median and mean DSC, worst DSC, and cases, at least. From the best down, the first
+# that fits.
 # Choices, not calibrated on anybody's work: at .85 edges need a look, under .5 more is wrong than right.
 LEAST = {USABLE: (0.85, 0.5, 5), CORRECT: (0.5, 0.0, 1), SKETCH: (0.0, 0.0, 1)}
 WORDS = {
@@ -58,10 +60,11 @@ def _judged(measured: Any) -> Quality:
     if not isinstance(measured, Mapping):
         return Quality()
     cases, median, worst = (measured.get(key) for key in ("cases", "median", "worst"))
-    numbers = all(type(value) in (int, float) and 0 <= value <= 1 for value in (median, worst))
-    if not numbers or type(cases) is not int or cases < 1 or worst > median:
+    mean = measured.get("mean", median)
+    numbers = all(type(value) in (int, float) and 0 <= value <= 1 for value in (median, mean, worst))
+    if not numbers or type(cases) is not int or cases < 1 or worst > min(median, mean):
         return Quality()
-    found = (median, worst, cases)
+    found = (min(median, mean), worst, cases)
     verdict = next(
         name for name, least in LEAST.items() if all(a >= b for a, b in zip(found, least, strict=True))
     )

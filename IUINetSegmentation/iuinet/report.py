@@ -251,8 +251,8 @@ def report_table(report: Mapping[str, Any]) -> str:
 def picture_title(report: Mapping[str, Any]) -> str:
     """What stands over a picture of the result: the model. The scan's name may be the patient's.
 
-    >>> picture_title({"weights": {"id": "starter-tiny", "version": "0.4.0"}})
-    'IUINet, model starter-tiny 0.4.0'
+    >>> picture_title({"weights": {"id": "starter-tiny", "version": "0.5.0"}})
+    'IUINet, model starter-tiny 0.5.0'
     """
     return "IUINet, model {id} {version}".format(**report["weights"])
 
@@ -260,8 +260,8 @@ def picture_title(report: Mapping[str, Any]) -> str:
 def algorithm_name(report: Mapping[str, Any]) -> str:
     """What made a segment, for Slicer's tags and DICOM's Segment Algorithm Name (at most 64 letters).
 
-    >>> algorithm_name({"weights": {"id": "starter-tiny", "version": "0.4.0"}})
-    'IUINet starter-tiny 0.4.0'
+    >>> algorithm_name({"weights": {"id": "starter-tiny", "version": "0.5.0"}})
+    'IUINet starter-tiny 0.5.0'
     """
     text = "IUINet {id} {version}".format(**report["weights"])
     # Slicer's files separate tags with | and DICOM values with a backslash; neither can be escaped.

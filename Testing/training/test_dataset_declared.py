@@ -27,6 +27,8 @@ from pipeline.dataset.organs import organ_names
 from pipeline.dataset.prepared import open_prepared
 from pipeline.dataset.splits import choose_split, slices_per_case
 
+CONFIG = Path(__file__).resolve().parents[2] / "Training/config"
+
 CASES = ("0005", "0027", "0028")
 FOUR = 'labelled = ["aorta", "Liver", "spleen", "stomach"]\n'
 CLIPPED = "clipped = [-125, 275]\nair = -125\n"
@@ -147,6 +149,18 @@ def test_its_own_splits_are_kept(tmp_path):
     raw, out = write_copy(tmp_path / "raw", FOUR + CLIPPED + split), tmp_path / "out"
     assert main([str(raw), "--out", str(out), "--size", "16", "--workers", "1"]) == 0
     assert choose_split(open_prepared(out), "mine").test == ("0027",)
+
+
+def test_the_file_of_organs_of_the_real_copy_holds_each_case_out_once(tmp_path):
+    raw = write_copy(tmp_path / "raw", (CONFIG / "organs/synapse-14.toml").read_text(encoding="utf-8"))
+    assert main([str(raw), "--out", str(tmp_path / "prepared"), "--size", "32", "--workers", "1"]) == 0
+    splits = open_prepared(tmp_path / "prepared").splits
+    folds = [splits[f"real-{number}"] for number in range(5)]
+    held_out = [case for fold in folds for case in fold["test"]]
+    assert held_out == sorted(set(held_out)) and len(held_out) == 14
+    assert all(sorted(fold["train"] + fold["test"]) == held_out for fold in folds)
+    (real, *_) = resolve("starter-tiny").document["sources"]
+    assert real["cases"] == held_out, "what the shipped model was trained on"
 
 
 def test_a_window_beyond_the_clipped_values_is_said(data, tmp_path):

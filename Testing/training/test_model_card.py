@@ -108,7 +108,7 @@ def test_quality_is_measured_on_real_scans_that_the_model_had_not_met(tmp_path):
     assert metrics["real_scans"] == {
         "data": "4 cases of synapse that it had not seen",
         "grid": "native",
-        "organs": {"liver": {"cases": 3, "median": 0.7, "worst": 0.6}},
+        "organs": {"liver": {"cases": 3, "median": 0.7, "mean": 0.7333, "worst": 0.6}},
     }
     unknown = dict.fromkeys(scores, "not stated")
     for path in (
@@ -219,12 +219,14 @@ def test_the_card_holds_the_recipe_as_train_reads_it(tmp_path):
 def test_the_shipped_starter_has_a_card():
     weights = resolve("starter-tiny")
     text = model_card(weights)
-    assert "Synthetic CT alone" in text and "| liver | 0.934 |" in text and "after 2800 steps" in text
+    assert "14 real CTs of the Synapse/BTCV set" in text and "| liver | 0.940 |" in text
+    assert "after 600 steps" in text and "60% of it and 40% of the model it started from" in text
+    assert "BTCV (syn3193805), whose own terms apply" in text
     lines = text.splitlines()
-    assert lines[2].startswith("* **Usable after a look**: spleen (0.91, worst of 14 0.70), right kidney (")
-    assert lines[4] == "* **⚠ A sketch, not to be used**: pancreas (0.45, worst of 14 0.00)"
+    assert lines[2].startswith("* **Usable after a look**: spleen (0.93, worst of 14 0.74), right kidney (")
+    assert lines[4] == "* **⚠ A sketch, not to be used**: pancreas (0.51, worst of 14 0.02)"
     assert lines[5].startswith("* **⚠ Not measured on real scans**: esophagus, inferior vena cava, ")
-    assert text.index("Not measured on real") < text.index("0.4.0") < text.index(weights.sha256)
+    assert text.index("Not measured on real") < text.index("0.5.0") < text.index(weights.sha256)
     assert "SPL Abdominal Atlas, label maps, for synthetic CT: spl." in text
     assert "s0327" in text and weights.sha256 in text and "None" not in text
 
@@ -233,8 +235,8 @@ def test_the_shipped_starter_has_a_card():
 
 
 def test_the_starters_card_is_a_card():
-    card = read_card(ROOT / "Training/config/starter-tiny.json", {"version": "0.4.0", "license": None})
-    assert (card["id"], card["version"], card["license"]) == ("starter-tiny", "0.4.0", "Apache-2.0")
+    card = read_card(ROOT / "Training/config/starter-tiny.json", {"version": "0.5.0", "license": None})
+    assert (card["id"], card["version"], card["license"]) == ("starter-tiny", "0.5.0", "CC-BY-4.0")
 
 
 def test_a_card_in_toml_is_completed_by_options_and_safe_words(tmp_path):

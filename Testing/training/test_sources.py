@@ -96,6 +96,8 @@ def test_an_export_writes_them_into_file_list_and_card_by_itself(tmp_path):
 
 def test_the_shipped_list_says_what_the_shipped_model_has_seen():
     model = json.loads(SCHEMA.with_name("manifest.json").read_text(encoding="utf-8"))["models"][0]
+    real, *maps = model["sources"]
+    assert (real["name"], len(real["cases"]), real["own_terms"]) == ("BTCV (syn3193805)", 14, True)
     data = {**SYNTHETIC, "train": ["s0327", "s0328", "spl"]}
-    assert model["sources"] == sources_of({"data": data})
-    assert model["license"] == licence_of("Apache-2.0", model["sources"])
+    assert maps == sources_of({"data": data})
+    assert model["license"] == licence_of("CC-BY-4.0", model["sources"]) == BTCV

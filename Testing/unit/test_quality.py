@@ -36,6 +36,12 @@ def test_the_line_decides(measured, verdict):
     assert (found.verdict, found.cases) == (verdict, measured[0])
 
 
+def test_the_lower_of_median_and_mean_counts():
+    assert judged(cases=14, median=0.51, mean=0.499, worst=0.0).verdict == "sketch"
+    assert judged(cases=14, median=0.49, mean=0.53, worst=0.4).verdict == "sketch"
+    assert judged(cases=14, median=0.9, mean=0.85, worst=0.5) == Quality("usable", 14, 0.9, 0.5)
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -44,6 +50,8 @@ def test_the_line_decides(measured, verdict):
         {"median": None},
         {"median": 93.0},
         {"median": float("nan")},
+        {"mean": "0.9"},
+        {"mean": 0.7},
         {"worst": 0.99},
         {"worst": True},
     ],

@@ -258,6 +258,10 @@
         <translation>“iuinet weights list”列出本机的模型。</translation>
     </message>
     <message>
+        <source>14 real CTs of the Synapse/BTCV set, and synthetic CT generated from three label maps.</source>
+        <translation>Synapse/BTCV 数据集的 14 例真实 CT，以及由三个标签图生成的合成 CT。</translation>
+    </message>
+    <message>
         <source>Check HTTPS_PROXY, or ask whoever administers the network.</source>
         <translation>检查 HTTPS_PROXY，或询问网络管理员。</translation>
     </message>
@@ -640,10 +644,6 @@
     <message>
         <source>Slicer&apos;s folder may not be written to</source>
         <translation>没有写入 Slicer 文件夹的权限</translation>
-    </message>
-    <message>
-        <source>Synthetic CT alone, generated from three label maps; no real CT image was used.</source>
-        <translation>仅用由三个标签图生成的合成 CT；未使用任何真实 CT 图像。</translation>
     </message>
     <message>
         <source>Tell whoever keeps the list of models.</source>
@@ -1751,10 +1751,6 @@
 <context>
     <name>panel.result</name>
     <message>
-        <source>To keep the result: Slicer&apos;s menu File, Save Data. Not as DICOM SEG: for that, the CT has to be loaded by Slicer&apos;s module DICOM.</source>
-        <translation>保存结果：使用 Slicer 菜单“文件”中的“保存数据”。无法导出为 DICOM SEG：为此，CT 须通过 Slicer 的 DICOM 模块加载。</translation>
-    </message>
-    <message>
         <source>Organ</source>
         <translation>器官</translation>
     </message>
@@ -1785,6 +1781,14 @@
     <message>
         <source>To keep the result: Slicer&apos;s menu File, Save Data. As DICOM SEG: in the module Data, right-click the segmentation and choose Export to DICOM.</source>
         <translation>保存结果：使用 Slicer 菜单“文件”中的“保存数据”。导出为 DICOM SEG：在“数据”模块中右键单击该分割，选择“导出到 DICOM”。</translation>
+    </message>
+    <message>
+        <source>To keep the result: Slicer&apos;s menu File, Save Data. Not as DICOM SEG: for that, the CT has to be loaded by Slicer&apos;s module DICOM.</source>
+        <translation>保存结果：使用 Slicer 菜单“文件”中的“保存数据”。无法导出为 DICOM SEG：为此，CT 须通过 Slicer 的 DICOM 模块加载。</translation>
+    </message>
+    <message>
+        <source>A hidden organ is saved and exported all the same; to leave one out, remove it in Segment Editor.</source>
+        <translation>隐藏的器官同样会被保存和导出；如不需要某个器官，请在分割编辑器中将其移除。</translation>
     </message>
     <message>
         <source>usable after a look</source>

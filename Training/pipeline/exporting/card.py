@@ -12,7 +12,7 @@ import json
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from statistics import median
+from statistics import mean, median
 from typing import Any
 
 from iuinet.errors import UsageError
@@ -160,7 +160,10 @@ def _real_scans(results: Mapping, name: str) -> dict[str, Any]:
         if mine and row.get("dsc") is not None:
             scores.setdefault(row["organ"], []).append(row["dsc"])
     organs = {
-        organ: {"cases": len(dsc), "median": round(median(dsc), 4), "worst": round(min(dsc), 4)}
+        organ: {
+            "cases": len(dsc),
+            **{name: round(of(dsc), 4) for name, of in (("median", median), ("mean", mean), ("worst", min))},
+        }
         for organ, dsc in scores.items()
     }
     said = f"{len(new)} cases of {about['name']} that it had not seen"
