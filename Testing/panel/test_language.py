@@ -15,7 +15,7 @@ from IUINetSegmentationLib.state import State
 # Names and units that Chinese leaves as they are, and where a model or the test names itself or its files.
 LATIN = re.compile(
     r"IUINet|Slicer|PyTorch( Utils)?|Python|safetensors|CTLiver|Medical Segmentation Decathlon|liver_100"
-    r"|CT|MR|DICOM( SEG)?|CPU|GPU|GB|MB|HU|mm|ml|3D|SHA-256 [0-9a-f]+|small-random|'[^']*'"
+    r"|Synapse/BTCV|CT|MR|DICOM( SEG)?|CPU|GPU|GB|MB|HU|mm|ml|3D|SHA-256 [0-9a-f]+|small-random|'[^']*'"
     r"|许可：.*"  # a licence is quoted
     r"|[\w.-]+\.safetensors|NaN|none: random weights for tests|Tests only\."
     r"|Create new MarkupsROI"  # Slicer's own word in its selector

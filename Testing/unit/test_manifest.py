@@ -118,10 +118,10 @@ def test_no_address_is_listed_before_a_release_serves_the_file(manifest):
     assert [model["urls"] for model in manifest["models"]] == [[]] * len(manifest["models"])
 
 
-def test_all_models_ever_committed_stay_under_45_megabytes():
+def test_all_models_ever_committed_stay_under_56_megabytes():
     if not (MODULE.parent / ".git").exists():
         pytest.skip("this is no git checkout")
     endings = (".safetensors", ".pt", ".pth", ".ckpt")
     models = [line for line in git("rev-list", "--objects", "HEAD").splitlines() if line.endswith(endings)]
     sizes = [int(git("cat-file", "-s", line.split()[0])) for line in models]
-    assert sum(sizes) < 45 * MEGABYTE
+    assert sum(sizes) < 56 * MEGABYTE
