@@ -215,11 +215,13 @@ def test_ctrl_c_stops_it_and_says_how_it_goes_on(tmp_path: Path, scans: Path, sh
     out = tmp_path / "out"
     command = start(scans, out, "--weights", shallow_model, "--accept-warnings", "--no-previews")
     wait_for_cases(command, out, 1)
+    os.killpg(command.pid, signal.SIGSTOP)  # else it may be done meanwhile
     with pytest.raises(UsageError, match="another run") as caught:
         cohort(scans, out, weights=shallow_model, accept_warnings=True)
     assert caught.value.code == "output-in-use"
     processes = psutil.Process(command.pid).children(recursive=True)
     os.killpg(command.pid, signal.SIGINT)  # as a terminal does: to the workers, too
+    os.killpg(command.pid, signal.SIGCONT)
     said, refused = communicate(command)
     assert command.returncode == 6 and refused.startswith("error[cancelled]: ") and "goes on" in refused
     wait_for_none(processes)

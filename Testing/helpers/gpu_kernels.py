@@ -152,15 +152,20 @@ def refused() -> dict[str, str]:
     def refusal(patience: float, kind: torch.dtype = torch.float32) -> str:
         return check.refusal(CPU, kind, IUINet, CONFIG, patience)
 
-    found = {"right": refusal(1e9)}
+    untimed = mock.patch.object(check, "_seconds", lambda *_: 1.0)  # where the time decides nothing
+    with untimed:
+        found = {"right": refusal(1e9)}
     for name, kernel, does in (("wrong", "_product_weight", zero), ("fails", "_moments_of_tiles", fail)):
         with mock.patch.object(operations.kernels, kernel, Instead(does)):
             found[name] = refusal(1e9)
     # Their operations were right above, which takes the interpreter long.
     with mock.patch.object(check, "wrong_operations", lambda *_: []):
         found["slow bfloat16"] = refusal(0.0, torch.bfloat16)
-        with mock.patch.object(
-            operations.GPU, "along_slices", lambda _, x, weight: 0 * gradients.along_slices(x, weight)
+        with (
+            untimed,
+            mock.patch.object(
+                operations.GPU, "along_slices", lambda _, x, weight: 0 * gradients.along_slices(x, weight)
+            ),
         ):
             found["wrong network"] = refusal(1e9)
     return found
