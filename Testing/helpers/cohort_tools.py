@@ -82,14 +82,18 @@ def write_tree(folder: Path) -> Path:
 
 def start(*arguments: object, **variables: str) -> Command:
     """Start the command in a session of its own, as a terminal does."""
-    return Command(
-        [sys.executable, "-m", "iuinet", "cohort", *map(str, arguments)],
-        env=environment(**variables),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-        text=True,
-    )
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell in the background has it ignored
+    try:
+        return Command(
+            [sys.executable, "-m", "iuinet", "cohort", *map(str, arguments)],
+            env=environment(**variables),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            text=True,
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def cases_in(out: Path) -> list[Path]:
