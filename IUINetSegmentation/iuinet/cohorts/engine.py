@@ -7,7 +7,6 @@ Dask gives the case of a worker that ended to another one; ``pipeline`` sees whi
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -62,15 +61,6 @@ def require_dask() -> None:
             hint="Install it with 'pip install iuinet[cohort]'.",
             code="no-distributed",
         ) from error
-
-
-def cores() -> int:
-    """Processor cores that this process may use.
-
-    >>> cores() > 0
-    True
-    """
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager

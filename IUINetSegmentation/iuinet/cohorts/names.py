@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from iuinet.errors import UsageError
-from iuinet.files import atomic, output_error
+from iuinet.files import atomic
 
 from .source import Odd, Source
 
@@ -70,13 +70,10 @@ class Names:
     def _write(self) -> None:
         with atomic(self._path, overwrite=True) as draft:
             os.chmod(draft, 0o600)  # before anything is in it
-            try:
-                with open(draft, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-                    rows = csv.writer(file)
-                    rows.writerow(FIELDS)
-                    rows.writerows((name, *key) for key, name in self._ids.items())
-            except OSError as error:
-                raise output_error(self._path, error) from error
+            with open(draft, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+                rows = csv.writer(file)
+                rows.writerow(FIELDS)
+                rows.writerows((name, *key) for key, name in self._ids.items())
 
 
 def _read(path: Path) -> Iterable[tuple[tuple[str, str], str]]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from iuinet.errors import whole_sentence
-from iuinet.files import atomic, output_error
+from iuinet.files import atomic
 from iuinet.weights.model_file import Weights
 
 from .figures import Figures, doubts_of
@@ -58,13 +58,9 @@ def write_page(
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     # In a script nothing is escaped: only what would end it, or begin a comment, must not stand there.
     text = text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
-    path = folder / FILE
-    with atomic(path, overwrite=True) as draft:
-        page = _TEMPLATE.read_text(encoding="utf-8").replace(_PLACE, text)
-        try:
-            draft.write_text(page, encoding="utf-8", newline="\n")
-        except OSError as error:
-            raise output_error(path, error) from error
+    page = _TEMPLATE.read_text(encoding="utf-8").replace(_PLACE, text)
+    with atomic(folder / FILE, overwrite=True) as draft:
+        draft.write_text(page, encoding="utf-8", newline="\n")
 
 
 def _entries(figures: Figures, ended: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:

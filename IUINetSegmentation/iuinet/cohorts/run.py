@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from iuinet import __version__
+from iuinet.devices import cpu_count
 from iuinet.dicom_seg import ENDING as DICOM_SEG
 from iuinet.dicom_seg import check_dicom_seg
 from iuinet.errors import Cancelled, IUINetError, UsageError
@@ -22,7 +23,7 @@ from iuinet.weights.model_file import Weights
 from iuinet.writing import ENDINGS, SEGMENTATION
 
 from .case import DRAFTS, Case, Job, can_draw, check_place, remove_drafts
-from .engine import connected, cores, outcomes, require_dask
+from .engine import connected, outcomes, require_dask
 from .figures import figures_of
 from .find import Finder, no_input
 from .ledger import DONE, Ledger
@@ -295,7 +296,7 @@ def _threads(choice: Choice) -> int | None:
     """Of the network in each of our own workers; None where the user, or the cluster's, has said it."""
     if choice.scheduler is not None or os.environ.get("OMP_NUM_THREADS"):
         return None
-    return max(1, cores() // choice.workers)
+    return max(1, cpu_count() // choice.workers)
 
 
 def _duration(seconds: float) -> str:

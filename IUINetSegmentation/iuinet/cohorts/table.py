@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from iuinet.files import atomic, output_error
+from iuinet.files import atomic
 
 from .figures import OUTLIER, Figures, Spread, doubts_of
 from .ledger import DONE
@@ -47,15 +47,13 @@ def write_table(
     ...     Path(place, FILE).read_text().split(",")[:2]
     ['case', 'state']
     """
-    path = folder / FILE
-    with atomic(path, overwrite=True) as draft:
-        try:
-            with open(draft, "w", encoding="utf-8", newline="") as file:
-                rows = csv.DictWriter(file, COLUMNS, restval="")
-                rows.writeheader()
-                rows.writerows(_rows(figures, ended, odd))
-        except OSError as error:
-            raise output_error(path, error) from error
+    with (
+        atomic(folder / FILE, overwrite=True) as draft,
+        open(draft, "w", encoding="utf-8", newline="") as file,
+    ):
+        rows = csv.DictWriter(file, COLUMNS, restval="")
+        rows.writeheader()
+        rows.writerows(_rows(figures, ended, odd))
     if importlib.util.find_spec("pyarrow") is not None:
         with atomic(folder / PARQUET, overwrite=True) as draft:
             _write_parquet(draft, _rows(figures, ended, odd))

@@ -18,6 +18,7 @@ from multiprocessing.connection import Connection
 from typing import TypeVar
 
 from iuinet.console import Console
+from iuinet.devices import cpu_count
 from iuinet.errors import DeviceError
 
 Job = TypeVar("Job")
@@ -29,8 +30,7 @@ _AHEAD = 2  # jobs per worker that wait in the queue
 
 def usual_workers() -> int:
     """As many as there are cores for this process, within reason: each needs about 1 GB."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores, MOST_WORKERS)
+    return min(cpu_count(), MOST_WORKERS)
 
 
 def run_all(
