@@ -1,7 +1,8 @@
 """From a CT's voxels to the network's input: the one preprocessing of training, command line and Slicer.
 
-The whole volume, in canonical orientation, is resized to the model's cube with aligned extents (the outer
-faces of both grids coincide, half-voxel correct), averaged where it shrinks, and windowed to [0, 1].
+The whole volume or a box of it, in canonical orientation, is resized to the model's cube with aligned
+extents (the outer faces of both grids coincide, half-voxel correct), averaged where it shrinks, and windowed
+to [0, 1].
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+
+from .boxes import Box, inside, lengths, moved, whole
 
 # Below air there is only padding (scanners write -2000, -3024, ...), above 3071 HU only metal: neither may
 # weigh in an average.
@@ -44,16 +47,28 @@ def resize_weights(source: int, target: int) -> torch.Tensor:
 
 
 def resize(
-    array: np.ndarray, size: tuple[int, int, int], check: Callable[[], None] = lambda: None
+    array: np.ndarray,
+    size: tuple[int, int, int],
+    check: Callable[[], None] = lambda: None,
+    box: Box | None = None,
 ) -> torch.Tensor:
     """Resize a canonical HU array (k, j, i) of any real dtype to float32 (H, W, D), slab by slab.
 
-    check is called between slabs, and may raise to stop.
+    check is called between slabs, and may raise to stop. box: what is resized, None for the whole; it holds
+    some voxel of the array, and beyond it the array's outermost voxels go on.
 
     >>> resize(np.array([[[0, 100]]]), (1, 1, 1))
     tensor([[[50.]]])
+    >>> resize(np.array([[[0, 100]]]), (1, 1, 4), box=(slice(0, 1), slice(0, 1), slice(-1, 3)))
+    tensor([[[  0.,   0., 100., 100.]]])
     """
-    along_k, along_j, along_i = (resize_weights(n, m) for n, m in zip(array.shape, size, strict=True))
+    box = box or whole(array.shape)
+    part = inside(box, array.shape)
+    array = array[part]
+    along_k, along_j, along_i = (
+        _repeating(resize_weights(n, m), held)
+        for n, m, held in zip(lengths(box), size, moved(part, box), strict=True)
+    )
     result = torch.zeros(size)
     step = max(1, SLAB_VOXELS // (array.shape[1] * array.shape[2]))
     for start in range(0, array.shape[0], step):
@@ -67,15 +82,24 @@ def resize(
     return result
 
 
+def _repeating(weights: torch.Tensor, held: slice) -> torch.Tensor:
+    """The weights (target, source) for the voxels ``held`` alone, whose outermost stand for those beyond."""
+    places = torch.arange(weights.shape[1]).clamp(held.start, held.stop - 1) - held.start
+    return weights.new_zeros(len(weights), held.stop - held.start).index_add_(1, places, weights)
+
+
 def prepare(
     array: np.ndarray,
     size: int,
     window: tuple[float, float],
     check: Callable[[], None] = lambda: None,
+    box: Box | None = None,
 ) -> torch.Tensor:
-    """Canonical HU array (k, j, i) -> network input (1, 1, size, size, size) in [0, 1].
+    """Canonical HU array (k, j, i), or a box of it -> network input (1, 1, size, size, size) in [0, 1].
+
+    check, box: see ``resize``.
 
     >>> prepare(np.zeros((4, 4, 4)), 2, (-160, 240)).shape
     torch.Size([1, 1, 2, 2, 2])
     """
-    return apply_window(resize(array, (size,) * 3, check), window)[None, None]
+    return apply_window(resize(array, (size,) * 3, check, box), window)[None, None]

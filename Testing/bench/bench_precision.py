@@ -18,6 +18,7 @@ from pathlib import Path
 import torch
 
 import iuinet
+from iuinet.boxes import whole
 from iuinet.geometry import canonical_axes, to_canonical
 from iuinet.inference import Segmenter
 from iuinet.memory import keep_memory
@@ -37,7 +38,7 @@ def main() -> None:
     keep_memory()
     segmenter, volume = Segmenter(resolve(None), "cpu"), read_volume(SAMPLE)
     array = to_canonical(volume.array, canonical_axes(volume.grid.direction))
-    net, x = segmenter.net, segmenter.prepare(array, lambda: None)
+    net, x = segmenter.net, segmenter.prepare(array, whole(array.shape), lambda: None)
 
     def half() -> torch.Tensor:
         with torch.autocast("cpu", torch.bfloat16):

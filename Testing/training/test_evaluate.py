@@ -28,6 +28,7 @@ from training.evaluation_factory import (
     training_on,
 )
 
+from iuinet.boxes import whole
 from iuinet.geometry import canonical_axes, to_canonical
 from iuinet.inference import Segmenter
 from iuinet.reading import read_volume
@@ -104,7 +105,8 @@ def test_scores_at_the_networks_size_are_those_of_its_own_labels(done, data, mod
     model = Model(resolve(models["one"]), "cpu")
     image, reference = data.arrays("c2")
     volume, _ = data.native("c2")
-    x = model.prepare(to_canonical(volume.array, canonical_axes(volume.grid.direction)), lambda: None)
+    array = to_canonical(volume.array, canonical_axes(volume.grid.direction))
+    x = model.prepare(array, whole(array.shape), lambda: None)
     with torch.inference_mode():
         channels = model.net(x)[0][0].argmax(0).numpy().astype(np.uint8)
     channels = model.clean(channels, True)[0]

@@ -10,6 +10,7 @@ import SimpleITK as sitk
 from helpers.sample_ct import sample_ct
 from scipy import ndimage
 
+from iuinet.boxes import whole
 from iuinet.cli import main
 from iuinet.errors import UsageError, WeightsError
 from iuinet.inference import Segmenter
@@ -107,8 +108,8 @@ def test_the_second_look_does_not_lose_a_piece_of_an_organ_that_has_several():
     logits = 10 * torch.eye(2)[torch.from_numpy(labels).long()].permute(3, 0, 1, 2)
     document = {"organs": [{"name": "kidneys", "label": 1}], "preprocessing": {}}
     document["preprocessing"]["second_pass"] = {"organs": ["kidneys"], "margin_mm": 0}
-    box = SecondPass.of_model(document).box(logits, (20, 20, 20), (1.0, 1.0, 1.0))
+    box = SecondPass.of_model(document).box(logits, whole((20, 20, 20)), (1.0, 1.0, 1.0))
     assert [(part.start, part.stop) for part in box] == [(4, 8), (4, 8), (2, 18)]
     document["organs"][0]["pieces"] = LARGEST
-    box = SecondPass.of_model(document).box(logits, (20, 20, 20), (1.0, 1.0, 1.0))
+    box = SecondPass.of_model(document).box(logits, whole((20, 20, 20)), (1.0, 1.0, 1.0))
     assert [(part.start, part.stop) for part in box] == [(4, 8), (4, 8), (2, 6)]

@@ -42,6 +42,15 @@ def test_every_pixel_type_gives_the_same_numbers(dtype):
     torch.testing.assert_close(resize(values.astype(dtype), (4, 5, 6)), torch.from_numpy(values).float())
 
 
+@pytest.mark.parametrize("size", [(32, 5, 16), (4, 40, 16)])
+def test_a_box_beyond_the_volume_goes_on_with_its_outermost_voxels(size):
+    array = np.random.default_rng(2).integers(-1000, 1000, (12, 9, 20), dtype=np.int16)
+    box = slice(-5, 12), slice(2, 30), slice(4, 17)
+    padded = np.pad(array, [(5, 0), (0, 21), (0, 0)], mode="edge")[:, 2:, 4:17]
+    assert padded.shape == (17, 28, 13)
+    torch.testing.assert_close(resize(array, size, box=box), resize(padded, size), rtol=0, atol=2e-3)
+
+
 def test_padding_below_air_weighs_as_air():
     array = np.full((4, 4, 4), -1000.0)
     array[:, :, :2] = -3024

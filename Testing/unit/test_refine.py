@@ -1,11 +1,14 @@
 """The second pass looks where the organs are, and both passes meet voxel by voxel."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from helpers.model_factory import write_model
 from helpers.sample_ct import sample_ct
 
+from iuinet.boxes import inside, lengths, moved, whole
 from iuinet.errors import WeightsError
 from iuinet.geometry import canonical_grid
 from iuinet.inference import Segmenter
@@ -14,6 +17,7 @@ from iuinet.inference.upsampling import upsample_labels
 from iuinet.labels import ORGANS
 from iuinet.options import Options
 from iuinet.preprocessing import prepare
+from iuinet.volume import Grid, Volume
 from iuinet.weights.model_file import check_file
 
 LIVER, SPLEEN = (
@@ -34,7 +38,7 @@ def test_the_box_holds_the_organs_with_their_margin_in_mm():
     labels[9, 9, 15] = SPLEEN
     # One voxel of the network's grid is 5, 20 and 10 voxels of the volume, 10, 10 and 20 mm.
     second = SecondPass((LIVER, SPLEEN), margin_mm=20.0)
-    box = second.box(logits_of(labels), (100, 400, 200), (2.0, 0.5, 2.0))
+    box = second.box(logits_of(labels), whole((100, 400, 200)), (2.0, 0.5, 2.0))
     assert [(edges.start, edges.stop) for edges in box] == [(30, 70), (60, 240), (30, 170)]
 
 
@@ -43,14 +47,14 @@ def test_only_the_largest_piece_counts_and_the_volume_is_the_limit():
     labels[0:6, 0:6, 0:6] = LIVER
     labels[18, 18, 18] = LIVER
     second = SecondPass((LIVER,), margin_mm=2.0)
-    box = second.box(logits_of(labels), (40, 40, 40), (1.0, 1.0, 1.0))
+    box = second.box(logits_of(labels), whole((40, 40, 40)), (1.0, 1.0, 1.0))
     assert [(edges.start, edges.stop) for edges in box] == [(0, 14)] * 3
 
 
 def test_without_organs_or_with_organs_everywhere_there_is_no_box():
     second = SecondPass((LIVER,), margin_mm=20.0)
-    assert second.box(logits_of(np.zeros((8, 8, 8), np.uint8)), (8, 8, 8), (1.0, 1.0, 1.0)) is None
-    assert second.box(logits_of(np.full((8, 8, 8), LIVER, np.uint8)), (8, 8, 8), (1.0, 1.0, 1.0)) is None
+    for labels in (np.zeros((8, 8, 8), np.uint8), np.full((8, 8, 8), LIVER, np.uint8)):
+        assert second.box(logits_of(labels), whole((8, 8, 8)), (1.0, 1.0, 1.0)) is None
 
 
 def test_both_passes_agree_on_where_a_voxel_lies():
@@ -66,8 +70,8 @@ def test_both_passes_agree_on_where_a_voxel_lies():
         k, j, i = torch.meshgrid(*axes, indexing="ij")
         return torch.stack([torch.zeros_like(k), k + 2 * j - 3 * i])
 
-    whole, part = seen([slice(0, count) for count in shape]), seen(box)
-    fused = fuse(whole, part, box, shape)
+    first, part = seen(whole(shape)), seen(box)
+    fused = fuse(first, part, box, whole(shape))
     lead = fused[1] - fused[0]
     inner = (slice(2, -2),) * 3  # half a voxel at the volume's own edge is repeated, not extrapolated
     assert torch.allclose(lead[inner], part[1][inner], atol=1e-4)
@@ -80,16 +84,53 @@ def test_inside_the_box_both_passes_count_and_outside_the_first(two_pass_model):
     twice = segmenter(volume, Options(islands=False))
     assert (once.passes, twice.passes) == (1, 2)
     spacing = canonical_grid(volume.grid).spacing[::-1]
+    field = segmenter.field(volume.array.shape, spacing)
+    assert field == whole(volume.array.shape), "the sample is as large as a body"
     with torch.inference_mode():
-        whole = segmenter.net(prepare(volume.array, 32, (-125, 275)))[0][0]
-        box = segmenter.second_pass.box(whole, volume.array.shape, spacing)
+        first = segmenter.net(prepare(volume.array, 32, (-125, 275)))[0][0]
+        box = segmenter.second_pass.box(first, field, spacing)
         part = segmenter.net(prepare(volume.array[box], 32, (-125, 275)))[0][0]
     expected = once.labels.copy()
-    size = tuple(edges.stop - edges.start for edges in box)
     ids = np.array([0, *(organ.label for organ in segmenter.organs)], np.uint8)
-    expected[box] = ids[upsample_labels(fuse(whole, part, box, volume.array.shape), size)]
+    expected[box] = ids[upsample_labels(fuse(first, part, box, field), lengths(box))]
     assert np.array_equal(twice.labels, expected)
     assert not np.array_equal(twice.labels, once.labels), "the random model must show a difference"
+
+
+@pytest.mark.parametrize("fast", [True, False])
+@pytest.mark.parametrize(
+    "cut", [(slice(None), slice(14, 40), slice(10, 41)), (slice(20, 27), slice(None), slice(None))]
+)
+def test_a_scan_smaller_than_a_body_is_seen_in_one_of_its_outermost_voxels(two_pass_model, fast, cut):
+    segmenter = Segmenter(check_file(two_pass_model), "cpu")
+    scan = sample_ct((64, 60, 44))
+    small = Volume(np.ascontiguousarray(scan.array[cut]), part_of(scan.grid, scan.array[cut].shape))
+    field = segmenter.field(small.array.shape, scan.grid.spacing[::-1])
+    assert lengths(field) != small.array.shape
+    pads = [(-e.start, e.stop - n) for e, n in zip(field, small.array.shape, strict=True)]
+    body = np.pad(small.array, pads, mode="edge")
+    options = Options(islands=False, fast=fast)
+    seen, plainly = (segmenter(v, options) for v in (small, Volume(body, part_of(scan.grid, body.shape))))
+    held = moved(inside(field, small.array.shape), field)
+    expected = plainly.labels[held]
+    # Sums of a widened resize come in another order: a boundary may move by a voxel here and there.
+    assert np.mean(seen.labels != expected) < 2e-3 and seen.passes == plainly.passes
+    assert len(np.unique(expected)) > 2, "the random model must show something"
+
+
+def test_no_more_is_seen_where_a_model_says_so(two_pass_model):
+    segmenter = Segmenter(check_file(two_pass_model), "cpu")
+    shape, spacing = (10, 20, 30), (2.0, 1.0, 1.0)
+    assert lengths(segmenter.field(shape, spacing)) == (80, 320, 320)
+    segmenter.second_pass = replace(segmenter.second_pass, smallest_mm=(0.0, 0.0, 0.0))
+    assert segmenter.field(shape, spacing) == whole(shape)
+    segmenter.second_pass = None  # a model of one look
+    assert segmenter.field(shape, spacing) == whole(shape)
+
+
+def part_of(grid: Grid, shape: tuple[int, ...]) -> Grid:
+    """A grid of the same voxels with another shape; its place does not matter."""
+    return replace(grid, size=shape[::-1])
 
 
 def test_progress_rises_through_both_passes(two_pass_model):
@@ -106,6 +147,8 @@ WRONG = (
     {"organs": [], "margin_mm": 5},
     {"organs": ["liver"], "margin_mm": -1},
     {"organs": ["liver"]},
+    {"organs": ["liver"], "margin_mm": 5, "smallest_mm": [160, 320]},
+    {"organs": ["liver"], "margin_mm": 5, "smallest_mm": [160, 320, "all"]},
     3,
 )
 

@@ -45,6 +45,15 @@ def assert_exact(logits: torch.Tensor, size: tuple[int, int, int]) -> None:
     np.testing.assert_array_equal(labels, plain_labels(logits, size).numpy())
 
 
+@pytest.mark.parametrize("size", [(21, 33, 19), SHAPE, (100, 9, 20)])
+def test_a_part_is_what_the_whole_has_there(size):
+    part = slice(2, 5), slice(0, 4), slice(3, size[2])
+    for logits in (smooth(), one_ulp_gaps()):
+        labels = upsample_labels(logits, size, part=part)
+        assert labels.shape == (3, 4, size[2] - 3)
+        np.testing.assert_array_equal(labels, plain_labels(logits, size).numpy()[part])
+
+
 def smooth(classes: int = 5, shape: tuple[int, int, int] = SHAPE, seed: int = 0) -> torch.Tensor:
     """Logits with regions that one class wins clearly, and boundaries between them."""
     generator = torch.Generator().manual_seed(seed)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
+from iuinet.boxes import Box, cells_inside, inside, lengths, moved, whole
 from iuinet.devices import device_name
 from iuinet.errors import Cancelled, out_of_memory
 from iuinet.geometry import canonical_axes, canonical_grid, from_canonical, to_canonical
@@ -25,7 +26,7 @@ from iuinet.weights.load import load_model
 from iuinet.weights.model_file import Weights
 
 from .fallback import CPU, Fallback, Step, conditions
-from .second_pass import Box, SecondPass, fuse
+from .second_pass import SecondPass, fuse
 from .upsampling import upsample_labels
 
 Progress = Callable[[str, float], None]
@@ -42,7 +43,7 @@ class Prediction:
     margins: per organ, the mean lead of its softmax over the runner-up, on the last pass's grid.
     components: per organ of which only the largest connected piece was kept, how many there were.
     seconds: per stage. device: where the network ran in the end. fallbacks: what had to be changed for it.
-    passes: how often the network ran, see ``refine``.
+    passes: how often the network ran, see ``second_pass``.
     """
 
     labels: np.ndarray
@@ -57,21 +58,40 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Logits:
-    """What the network returned: over the whole volume, and of a second pass over a box of it."""
+    """What the network returned: over the whole volume, and of a second pass over a box of it.
 
-    whole: torch.Tensor
+    field: what the first pass was shown, the volume and perhaps more on its sides. last: the second pass'
+    logits, averaged with the first one's, where there was a second. All are (classes, H, W, D).
+    """
+
+    first: torch.Tensor
+    field: Box
     box: Box | None = None
-    inside: torch.Tensor | None = None
+    second: torch.Tensor | None = None
+
+    @property
+    def last(self) -> tuple[torch.Tensor, Box]:
+        """The logits of the last pass, and what it was shown."""
+        return (self.first, self.field) if self.box is None else (self.second, self.box)
 
     def labels(self, shape: tuple[int, int, int], stages: Stages) -> np.ndarray:
         """Channel numbers uint8 (k, j, i) on the canonical volume's own grid."""
+
+        def shown(logits: torch.Tensor, box: Box, advance: Callable[[float], None]) -> np.ndarray:
+            part = moved(inside(box, shape), box)
+            return upsample_labels(logits, lengths(box), advance, stages.cancelled, part)
+
         if self.box is None:
-            return np.asarray(upsample_labels(self.whole, shape, stages.advance, stages.cancelled))
-        first, second = (lambda x: stages.advance(x / 2)), (lambda x: stages.advance(0.5 + x / 2))
-        labels = np.array(upsample_labels(self.whole, shape, first, stages.cancelled))
-        size = tuple(edges.stop - edges.start for edges in self.box)
-        labels[self.box] = upsample_labels(self.inside, size, second, stages.cancelled)
+            return shown(self.first, self.field, stages.advance)
+        labels = shown(self.first, self.field, lambda x: stages.advance(x / 2))
+        closer = shown(self.second, self.box, lambda x: stages.advance(0.5 + x / 2))
+        labels[inside(self.box, shape)] = closer
         return labels
+
+    def margins(self, shape: tuple[int, int, int], organs: tuple[Organ, ...]) -> dict[str, float]:
+        """``softmax_margins`` of the last pass, in the volume alone."""
+        logits, box = self.last
+        return softmax_margins(logits[:, *cells_inside(box, shape, logits.shape[1:])], organs)
 
 
 class Stages:
@@ -184,13 +204,13 @@ class Segmenter:
         try:
             with torch.inference_mode():
                 with stages.stage("preparing"):
-                    x = self.prepare(array, stages.check)
-                with stages.stage("segmenting"):
                     spacing = canonical_grid(volume.grid).spacing[::-1]
-                    logits, fallbacks = self.look(x, array, spacing, stages, options.fast)
+                    field = self.field(array.shape, spacing)
+                    x = self.prepare(array, field, stages.check)
+                with stages.stage("segmenting"):
+                    logits, fallbacks = self.look(x, array, field, spacing, stages, options.fast)
                 with stages.stage("finishing"):
-                    last = logits.whole if logits.box is None else logits.inside
-                    margins = softmax_margins(last, self.organs)
+                    margins = logits.margins(array.shape, self.organs)
                     with stages.part("upsampling"):
                         channels = logits.labels(array.shape, stages)
                     channels, components = self.clean(channels, options.islands)
@@ -209,40 +229,43 @@ class Segmenter:
             passes=1 if logits.box is None else 2,
         )
 
+    def field(self, shape: tuple[int, int, int], spacing: tuple[float, float, float]) -> Box:
+        """What the first pass is shown of a volume of this shape (k, j, i); spacing: mm along k, j, i."""
+        return whole(shape) if self.second_pass is None else self.second_pass.field(shape, spacing)
+
     def look(
         self,
         x: torch.Tensor,
         array: np.ndarray,
+        field: Box,
         spacing: tuple[float, float, float],
         stages: Stages,
         fast: bool,
     ) -> tuple[Logits, list[str]]:
         """Run the network on the whole volume, and again on the organs' box where the model is made for it.
 
-        x: network input. array: canonical HU (k, j, i); spacing: mm along k, j, i.
+        x: network input, of the box ``field``. array: canonical HU (k, j, i); spacing: mm along k, j, i.
         """
         if fast or self.second_pass is None:
-            whole, fallbacks = self.run(x, stages)
-            return Logits(whole), fallbacks
+            first, fallbacks = self.run(x, stages)
+            return Logits(first, field), fallbacks
         stages.span = (0.0, 0.5)
-        whole, fallbacks = self.run(x, stages)
-        box = self.second_pass.box(whole, array.shape, spacing)
-        if box is None:
-            return Logits(whole), fallbacks
+        first, fallbacks = self.run(x, stages)
+        box = self.second_pass.box(first, field, spacing)
+        if box is None or inside(box, array.shape) is None:
+            return Logits(first, field), fallbacks
         stages.span = (0.5, 1.0)
-        part, more = self.run(self.prepare(array[box], stages.check), stages, box)
-        return Logits(whole, box, fuse(whole, part, box, array.shape)), list(dict.fromkeys(fallbacks + more))
+        part, more = self.run(self.prepare(array, box, stages.check), stages)
+        fallbacks = list(dict.fromkeys(fallbacks + more))
+        return Logits(first, field, box, fuse(first, part, box, field)), fallbacks
 
-    def prepare(self, array: np.ndarray, check: Callable[[], None]) -> torch.Tensor:
-        """Canonical HU array (k, j, i) -> network input (1, 1, size, size, size)."""
+    def prepare(self, array: np.ndarray, box: Box, check: Callable[[], None]) -> torch.Tensor:
+        """A box of a canonical HU array (k, j, i) -> network input (1, 1, size, size, size)."""
         settings = self.document["preprocessing"]
-        return prepare(array, settings["size"], tuple(settings["window"]), check)
+        return prepare(array, settings["size"], tuple(settings["window"]), check, box)
 
-    def run(self, x: torch.Tensor, stages: Stages, box: Box | None = None) -> tuple[torch.Tensor, list[str]]:
-        """Finest logits (classes, H, W, D), float32 on the CPU, and what had to be changed on the way.
-
-        box: the part of the volume that x shows, None for the whole.
-        """
+    def run(self, x: torch.Tensor, stages: Stages) -> tuple[torch.Tensor, list[str]]:
+        """Finest logits (classes, H, W, D), float32 on the CPU, and what had to be changed on the way."""
 
         def attempt(device: torch.device, step: Step) -> torch.Tensor:
             stages.check()

@@ -15,6 +15,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from iuinet.boxes import Box, lengths, whole
 from iuinet.errors import Cancelled, IUINetError, UsageError
 
 from .upsampling_cells import OpenCells, Runs, find_runs, rounding_bound
@@ -28,14 +29,16 @@ def upsample_labels(
     size: tuple[int, int, int],
     progress: Callable[[float], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
+    part: Box | None = None,
 ) -> np.ndarray:
     """Labels of the logits upsampled to ``size``: the lowest class id with the highest upsampled logit.
 
     logits: (C, H, W, D), 1 to 256 classes, any float dtype and device (brought to the CPU in float32).
-    size: (h, w, d), voxels of the result, at least 1 each; smaller than (H, W, D) is allowed.
+    size: (h, w, d), voxels of the upsampled box, at least 1 each; smaller than (H, W, D) is allowed.
+    part: which of these voxels are wanted, None for all; the others cost nothing.
     progress: called with the fraction done, 0 to 1. cancelled: called several times a second.
 
-    Returns uint8 (h, w, d), equal in every voxel and on every processor to
+    Returns uint8 (h, w, d), or the part of it, equal in every voxel and on every processor to
     ``upsampling_reference.plain_labels``.
     Raises: UsageError for other shapes, IUINetError "not-finite" for NaN or infinite logits, Cancelled.
 
@@ -47,11 +50,12 @@ def upsample_labels(
     report = _Reporter(progress, cancelled)
     with torch.no_grad():
         logits = logits.to("cpu", torch.float32).contiguous()
-        runs = tuple(find_runs(n_in, n_out) for n_in, n_out in zip(logits.shape[1:], size, strict=True))
+        part = part or whole(size)
+        runs = tuple(map(find_runs, logits.shape[1:], size, part))
         winners, certain = _certain_cells(logits, runs)
         report(0.1)
         # As a buffer, for the reason in preprocessing.resize.
-        found = np.empty(tuple(size), np.uint8)
+        found = np.empty(lengths(part), np.uint8)
         labels = torch.frombuffer(found, dtype=torch.uint8).view(found.shape)
         _fill(labels, winners, runs)
         report(0.2)

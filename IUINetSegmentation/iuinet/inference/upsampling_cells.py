@@ -27,7 +27,7 @@ class Runs:
 
     lower, upper, first, count: (R,) int64; run r covers the output indices first[r] to
     first[r] + count[r] - 1 and is interpolated between the source indices lower[r] and upper[r].
-    w0, w1: (n_out,) float32, the weights of lower and upper at each output index.
+    w0, w1: float32, the weights of lower and upper at each output index.
     """
 
     lower: torch.Tensor
@@ -38,18 +38,19 @@ class Runs:
     w1: torch.Tensor
 
 
-def find_runs(n_in: int, n_out: int) -> Runs:
-    """The runs of an axis of n_in voxels upsampled to n_out.
+def find_runs(n_in: int, n_out: int, part: slice = slice(None)) -> Runs:
+    """The runs of an axis of n_in voxels upsampled to n_out, or of a part of these: its own begin is 0.
 
     >>> find_runs(2, 6).count  # the first voxel lies before both centres, and belongs to the first run
     tensor([4, 2])
     """
     weights = axis_weights(n_in, n_out)
-    index = torch.arange(n_out)
-    since = index - torch.searchsorted(weights.lower, weights.lower)  # 0 where a new source index begins
+    lower, upper, w0, w1 = (values[part] for values in (weights.lower, weights.upper, weights.w0, weights.w1))
+    index = torch.arange(len(lower))
+    since = index - torch.searchsorted(lower, lower)  # 0 where a new source index begins
     first = index[since % _LONGEST_RUN == 0]
-    count = torch.diff(first, append=torch.tensor([n_out]))
-    return Runs(weights.lower[first], weights.upper[first], first, count, weights.w0, weights.w1)
+    count = torch.diff(first, append=torch.tensor([len(lower)]))
+    return Runs(lower[first], upper[first], first, count, w0, w1)
 
 
 def rounding_bound(magnitude: torch.Tensor) -> torch.Tensor:

@@ -188,6 +188,9 @@ def _check_document(document: dict[str, Any]) -> None:
         names = {organ["name"] for organ in document["organs"]}
         if not second["organs"] or not set(second["organs"]) <= names or not 0 <= second["margin_mm"] <= 1000:
             raise ValueError(f"its second pass {second} names no organs of it, or no margin in mm")
+        smallest = second.get("smallest_mm", [0, 0, 0])
+        if len(smallest) != 3 or not all(type(n) in (int, float) and 0 <= n <= 2000 for n in smallest):
+            raise ValueError(f"its smallest field of view {smallest} is not three lengths in mm")
 
 
 def _check_organs(organs: Any) -> None:

@@ -6,12 +6,13 @@ through, because scores at the network's size need it.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 
 from iuinet.devices import choose_device
-from iuinet.inference import Segmenter, Stages
-from iuinet.inference.second_pass import Box
+from iuinet.inference import Logits, Segmenter, Stages
 from iuinet.labels import organs_of_model
 from iuinet.weights.model_file import Weights
 from pipeline.fitting.checkpoint import read_weights
@@ -23,27 +24,30 @@ class Model(Segmenter):
 
     def __init__(self, weights: Weights, device: str = "auto") -> None:
         super().__init__(weights, device)
-        self._logits: torch.Tensor | None = None
+        self._looked: Logits | None = None
+        self._shape: tuple[int, ...] = ()
 
-    def run(self, x: torch.Tensor, stages: Stages, box: Box | None = None) -> tuple[torch.Tensor, list[str]]:
-        logits, fallbacks = super().run(x, stages, box)
-        if box is None:
-            self._logits = logits
-        return logits, fallbacks
+    def look(self, x: torch.Tensor, array: np.ndarray, *others: Any) -> tuple[Logits, list[str]]:
+        self._looked, fallbacks = super().look(x, array, *others)
+        self._shape = array.shape
+        return self._looked, fallbacks
 
     @property
     def logits(self) -> torch.Tensor:
         """The last volume's finest logits (classes, size, size, size), first pass, float32 on the CPU."""
-        if self._logits is None:
+        if self._looked is None:
             raise RuntimeError("no volume was segmented yet")
-        return self._logits
+        return self._looked.first
 
     def at_network_size(self, islands: bool) -> np.ndarray:
         """The last volume's labels at the network's size: uint8 cube, canonical axes, the model's ids.
 
+        The cube is the volume's own: where the first pass saw more, those of its cells that are nearest.
         islands: see ``Options``.
         """
         channels = self.logits.argmax(0).numpy().astype(np.uint8)
+        nearest = map(_cells, channels.shape, self._shape, self._looked.field)
+        channels = channels[np.ix_(*nearest)]
         return self.to_label_ids(self.clean(channels, islands)[0], self.organs)
 
 
@@ -60,13 +64,21 @@ class Peer(Model):
         self.net.load_state_dict(read_weights(weights.path)[0])
         self.net.to(self.device).eval()
         self.organs, self.second_pass = organs_of_model(self.document), None
-        self._logits = None
+        self._looked, self._shape = None, ()
 
-    def run(self, x: torch.Tensor, stages: Stages, box: Box | None = None) -> tuple[torch.Tensor, list[str]]:
+    def run(self, x: torch.Tensor, stages: Stages) -> tuple[torch.Tensor, list[str]]:
         outputs = self.net(x.to(self.device))
         finest = outputs if isinstance(outputs, torch.Tensor) else outputs[0]
-        self._logits = finest[0].float().cpu()
-        return self._logits, []
+        return finest[0].float().cpu(), []
+
+
+def _cells(size: int, count: int, seen: slice) -> np.ndarray:
+    """In which of the network's cells those of a volume's own cube have their centres, along one axis.
+
+    count: voxels of the volume. seen: the voxels that the network saw.
+    """
+    centres = (np.arange(size) + 0.5) * count / size
+    return ((centres - seen.start) * size / (seen.stop - seen.start)).astype(int)
 
 
 def segmenter(weights: Weights, device: str = "auto") -> Model:

@@ -1,0 +1,80 @@
+"""Boxes of a volume's voxels, which may reach beyond the volume: there its outermost voxels go on.
+
+What a network is shown is such a box. Arrays, shapes and sizes are in the order (k, j, i).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+# Voxels along k, j, i. A start may be negative, and a stop may lie beyond the volume's end.
+Box = tuple[slice, slice, slice]
+
+
+def whole(shape: Sequence[int]) -> Box:
+    """The box of all voxels.
+
+    >>> whole((2, 3, 4))
+    (slice(0, 2, None), slice(0, 3, None), slice(0, 4, None))
+    """
+    return tuple(slice(0, int(count)) for count in shape)
+
+
+def lengths(box: Box) -> tuple[int, int, int]:
+    """Voxels along each axis.
+
+    >>> lengths((slice(-2, 4), slice(0, 3), slice(1, 2)))
+    (6, 3, 1)
+    """
+    return tuple(edges.stop - edges.start for edges in box)
+
+
+def widened(shape: Sequence[int], spacing: Sequence[float], smallest_mm: Sequence[float]) -> Box:
+    """The whole volume, and where it is shorter than this as much more on both sides as is missing.
+
+    spacing: mm. A difference that is no even number of voxels puts the odd one behind.
+
+    >>> widened((10, 20, 20), (5, 2, 2), (80, 40, 30))
+    (slice(-3, 13, None), slice(0, 20, None), slice(0, 20, None))
+    """
+    more = [
+        max(0, round(wanted / step) - count)
+        for count, step, wanted in zip(shape, spacing, smallest_mm, strict=True)
+    ]
+    return tuple(slice(-(n // 2), count + n - n // 2) for count, n in zip(shape, more, strict=True))
+
+
+def inside(box: Box, shape: Sequence[int]) -> Box | None:
+    """The part of a box that the volume of this shape holds, None for none.
+
+    >>> inside((slice(-2, 4), slice(0, 9), slice(5, 6)), (3, 8, 7))
+    (slice(0, 3, None), slice(0, 8, None), slice(5, 6, None))
+    """
+    part = tuple(slice(max(e.start, 0), min(e.stop, count)) for e, count in zip(box, shape, strict=True))
+    return part if min(lengths(part)) > 0 else None
+
+
+def moved(part: Box, box: Box) -> Box:
+    """The same voxels, counted from where ``box`` begins.
+
+    >>> moved((slice(0, 3),) * 3, (slice(-2, 9),) * 3)[0]
+    slice(2, 5, None)
+    """
+    return tuple(
+        slice(edges.start - by.start, edges.stop - by.start) for edges, by in zip(part, box, strict=True)
+    )
+
+
+def cells_inside(box: Box, shape: Sequence[int], cells: Sequence[int]) -> Box:
+    """Which of the cells that a box is divided into have their centres in the volume of this shape.
+
+    >>> cells_inside((slice(-4, 8),) * 3, (4, 8, 8), (6, 6, 6))  # cells of two voxels
+    (slice(2, 4, None), slice(2, 6, None), slice(2, 6, None))
+    """
+    found = []
+    for edges, count, number in zip(box, shape, cells, strict=True):
+        per_voxel = number / (edges.stop - edges.start)
+        first, last = (math.ceil((at - edges.start) * per_voxel - 0.5) for at in (0, count))
+        found.append(slice(max(0, first), min(number, last)))
+    return tuple(found)
