@@ -59,8 +59,9 @@ def random_model(
     organs: Sequence[str] = SUBSET,
     training: dict[str, Any] | None = None,
     window: Sequence[float] = (-125, 275),
+    **preprocessing: Any,
 ) -> Path:
-    """A model file whose id is the file's stem."""
+    """A model file whose id is the file's stem. preprocessing: more that its document says of it."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         net = IUINet(replace(PRESETS["tiny"], size=SIZE, classes=len(organs) + 1))
@@ -71,7 +72,7 @@ def random_model(
         "version": "1",
         # Ids of its own, so that nothing can work by the accident of equal numbers.
         "organs": [{"name": name, "label": 100 + labels[name]} for name in organs],
-        "preprocessing": {"orientation": "LPS", "size": SIZE, "window": list(window)},
+        "preprocessing": {"orientation": "LPS", "size": SIZE, "window": list(window), **preprocessing},
         "training": training or {},
         "metrics": {},
         "license": "Apache-2.0",

@@ -109,6 +109,17 @@ def test_nothing_in_millimetres_is_in_any_output(data, tmp_path, capfd):
     assert any(row["hd95_voxels"] is not None for row in results_of(tmp_path / "b")["rows"])
 
 
+def test_no_scan_is_widened_to_a_body_where_a_voxel_has_no_size(data, tmp_path):
+    scores = {}
+    for name, smallest in (("said", {"smallest_mm": [0, 0, 0]}), ("unsaid", {})):
+        second, out = {"organs": ["liver"], "margin_mm": 5, **smallest}, tmp_path / name
+        path, organs = tmp_path / f"{name}.safetensors", ("liver", "gallbladder")
+        model = random_model(path, 3, organs, second_pass=second)
+        assert run("--data", data.folder, "--weights", model, "--subset", "all", "--out", out) == 0
+        scores[name] = [row["dsc"] or 0 for row in results_of(out)["rows"]]
+    assert scores["said"] == pytest.approx(scores["unsaid"], abs=1e-3) and any(scores["said"])
+
+
 def test_damaged_folders_are_refused_by_name(tmp_path, capfd, monkeypatch):
     raw = write_folder(tmp_path / "raw")
     command = [str(raw), "--check-only", "--workers", "1"]

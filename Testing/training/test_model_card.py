@@ -203,6 +203,7 @@ def test_the_card_says_where_a_model_started(tmp_path):
 def test_the_card_says_where_the_network_looks(tmp_path):
     assert "once more" not in card_of(tmp_path, {})
     text = card_of(tmp_path, {}, {**CARD, "second_pass": {"organs": ["liver"], "margin_mm": 20}})
+    assert "in a field of at least 16 x 32 x 32 cm, and then" in text
     assert "once more the box of liver with a margin of 20 mm" in text
 
 

@@ -193,7 +193,7 @@ class Runner:
     def _load(self, member: Member) -> Model:
         if member.name not in self._models:
             model = segmenter(member.weights, self.settings.device)
-            if model.second_pass and not self.data.millimetres:
+            if model.second_pass and not self.settings.rules.millimetres:
                 model.second_pass = replace(model.second_pass, smallest_mm=(0.0,) * 3)
             self._models[member.name] = model
         return self._models[member.name]

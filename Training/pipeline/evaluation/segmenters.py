@@ -76,6 +76,9 @@ def _cells(size: int, count: int, seen: slice) -> np.ndarray:
     """In which of the network's cells those of a volume's own cube have their centres, along one axis.
 
     count: voxels of the volume. seen: the voxels that the network saw.
+
+    >>> _cells(4, 8, slice(-4, 12))
+    array([1, 1, 2, 2])
     """
     centres = (np.arange(size) + 0.5) * count / size
     return ((centres - seen.start) * size / (seen.stop - seen.start)).astype(int)

@@ -22,7 +22,8 @@ from pipeline.evaluation.candidates import CROSS_VALIDATION
 from .model import Trained
 
 # Field -> its kind; a list holds sentences. The table "training" holds words on how the model came about,
-# "second_pass" (organs, margin_mm) says that the network was trained on such boxes, too.
+# "second_pass" (organs, margin_mm, and smallest_mm or its default) says that the network was trained on such
+# boxes, too.
 FIELDS: dict[str, type] = {
     **dict.fromkeys(("id", "version", "license", "name", "description", "intended_use"), str),
     **dict.fromkeys(("attributions", "limits", "not_measured"), list),

@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from iuinet.inference.second_pass import BODY_MM
 from iuinet.labels import ALL, organs_of_model
 from iuinet.quality import RELIABLE, WORDS, by_verdict, qualities
 from iuinet.weights.model_file import Weights
@@ -89,9 +90,10 @@ def _second_pass(settings: Mapping[str, Any]) -> str:
     second = settings.get("second_pass")
     if not second:
         return ""
+    smallest = " x ".join(f"{length / 10:g}" for length in second.get("smallest_mm", BODY_MM))
     return (
-        f", and then once more the box of {', '.join(second['organs'])} with a margin of "
-        f"{second['margin_mm']:g} mm at as many voxels; both are averaged"
+        f", in a field of at least {smallest} cm, and then once more the box of "
+        f"{', '.join(second['organs'])} with a margin of {second['margin_mm']:g} mm at as many voxels; both are averaged"
     )
 
 
