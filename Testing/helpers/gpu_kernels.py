@@ -155,10 +155,15 @@ def refused() -> dict[str, str]:
     untimed = mock.patch.object(check, "_seconds", lambda *_: 1.0)  # where the time decides nothing
     with untimed:
         found = {"right": refusal(1e9)}
+    # All operations were right above: the interpreter is slow, and is asked for the ones that matter alone.
+    cases = check._cases
     for name, kernel, does in (("wrong", "_product_weight", zero), ("fails", "_moments_of_tiles", fail)):
-        with mock.patch.object(operations.kernels, kernel, Instead(does)):
+        operation = kernel.split("_")[1]
+        with (
+            mock.patch.object(operations.kernels, kernel, Instead(does)),
+            mock.patch.object(check, "_cases", lambda kind, only=operation: {only: cases(kind)[only]}),
+        ):
             found[name] = refusal(1e9)
-    # Their operations were right above, which takes the interpreter long.
     with mock.patch.object(check, "wrong_operations", lambda *_: []):
         found["slow bfloat16"] = refusal(0.0, torch.bfloat16)
         with (

@@ -92,8 +92,8 @@ def _second_pass(settings: Mapping[str, Any]) -> str:
         return ""
     smallest = " x ".join(f"{length / 10:g}" for length in second.get("smallest_mm", BODY_MM))
     return (
-        f", in a field of at least {smallest} cm, and then once more the box of "
-        f"{', '.join(second['organs'])} with a margin of {second['margin_mm']:g} mm at as many voxels; both are averaged"
+        f", in a field of at least {smallest} cm, and then once more the box of {', '.join(second['organs'])}"
+        f" with a margin of {second['margin_mm']:g} mm at as many voxels; both are averaged"
     )
 
 
