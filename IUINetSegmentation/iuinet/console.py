@@ -185,6 +185,24 @@ def _one_line(text: str) -> str:
     return "".join(letter if letter.isprintable() else "?" for letter in " ".join(text.split()))
 
 
+def duration(seconds: float) -> str:
+    """Time for people.
+
+    >>> [duration(seconds) for seconds in (45, 720, 11100, 183600)]
+    ['45 s', '12 min', '3 h 05 min', '2 d 3 h']
+    """
+    seconds = max(0.0, seconds)
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes:02d} min"
+    return f"{hours // 24} d {hours % 24} h"
+
+
 def run_command(
     parse: Callable[[], argparse.Namespace], run: Callable[[argparse.Namespace, Console], None]
 ) -> int:

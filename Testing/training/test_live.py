@@ -12,13 +12,13 @@ import pytest
 
 pytest.importorskip("torch", reason="torch is not installed here")
 
-from iuinet.console import Console
-from pipeline.fitting.progress import Progress, after_validation, duration, progress_line
+from iuinet.console import Console, duration
+from pipeline.fitting.progress import Progress, after_validation, progress_line
 from pipeline.fitting.recipe import Phase
 
 LIVE = """
 import sys
-from iuinet.console import Console
+from iuinet.console import Console, duration
 console = Console()
 for epoch in (1, 2):
     for step in (1, 2, 3):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from iuinet import __version__
+from iuinet.console import duration
 from iuinet.devices import cpu_count
 from iuinet.dicom_seg import ENDING as DICOM_SEG
 from iuinet.dicom_seg import check_dicom_seg
@@ -272,7 +273,7 @@ class _Run:
         def tell(workers: int) -> None:
             done, seconds = self._summary.made, time.monotonic() - began
             self._summary.seconds = seconds
-            left = f", {_duration((due - done) * seconds / done)} left" if done and seconds > _PACE_S else ""
+            left = f", {duration((due - done) * seconds / done)} left" if done and seconds > _PACE_S else ""
             crew = f"{workers} worker{'s' * (workers != 1)}" if workers else "waiting for workers"
             self._tell(f"{done} of {due} cases, {crew}{left}")
 
@@ -297,11 +298,3 @@ def _threads(choice: Choice) -> int | None:
     if choice.scheduler is not None or os.environ.get("OMP_NUM_THREADS"):
         return None
     return max(1, cpu_count() // choice.workers)
-
-
-def _duration(seconds: float) -> str:
-    """For people: 40 s, 12 min, 3.5 h, 6 days."""
-    for unit, size in (("days", 86_400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.1f} {unit}".replace(".0 ", " ")
-    return f"{seconds:.0f} s"

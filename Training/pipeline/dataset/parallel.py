@@ -17,7 +17,7 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import TypeVar
 
-from iuinet.console import Console
+from iuinet.console import Console, duration
 from iuinet.devices import cpu_count
 from iuinet.errors import DeviceError
 
@@ -68,7 +68,7 @@ class TimeLeft:
         if self._begin is None or done < self._begin[0] + self.at_once:
             return ""
         first, began = self._begin
-        return f", about {_minutes((now - began) / (done - first) * (self.total - done))} left"
+        return f", about {duration((now - began) / (done - first) * (self.total - done))} left"
 
 
 def in_parallel(
@@ -120,9 +120,3 @@ def _end_with_parent(watched: Connection) -> None:
     with suppress(OSError):
         watched.poll(None)
     os._exit(1)
-
-
-def _minutes(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
+from iuinet.console import duration
 from iuinet.errors import UsageError
 
 from .recipe import Phase
@@ -262,17 +263,3 @@ def progress_line(
         parts.append(f"{duration(seconds_left)} left")
     parts.append(f"lr {rate:.1e}")
     return "  ".join(parts)
-
-
-def duration(seconds: float) -> str:
-    """Time for people: "45 s", "12 min", "3 h 05 min", "2 d 3 h"."""
-    seconds = max(0.0, seconds)
-    if seconds < 99.5:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    if minutes < 60:
-        return f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    if hours < 48:
-        return f"{hours} h {minutes:02d} min"
-    return f"{hours // 24} d {hours % 24} h"
