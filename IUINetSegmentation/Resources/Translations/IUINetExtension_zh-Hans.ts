@@ -894,6 +894,10 @@
         <translation>其第二遍 {second} 未列出它的器官，或没有以 mm 为单位的边距</translation>
     </message>
     <message>
+        <source>its smallest field of view {smallest} is not three lengths in mm</source>
+        <translation>其最小视野 {smallest} 不是三个以 mm 为单位的长度</translation>
+    </message>
+    <message>
         <source>its window {window} is not two values in HU</source>
         <translation>其窗 {window} 不是两个 HU 值</translation>
     </message>
