@@ -20,8 +20,10 @@ NO_TORCH = "torch is not installed here"
 LONGEST = (
     *("test_train_kill.py", "test_train.py", "test_chain.py", "test_initial.py", "test_train_processes.py"),
     *("test_export.py", "test_budget.py", "test_evaluate.py", "test_mixed_sources.py", "test_page.py"),
-    *("test_network.py", "test_fast.py", "test_ladder.py", "test_inference.py", "test_download.py"),
-    *("test_cohort.py", "test_killed.py", "test_worker_faults.py", "test_worker_life.py"),
+    *("test_ablate_compare.py", "test_references.py", "test_dataset_transunet.py"),
+    *("test_gpu_kernels.py", "test_network.py", "test_fast.py", "test_ladder.py", "test_fast_learning.py"),
+    *("test_inference.py", "test_download.py", "test_result.py", "test_life.py", "test_errors_run.py"),
+    *("test_cohort.py", "test_killed.py", "test_worker_faults.py", "test_worker_life.py", "test_fuzz.py"),
     "test_cli_segment.py",
 )
 
