@@ -73,11 +73,3 @@ def environment_without(*names: str) -> dict[str, str]:
 def same(a: np.ndarray, b: np.ndarray) -> bool:
     """Same shape, type and values."""
     return a.shape == b.shape and a.dtype == b.dtype and bool(np.array_equal(a, b))
-
-
-def same_but_for_rounding(a: np.ndarray, b: np.ndarray) -> bool:
-    """Same but for a voxel in ten thousand: beside a stand-in for a GPU the network takes the plain path.
-
-    Its sums round otherwise than the fast one's, which shows in a voxel on some processors.
-    """
-    return a.shape == b.shape and a.dtype == b.dtype and np.count_nonzero(a != b) <= 1e-4 * a.size

@@ -32,7 +32,7 @@ def test_the_shipped_sample_is_what_the_command_writes(tmp_path):
     assert written.grid.size == sample.grid.size
     assert np.array_equal(written.grid.index_to_lps(), sample.grid.index_to_lps())
     assert not (sample.array % phantom.SAMPLE_STEP_HU).any()
-    # Another numpy or processor rounds a few voxels otherwise, before and after the noise: 4 were seen.
+    # Another numpy or processor gives a few voxels another value: 4 were seen, one of them two steps away.
     away = np.abs(written.array - sample.array)
     assert away.max() <= 2 * phantom.SAMPLE_STEP_HU and np.count_nonzero(away) < 2e-5 * away.size
 

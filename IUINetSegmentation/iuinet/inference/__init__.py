@@ -60,8 +60,8 @@ class Prediction:
 class Logits:
     """What the network returned: over the whole volume, and of a second pass over a box of it.
 
-    field: what the first pass was shown, the volume and perhaps more on its sides. last: the second pass'
-    logits, averaged with the first one's, where there was a second. All are (classes, H, W, D).
+    field: what the first pass was shown, the volume and perhaps more on its sides. second: averaged with the
+    first one's; None without a second pass. Logits are (classes, H, W, D).
     """
 
     first: torch.Tensor
@@ -246,12 +246,10 @@ class Segmenter:
 
         x: network input, of the box ``field``. array: canonical HU (k, j, i); spacing: mm along k, j, i.
         """
-        if fast or self.second_pass is None:
-            first, fallbacks = self.run(x, stages)
-            return Logits(first, field), fallbacks
-        stages.span = (0.0, 0.5)
+        once = fast or self.second_pass is None
+        stages.span = (0.0, 1.0 if once else 0.5)
         first, fallbacks = self.run(x, stages)
-        box = self.second_pass.box(first, field, spacing)
+        box = None if once else self.second_pass.box(first, field, spacing)
         if box is None or inside(box, array.shape) is None:
             return Logits(first, field), fallbacks
         stages.span = (0.5, 1.0)

@@ -22,10 +22,8 @@ from pipeline.fitting.networks import build, config_from, is_peer
 class Model(Segmenter):
     """The product's segmenter; the logits of its last volume stay at hand."""
 
-    def __init__(self, weights: Weights, device: str = "auto") -> None:
-        super().__init__(weights, device)
-        self._looked: Logits | None = None
-        self._shape: tuple[int, ...] = ()
+    _looked: Logits | None = None
+    _shape: tuple[int, ...] = ()
 
     def look(self, x: torch.Tensor, array: np.ndarray, *others: Any) -> tuple[Logits, list[str]]:
         self._looked, fallbacks = super().look(x, array, *others)
@@ -64,7 +62,6 @@ class Peer(Model):
         self.net.load_state_dict(read_weights(weights.path)[0])
         self.net.to(self.device).eval()
         self.organs, self.second_pass = organs_of_model(self.document), None
-        self._looked, self._shape = None, ()
 
     def run(self, x: torch.Tensor, stages: Stages) -> tuple[torch.Tensor, list[str]]:
         outputs = self.net(x.to(self.device))
