@@ -73,6 +73,29 @@ def scene(gui) -> Iterator[object]:
     assert qt.errors == []
 
 
+@pytest.fixture(scope="session")
+def warm_worker() -> Iterator[object]:
+    """A client whose worker outlives the panels that use it."""
+    from iuinet.worker import WorkerClient
+
+    class WarmWorker(WorkerClient):
+        def close(self) -> None:
+            if self._run is not None:
+                self._run.drop()
+
+    worker = WarmWorker()
+    yield worker
+    super(WarmWorker, worker).close()
+
+
+@pytest.fixture
+def one_worker(gui, warm_worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests of what comes after a run: none has to start a worker. To be asked for before the panel."""
+    from IUINetSegmentationLib import controller
+
+    monkeypatch.setattr(controller, "WorkerClient", lambda *_: warm_worker)
+
+
 @pytest.fixture
 def launcher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Slicer's Python is a launcher, as in the application; to be asked for before the panel."""

@@ -12,7 +12,7 @@ from helpers.scenes import affine, scene_state, volume_node, warp_node
 from iuinet import checks
 from IUINetSegmentationLib.state import State
 
-pytestmark = pytest.mark.needs_torch
+pytestmark = [pytest.mark.needs_torch, pytest.mark.usefixtures("one_worker")]
 
 
 @pytest.fixture

@@ -22,6 +22,8 @@ LATIN = re.compile(
 )
 ENGLISH = re.compile(r"[A-Za-z]{2,}")
 
+pytestmark = pytest.mark.usefixtures("one_worker")
+
 
 @pytest.fixture
 def chinese(gui) -> Iterator[None]:

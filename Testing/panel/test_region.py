@@ -14,6 +14,8 @@ from IUINetSegmentationLib.scene.region import is_placed
 from IUINetSegmentationLib.scene.volume_node import box_of, to_vtk_matrix
 from IUINetSegmentationLib.state import State
 
+pytestmark = pytest.mark.usefixtures("one_worker")
+
 
 @pytest.fixture
 def opened(panel, ct):

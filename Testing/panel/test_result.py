@@ -13,7 +13,7 @@ from helpers.scenes import segment_arrays
 from iuinet.quality import RELIABLE, WORDS
 from IUINetSegmentationLib.state import State
 
-pytestmark = pytest.mark.needs_torch
+pytestmark = [pytest.mark.needs_torch, pytest.mark.usefixtures("one_worker")]
 
 
 @pytest.fixture

@@ -16,6 +16,8 @@ from IUINetSegmentationLib.state import State
 
 MODULE_FOLDER = Path(__file__).resolve().parents[2] / "IUINetSegmentation"
 
+pytestmark = pytest.mark.usefixtures("one_worker")
+
 
 def test_a_click_loads_the_sample_which_can_be_segmented(panel, scene, finish) -> None:
     view = scene.AddNewNodeByClass("vtkMRMLSliceCompositeNode")

@@ -18,7 +18,7 @@ from iuinet.volume import Volume
 from IUINetSegmentationLib.scene.volume_node import add_volume_node
 from IUINetSegmentationLib.state import State
 
-pytestmark = pytest.mark.needs_torch
+pytestmark = [pytest.mark.needs_torch, pytest.mark.usefixtures("one_worker")]
 
 COUNT = 3
 
