@@ -35,7 +35,7 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def opened(temporary, ct, panel):
+def opened(temporary, one_worker, ct, panel):
     """The panel with a volume, nothing under way."""
     panel.ui.inputSelector.setCurrentNode(ct)
     return panel
@@ -191,20 +191,21 @@ def first_modules() -> Iterator[None]:
 
 @pytest.mark.parametrize("moment", MOMENTS[1:3])
 def test_reloading_the_module_during_a_run_ends_it(
-    opened, widget, gui, wait, temporary, first_modules, moment: State
+    panel, ct, widget, gui, wait, temporary, first_modules, moment: State
 ) -> None:
     from harness.gui import reload_panel
 
+    panel.ui.inputSelector.setCurrentNode(ct)
     before = scene_state()
-    at_state(opened, moment, lambda: freeze_worker(opened) if moment is State.RUNNING else None)
-    opened.ui.segmentButton.click()
-    wait(lambda: opened.controller.state is moment)
-    pid = opened.controller.client.pid
-    old_class = type(opened.controller)
+    at_state(panel, moment, lambda: freeze_worker(panel) if moment is State.RUNNING else None)
+    panel.ui.segmentButton.click()
+    wait(lambda: panel.controller.state is moment)
+    pid = panel.controller.client.pid
+    old_class = type(panel.controller)
     renewed = reload_panel(widget)
     try:
         assert not is_running(pid) and list(temporary.iterdir()) == [] and scene_state() == before
-        assert opened.controller.state is State.IDLE
+        assert panel.controller.state is State.IDLE
         controller = renewed.panel.controller
         assert type(controller) is not old_class, "the library was reloaded, too"
         settle(gui)
