@@ -23,6 +23,8 @@ SYNTHETIC = {"name": "synthetic", "split": "none", "train": ["s0327", "spl"]}
 COUNTED, PAIRED = {**SYNTHETIC, "train": 3}, DATA | {"pretrain": 360}
 OF_MAPS = [("TotalSegmentator", MAPS, ["s0327"]), ("SPL", MAPS, ["spl"])]
 MADE = {"anatomies": ["s0327", "label0061"], "fingerprint": "a"}
+MADE_OF = [("BTCV", MAPS, ["label0061"]), ("TotalSegmentator", MAPS, ["s0327"])]
+MIXED = DATA | {"name": "clinic", "train": 7, "validation": 0, "synthetic": MADE}
 
 
 def seen(training: dict) -> list[tuple]:
@@ -40,8 +42,8 @@ def seen(training: dict) -> list[tuple]:
         ({"data": DATA | {"generated": True}}, [("generated", SCANS, ["0005", "0006"])]),
         ({"data": COUNTED}, [("unnamed", MAPS, 3)]),
         (
-            {"data": DATA | {"name": "clinic", "train": 7, "validation": 0, "synthetic": MADE}},
-            [("clinic", SCANS, 7), ("BTCV", MAPS, ["label0061"]), ("TotalSegmentator", MAPS, ["s0327"])],
+            {"data": MIXED},
+            [("clinic", SCANS, 7), *MADE_OF],
         ),
         (
             {"data": SYNTHETIC, "start": {"trained_on": DATA | {"train": ["0009"]}, "start": None}},
@@ -50,6 +52,15 @@ def seen(training: dict) -> list[tuple]:
         (
             {"data": DATA, "start": {"trained_on": COUNTED, "sources": sources_of({"data": SYNTHETIC})}},
             [("BTCV", SCANS, ["0001", "0005", "0006"]), *OF_MAPS],
+        ),
+        # Maps of which only the number was recorded are the named ones of the same fingerprint.
+        (
+            {"data": MIXED, "start": {"trained_on": COUNTED | {"fingerprint": "a"}, "start": None}},
+            [("clinic", SCANS, 7), *MADE_OF],
+        ),
+        (
+            {"data": MIXED, "start": {"trained_on": COUNTED | {"fingerprint": "b"}, "start": None}},
+            [("clinic", SCANS, 7), *MADE_OF, ("unnamed", MAPS, 3)],
         ),
     ],
 )  # fmt: skip
@@ -100,4 +111,6 @@ def test_the_shipped_list_says_what_the_shipped_model_has_seen():
     assert (real["name"], len(real["cases"]), real["own_terms"]) == ("BTCV (syn3193805)", 14, True)
     data = {**SYNTHETIC, "train": ["s0327", "s0328", "spl"]}
     assert maps == sources_of({"data": data})
+    document = read_document(SCHEMA.with_name(model["file"]))
+    assert sources_of(document["training"]) == model["sources"]
     assert model["license"] == licence_of("CC-BY-4.0", model["sources"]) == BTCV

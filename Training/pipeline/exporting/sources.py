@@ -32,18 +32,21 @@ def sources_of(training: Mapping[str, Any]) -> list[dict[str, Any]]:
     MAPS), "own_terms", and "cases": ids of cases or maps, or their mere number where ids are secret.
     """
     found: dict[tuple[str, str], dict[str, Any]] = {}
-    for source in _all(training):
+    for source in _all(training, {}):
         before = found.setdefault((source["name"], source["seen"]), source)
         if before is not source:
             before["cases"] = _together(before["cases"], source["cases"])
     return list(found.values())
 
 
-def _all(training: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
+def _all(training: Mapping[str, Any], named: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
+    """named: label maps of the trainings that came later, by the maps' fingerprint."""
     data = training.get("data") if isinstance(training.get("data"), Mapping) else {}
     synthetic = data.get("synthetic") or {}
     if is_synthetic(data):
-        synthetic = {"anatomies": data.get("train")}
+        # Older records tell only how many maps they had.
+        again = named.get(data.get("fingerprint")) if isinstance(data.get("train"), int) else None
+        synthetic = {"anatomies": again or data.get("train")}
     elif data.get("generated"):
         yield _source("generated CT", SCANS, data.get("train"), "this program", "none needed: no patient's")
     elif data:
@@ -57,13 +60,15 @@ def _all(training: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
         if data.get("pretrain"):
             yield _source(name, PAIRS, data["pretrain"], *said)
     yield from _of_maps(synthetic.get("anatomies"))
+    if "fingerprint" in synthetic:
+        named = {**named, synthetic["fingerprint"]: synthetic["anatomies"]}
     start = training.get("start")
     if isinstance(start, Mapping):
         # Its list may know more than its record, such as the maps whose mere number the record has.
         told = start.get("sources") or []
         yield from (dict(one) for one in told)
         if not told:
-            yield from _all({"data": start.get("trained_on"), "start": start.get("start")})
+            yield from _all({"data": start.get("trained_on"), "start": start.get("start")}, named)
 
 
 def _of_maps(names: Any) -> Iterable[dict[str, Any]]:
