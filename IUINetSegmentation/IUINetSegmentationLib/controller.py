@@ -19,6 +19,7 @@ from typing import Any
 
 import slicer
 
+from iuinet.boxes import Box
 from iuinet.errors import Cancelled, IUINetError, WeightsError, plain_error
 from iuinet.labels import Organ, organs_of_model
 from iuinet.options import Options
@@ -39,7 +40,7 @@ from IUINetSegmentationLib.scene.segmentation_node import (
     take_in,
 )
 from IUINetSegmentationLib.scene.sequences import Job, frames_of, name_frame
-from IUINetSegmentationLib.scene.volume_node import Box, box_of, crop, embed, volume_from_node
+from IUINetSegmentationLib.scene.volume_node import box_of, crop, embed, volume_from_node
 from IUINetSegmentationLib.state import Progress, Settings, State
 
 _DETAILS = "The log says more."

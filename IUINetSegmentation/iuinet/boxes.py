@@ -33,7 +33,7 @@ def lengths(box: Box) -> tuple[int, int, int]:
 def widened(shape: Sequence[int], spacing: Sequence[float], smallest_mm: Sequence[float]) -> Box:
     """The whole volume, and where it is shorter than this as much more on both sides as is missing.
 
-    spacing: mm. A difference that is no even number of voxels puts the odd one behind.
+    spacing: mm. What is missing is rounded to voxels; of an odd number of them the odd one is behind.
 
     >>> widened((10, 20, 20), (5, 2, 2), (80, 40, 30))
     (slice(-3, 13, None), slice(0, 20, None), slice(0, 20, None))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 pytest.importorskip("torch", reason="torch is not installed here")
 
+import torch
 from training.evaluation_factory import (
     CASES,
     SUBSET,
@@ -23,7 +25,10 @@ from training.evaluation_factory import (
 from iuinet.inference import Segmenter
 from iuinet.options import Options
 from iuinet.reading import read_volume
+from iuinet.volume import Grid, Volume
 from iuinet.weights import resolve
+from iuinet.weights.model_file import check_file
+from pipeline.evaluation.segmenters import segmenter
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +59,16 @@ def test_transunets_rules_are_marked_in_every_output(place, data, models, capfd)
     for name in ("cases.csv", "summary.csv"):
         with open(out / name, encoding="utf-8", newline="") as file:
             assert {line["convention"] for line in csv.DictReader(file)} == {"transunet"}
+
+
+def test_scores_at_the_networks_size_are_the_volumes_where_more_was_seen(two_pass_model, monkeypatch):
+    model = segmenter(check_file(two_pass_model), "cpu")
+    model.second_pass = replace(model.second_pass, smallest_mm=(0.0, 0.0, 64.0))
+    logits = torch.zeros(14, 32, 32, 32)
+    logits[1, :, :, 8:24] = 1  # the volume's half of what was seen
+    monkeypatch.setattr(model, "run", lambda *_: (logits, []))
+    model(Volume(np.zeros((32, 32, 32), np.int16), Grid((32, 32, 32), (1.0, 1.0, 1.0))), Options(fast=True))
+    assert (model.at_network_size(islands=False) == model.organs[0].label).all()
 
 
 def test_transunets_rules_keep_all_pieces_as_the_published_code_does(place, data, models):

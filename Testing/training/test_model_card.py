@@ -205,6 +205,8 @@ def test_the_card_says_where_the_network_looks(tmp_path):
     text = card_of(tmp_path, {}, {**CARD, "second_pass": {"organs": ["liver"], "margin_mm": 20}})
     assert "in a field of at least 16 x 32 x 32 cm, and then" in text
     assert "once more the box of liver with a margin of 20 mm" in text
+    alone = {"organs": ["liver"], "margin_mm": 20, "smallest_mm": [0, 0, 0]}
+    assert "in a field of" not in card_of(tmp_path, {}, {**CARD, "second_pass": alone})
 
 
 def test_the_card_holds_the_recipe_as_train_reads_it(tmp_path):

@@ -48,6 +48,16 @@ def test_all_forty_eight_ways_to_store_a_scan_give_the_same_labels(segmenter, sc
             assert np.array_equal(labels, moved), (order, signs)
 
 
+def test_a_small_scan_is_widened_alike_whichever_of_its_axes_is_stored_first(two_pass_model, scan):
+    twice = Segmenter(resolve(two_pass_model), "cpu")
+    small = Volume(scan.array[10:22], Grid((40, 36, 12), (2.0, 2.5, 5.0)))
+    expected = twice(small).labels
+    assert len(np.unique(expected)) > 3, "the random model must give a picture that can differ"
+    for order in itertools.permutations(range(3)):
+        labels = twice(stored(small, order, (1, -1, 1))).labels
+        assert np.array_equal(labels, expected.transpose(order)[:, ::-1]), order
+
+
 @pytest.mark.parametrize("spacing", [(0.8, 0.8, 5.0), (3.0, 0.7, 1.1)])
 def test_an_oblique_header_gives_the_labels_of_the_nearest_straight_one(shallow_model, scan, spacing):
     image = sitk.GetImageFromArray(scan.array)

@@ -11,7 +11,7 @@ from helpers.sample_ct import sample_ct
 from iuinet.boxes import inside, lengths, moved, whole
 from iuinet.errors import WeightsError
 from iuinet.geometry import canonical_grid
-from iuinet.inference import Segmenter
+from iuinet.inference import Logits, Segmenter
 from iuinet.inference.second_pass import SecondPass, fuse
 from iuinet.inference.upsampling import upsample_labels
 from iuinet.labels import ORGANS
@@ -118,14 +118,39 @@ def test_a_scan_smaller_than_a_body_is_seen_in_one_of_its_outermost_voxels(two_p
     assert len(np.unique(expected)) > 2, "the random model must show something"
 
 
-def test_no_more_is_seen_where_a_model_says_so(two_pass_model):
-    segmenter = Segmenter(check_file(two_pass_model), "cpu")
+@pytest.mark.parametrize(
+    ("said", "seen"), [({}, (80, 320, 320)), ({"smallest_mm": [40, 0, 50]}, (20, 20, 50))]
+)
+def test_as_much_is_seen_as_the_models_document_says(tmp_path, small_model, said, seen):
     shape, spacing = (10, 20, 30), (2.0, 1.0, 1.0)
-    assert lengths(segmenter.field(shape, spacing)) == (80, 320, 320)
-    segmenter.second_pass = replace(segmenter.second_pass, smallest_mm=(0.0, 0.0, 0.0))
-    assert segmenter.field(shape, spacing) == whole(shape)
-    segmenter.second_pass = None  # a model of one look
-    assert segmenter.field(shape, spacing) == whole(shape)
+    second = {"organs": ["liver"], "margin_mm": 5, **said}
+    preprocessing = {"orientation": "LPS", "size": 32, "window": [-125, 275], "second_pass": second}
+    path = write_model(tmp_path / "model.safetensors", preprocessing=preprocessing)
+    assert lengths(SecondPass.of_model(check_file(path).document).field(shape, spacing)) == seen
+    once = Segmenter(check_file(small_model), "cpu")
+    assert once.field(shape, spacing) == whole(shape), "a model of one look sees the scan alone"
+
+
+# Of the cube of 2 m that the network is shown the volume holds the middle: the cells 15 and 16.
+@pytest.mark.parametrize(("found", "passes"), [(slice(0, 8), 1), (slice(15, 17), 2), (slice(0, 0), 1)])
+def test_only_organs_near_the_volume_are_worth_a_second_look(two_pass_model, monkeypatch, found, passes):
+    segmenter = Segmenter(check_file(two_pass_model), "cpu")
+    segmenter.second_pass = replace(segmenter.second_pass, smallest_mm=(2000.0, 2000.0, 2000.0))
+    labels = np.zeros((32, 32, 32), np.uint8)
+    labels[found, found, found] = SPLEEN
+    monkeypatch.setattr(segmenter, "run", lambda *_: (logits_of(labels), []))
+    grid = Grid((40, 40, 20), (1.0, 1.0, 2.0), (0, 0, 0), np.eye(3))
+    assert segmenter(Volume(np.zeros((20, 40, 40), np.int16), grid)).passes == passes
+
+
+def test_margins_are_of_what_lies_in_the_volume():
+    labels = np.zeros((8, 8, 8), np.uint8)
+    labels[:4] = LIVER
+    organs = tuple(ORGANS)
+    found = Logits((8, 8, 8), logits_of(labels), (slice(0, 16), slice(0, 8), slice(0, 8)))
+    assert list(found.margins(organs)) == ["liver"]
+    beside = Logits((8, 8, 8), logits_of(labels), (slice(-8, 8), slice(0, 8), slice(0, 8)))
+    assert beside.margins(organs) == {}
 
 
 def part_of(grid: Grid, shape: tuple[int, ...]) -> Grid:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import slicer
 
+from iuinet.boxes import Box
 from iuinet.errors import InputRefused, IUINetError
 from iuinet.volume import Volume
 from IUINetSegmentationLib.scene.place import Source, modality_of, put_beside
@@ -21,7 +22,7 @@ from IUINetSegmentationLib.scene.segmentation_node import (
     remove_node,
     write_provenance,
 )
-from IUINetSegmentationLib.scene.volume_node import Box, volume_from_node
+from IUINetSegmentationLib.scene.volume_node import volume_from_node
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ import vtk
 from vtk.util.numpy_support import get_vtk_array_type, numpy_to_vtk, vtk_to_numpy
 
 import iuinet
+from iuinet.boxes import Box
 from iuinet.errors import InputRefused, IUINetError, UsageError
 from iuinet.volume import Grid, Volume
 from IUINetSegmentationLib.scene.place import modality_of
@@ -184,7 +185,6 @@ def _grid_of(node: slicer.vtkMRMLScalarVolumeNode, image: vtk.vtkImageData) -> G
 
 # Only inside a box: the voxels that a markups ROI covers, and back into the whole ---------------------
 
-Box = tuple[slice, slice, slice]
 ROUNDING = 1e-6  # voxels: a centre on the very edge of the box is inside
 
 

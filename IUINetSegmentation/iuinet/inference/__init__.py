@@ -58,12 +58,13 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Logits:
-    """What the network returned: over the whole volume, and of a second pass over a box of it.
+    """What the network returned of a canonical volume: of both passes, (classes, H, W, D) each.
 
-    field: what the first pass was shown, the volume and perhaps more on its sides. second: averaged with the
-    first one's; None without a second pass. Logits are (classes, H, W, D).
+    shape: the volume's (k, j, i). field: what the first pass was shown, the volume and perhaps more on its
+    sides. box, second: the same of a second pass, averaged with the first; None without one.
     """
 
+    shape: tuple[int, int, int]
     first: torch.Tensor
     field: Box
     box: Box | None = None
@@ -74,24 +75,24 @@ class Logits:
         """The logits of the last pass, and what it was shown."""
         return (self.first, self.field) if self.box is None else (self.second, self.box)
 
-    def labels(self, shape: tuple[int, int, int], stages: Stages) -> np.ndarray:
-        """Channel numbers uint8 (k, j, i) on the canonical volume's own grid."""
+    def labels(self, stages: Stages) -> np.ndarray:
+        """Channel numbers uint8 (k, j, i) on the volume's own grid."""
 
         def shown(logits: torch.Tensor, box: Box, advance: Callable[[float], None]) -> np.ndarray:
-            part = moved(inside(box, shape), box)
+            part = moved(inside(box, self.shape), box)
             return upsample_labels(logits, lengths(box), advance, stages.cancelled, part)
 
         if self.box is None:
             return shown(self.first, self.field, stages.advance)
         labels = shown(self.first, self.field, lambda x: stages.advance(x / 2))
         closer = shown(self.second, self.box, lambda x: stages.advance(0.5 + x / 2))
-        labels[inside(self.box, shape)] = closer
+        labels[inside(self.box, self.shape)] = closer
         return labels
 
-    def margins(self, shape: tuple[int, int, int], organs: tuple[Organ, ...]) -> dict[str, float]:
+    def margins(self, organs: tuple[Organ, ...]) -> dict[str, float]:
         """``softmax_margins`` of the last pass, in the volume alone."""
         logits, box = self.last
-        return softmax_margins(logits[:, *cells_inside(box, shape, logits.shape[1:])], organs)
+        return softmax_margins(logits[:, *cells_inside(box, self.shape, logits.shape[1:])], organs)
 
 
 class Stages:
@@ -210,9 +211,9 @@ class Segmenter:
                 with stages.stage("segmenting"):
                     logits, fallbacks = self.look(x, array, field, spacing, stages, options.fast)
                 with stages.stage("finishing"):
-                    margins = logits.margins(array.shape, self.organs)
+                    margins = logits.margins(self.organs)
                     with stages.part("upsampling"):
-                        channels = logits.labels(array.shape, stages)
+                        channels = logits.labels(stages)
                     channels, components = self.clean(channels, options.islands)
                     labels = from_canonical(self.to_label_ids(channels, wanted), axes)
         except MemoryError as error:
@@ -251,11 +252,11 @@ class Segmenter:
         first, fallbacks = self.run(x, stages)
         box = None if once else self.second_pass.box(first, field, spacing)
         if box is None or inside(box, array.shape) is None:
-            return Logits(first, field), fallbacks
+            return Logits(array.shape, first, field), fallbacks
         stages.span = (0.5, 1.0)
         part, more = self.run(self.prepare(array, box, stages.check), stages)
         fallbacks = list(dict.fromkeys(fallbacks + more))
-        return Logits(first, field, box, fuse(first, part, box, field)), fallbacks
+        return Logits(array.shape, first, field, box, fuse(first, part, box, field)), fallbacks
 
     def prepare(self, array: np.ndarray, box: Box, check: Callable[[], None]) -> torch.Tensor:
         """A box of a canonical HU array (k, j, i) -> network input (1, 1, size, size, size)."""

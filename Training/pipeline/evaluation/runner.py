@@ -35,8 +35,8 @@ from .metrics import TRANSUNET, Rules
 from .scoring import Found, Reference, score_case, to_shape, translation
 from .segmenters import Model, segmenter
 
-# Raised whenever the same label maps would be scored otherwise than by an earlier version.
-SCORING = 2
+# Raised whenever label maps would be found or scored otherwise than before, within a version of the program.
+SCORING = 3
 PARTS, LABELS = "parts", "labels"
 
 

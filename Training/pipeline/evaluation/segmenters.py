@@ -23,11 +23,9 @@ class Model(Segmenter):
     """The product's segmenter; the logits of its last volume stay at hand."""
 
     _looked: Logits | None = None
-    _shape: tuple[int, ...] = ()
 
-    def look(self, x: torch.Tensor, array: np.ndarray, *others: Any) -> tuple[Logits, list[str]]:
-        self._looked, fallbacks = super().look(x, array, *others)
-        self._shape = array.shape
+    def look(self, *seen: Any) -> tuple[Logits, list[str]]:
+        self._looked, fallbacks = super().look(*seen)
         return self._looked, fallbacks
 
     @property
@@ -44,7 +42,7 @@ class Model(Segmenter):
         islands: see ``Options``.
         """
         channels = self.logits.argmax(0).numpy().astype(np.uint8)
-        nearest = map(_cells, channels.shape, self._shape, self._looked.field)
+        nearest = map(_cells, channels.shape, self._looked.shape, self._looked.field)
         channels = channels[np.ix_(*nearest)]
         return self.to_label_ids(self.clean(channels, islands)[0], self.organs)
 

@@ -90,9 +90,11 @@ def _second_pass(settings: Mapping[str, Any]) -> str:
     second = settings.get("second_pass")
     if not second:
         return ""
-    smallest = " x ".join(f"{length / 10:g}" for length in second.get("smallest_mm", BODY_MM))
+    smallest = second.get("smallest_mm", BODY_MM)
+    field = " x ".join(f"{length / 10:g}" for length in smallest)
     return (
-        f", in a field of at least {smallest} cm, and then once more the box of {', '.join(second['organs'])}"
+        (f", in a field of at least {field} cm" if any(smallest) else "")
+        + f", and then once more the box of {', '.join(second['organs'])}"
         f" with a margin of {second['margin_mm']:g} mm at as many voxels; both are averaged"
     )
 
