@@ -72,7 +72,8 @@ def test_a_short_training_draws_its_curves_once(training_data, tmp_path, monkeyp
     drawn = []
     monkeypatch.setattr(recorder, "CURVES_EVERY_S", 3600.0)
     monkeypatch.setattr(recorder, "draw_curves", lambda *about: drawn.append(draw_curves(*about)))
-    train(small_recipe(tmp_path), training_data, tmp_path / "run", limit_steps=4)
+    short = small_recipe(tmp_path, "phases.first.epochs=1", "phases.second.epochs=1")
+    train(short, training_data, tmp_path / "run")
     assert drawn == [tmp_path / "run" / "curves.png"]
 
 

@@ -183,7 +183,7 @@ class Training:
             if not progress.finished:
                 progress.next_phase()
             self._save(LAST)
-            self._draw()
+        self._draw()
         if self.recorder:
             self.recorder.record.ended(progress.step, reason)
 
