@@ -85,7 +85,7 @@ def warm_worker() -> Iterator[object]:
 
     worker = WarmWorker()
     yield worker
-    super(WarmWorker, worker).close()
+    WorkerClient.close(worker)
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ BTCV = "Weights: CC-BY-4.0; trained in part on BTCV (syn3193805), whose own term
 SYNTHETIC = {"name": "synthetic", "split": "none", "train": ["s0327", "spl"]}
 COUNTED, PAIRED = {**SYNTHETIC, "train": 3}, DATA | {"pretrain": 360}
 OF_MAPS = [("TotalSegmentator", MAPS, ["s0327"]), ("SPL", MAPS, ["spl"])]
+NUMBERED = COUNTED | {"fingerprint": "a"}
 MADE = {"anatomies": ["s0327", "label0061"], "fingerprint": "a"}
 MADE_OF = [("BTCV", MAPS, ["label0061"]), ("TotalSegmentator", MAPS, ["s0327"])]
 MIXED = DATA | {"name": "clinic", "train": 7, "validation": 0, "synthetic": MADE}
@@ -55,8 +56,12 @@ def seen(training: dict) -> list[tuple]:
         ),
         # Maps of which only the number was recorded are the named ones of the same fingerprint.
         (
-            {"data": MIXED, "start": {"trained_on": COUNTED | {"fingerprint": "a"}, "start": None}},
+            {"data": MIXED, "start": {"trained_on": NUMBERED, "start": None}},
             [("clinic", SCANS, 7), *MADE_OF],
+        ),
+        (
+            {"data": SYNTHETIC | {"fingerprint": "a"}, "start": {"trained_on": NUMBERED}},
+            OF_MAPS,
         ),
         (
             {"data": MIXED, "start": {"trained_on": COUNTED | {"fingerprint": "b"}, "start": None}},

@@ -119,7 +119,12 @@ def test_a_scan_smaller_than_a_body_is_seen_in_one_of_its_outermost_voxels(two_p
 
 
 @pytest.mark.parametrize(
-    ("said", "seen"), [({}, (80, 320, 320)), ({"smallest_mm": [40, 0, 50]}, (20, 20, 50))]
+    ("said", "seen"),
+    [
+        ({}, (80, 320, 320)),
+        ({"smallest_mm": [40, 0, 50]}, (20, 20, 50)),
+        ({"smallest_mm": [0, 0, 0]}, (10, 20, 30)),
+    ],
 )
 def test_as_much_is_seen_as_the_models_document_says(tmp_path, small_model, said, seen):
     shape, spacing = (10, 20, 30), (2.0, 1.0, 1.0)

@@ -44,9 +44,7 @@ def _all(training: Mapping[str, Any], named: Mapping[str, Any]) -> Iterable[dict
     data = training.get("data") if isinstance(training.get("data"), Mapping) else {}
     synthetic = data.get("synthetic") or {}
     if is_synthetic(data):
-        # Older records tell only how many maps they had.
-        again = named.get(data.get("fingerprint")) if isinstance(data.get("train"), int) else None
-        synthetic = {"anatomies": again or data.get("train")}
+        synthetic = {"anatomies": data.get("train"), "fingerprint": data.get("fingerprint")}
     elif data.get("generated"):
         yield _source("generated CT", SCANS, data.get("train"), "this program", "none needed: no patient's")
     elif data:
@@ -59,9 +57,12 @@ def _all(training: Mapping[str, Any], named: Mapping[str, Any]) -> Iterable[dict
         yield _source(name, SCANS, cases, *said)
         if data.get("pretrain"):
             yield _source(name, PAIRS, data["pretrain"], *said)
-    yield from _of_maps(synthetic.get("anatomies"))
-    if "fingerprint" in synthetic:
-        named = {**named, synthetic["fingerprint"]: synthetic["anatomies"]}
+    maps, fingerprint = synthetic.get("anatomies"), synthetic.get("fingerprint")
+    if not isinstance(maps, list):  # older records tell only how many
+        maps = named.get(fingerprint, maps)
+    elif fingerprint:
+        named = {**named, fingerprint: maps}
+    yield from _of_maps(maps)
     start = training.get("start")
     if isinstance(start, Mapping):
         # Its list may know more than its record, such as the maps whose mere number the record has.
