@@ -33,7 +33,9 @@ from pipeline.fitting.checkpoint import read_weights  # noqa: E402
 from pipeline.fitting.networks import build, config_from  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("own_threads")
-SMALL_NET = ("network.width=4", "network.blocks=[1,1,1]", "optimiser.batch=1", "data.split=mine")
+# Some peers halve their input five times.
+PEERS_SIZE = "network.size=32"
+SMALL_NET = (PEERS_SIZE, "network.width=4", "network.blocks=[1,1,1]", "optimiser.batch=1", "data.split=mine")
 
 
 def words(folder: Path, data: Path, *more: object) -> list[str]:

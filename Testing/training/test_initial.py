@@ -149,7 +149,7 @@ def test_a_training_starts_as_its_recipe_says(training_data, tmp_path):
     net = IUINet(IUINetConfig.from_dict(document["network"]))
     net.load_state_dict(part(tensors, NET))
     samples = make_task(recipe, training_data).samples(0, torch.device("cpu"))
-    labels = [samples.sample(number, 32)[1] for number in range(16)]
+    labels = [samples.sample(number, recipe.network.size)[1] for number in range(16)]
     shares = class_shares(labels, torch.tensor([0.5, 1.0, 1.0]))
     for head in net.mapping:
         torch.testing.assert_close(head.biases.data, shares.log().float().expand(4, 3))

@@ -1,4 +1,4 @@
-"""Small trainings: a few steps of a network of three stages, on the eight prepared cases of 32^3."""
+"""Small trainings: a few steps of a network of three stages, at 16^3 on the eight prepared cases of 32^3."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SMALL = """
 preset = "tiny"
 width = 4
 blocks = [1, 1, 1]
-size = 32
+size = 16
 
 [data]
 organs = ["liver", "spleen"]
