@@ -19,7 +19,6 @@ from typing import Any
 
 import slicer
 
-from iuinet.boxes import Box
 from iuinet.errors import Cancelled, IUINetError, WeightsError, plain_error
 from iuinet.labels import Organ, organs_of_model
 from iuinet.options import Options
@@ -40,7 +39,7 @@ from IUINetSegmentationLib.scene.segmentation_node import (
     take_in,
 )
 from IUINetSegmentationLib.scene.sequences import Job, frames_of, name_frame
-from IUINetSegmentationLib.scene.volume_node import box_of, crop, embed, volume_from_node
+from IUINetSegmentationLib.scene.volume_node import box_of, volume_from_node
 from IUINetSegmentationLib.state import Progress, Settings, State
 
 _DETAILS = "The log says more."
@@ -208,8 +207,9 @@ class Controller:
         frames = frames_of(volume) if settings.all_frames else None
         jobs = frames.jobs(source, box) if frames is not None else [job]
         # The very file that was checked: the worker may know another folder of models.
-        options = replace(settings.options, weights=str(model.path))
-        results = yield from self._segment_all(jobs, box, organs_of_model(model.document), options)
+        region = None if box is None else [(edges.start, edges.stop) for edges in box]
+        options = replace(settings.options, weights=str(model.path), region=region)
+        results = yield from self._segment_all(jobs, organs_of_model(model.document), options)
         self._enter(State.IMPORTING)
         yield
         importing = time.monotonic()
@@ -222,21 +222,18 @@ class Controller:
         self.import_seconds = time.monotonic() - importing
 
     def _segment_all(
-        self, jobs: Sequence[Job], box: Box | None, table: tuple[Organ, ...], options: Options
+        self, jobs: Sequence[Job], table: tuple[Organ, ...], options: Options
     ) -> Iterator[None]:
         """Segment one volume after the other; returns a list of Result. table: the model's organs."""
         results = []
         for number, job in enumerate(jobs):
             self._frame, self._frames = number, len(jobs)
             try:
-                part = job.scan if box is None else crop(job.scan, box)
-                labels, report = yield from self._segment(part, options)
+                labels, report = yield from self._segment(job.scan, options)
             except IUINetError as error:
                 if len(jobs) > 1 and not isinstance(error, Cancelled):
                     name_frame(error, number, len(jobs))
                 raise
-            if box is not None:
-                labels = embed(labels, box, job.scan.array.shape)
             segments = make_segments(labels, table, job.source, algorithm_name(report))
             results.append(Result(segments, report, table))
         return results

@@ -30,28 +30,30 @@ def lengths(box: Box) -> tuple[int, int, int]:
     return tuple(edges.stop - edges.start for edges in box)
 
 
-def widened(shape: Sequence[int], spacing: Sequence[float], smallest_mm: Sequence[float]) -> Box:
-    """The whole volume, and where it is shorter than this as much more on both sides as is missing.
+def widened(box: Box, spacing: Sequence[float], smallest_mm: Sequence[float]) -> Box:
+    """The box, and where it is shorter than this as much more on both sides as is missing.
 
     spacing: mm. What is missing is rounded to voxels; of an odd number of them the odd one is behind.
 
-    >>> widened((10, 20, 20), (5, 2, 2), (80, 40, 30))
+    >>> widened((slice(0, 10), slice(0, 20), slice(0, 20)), (5, 2, 2), (80, 40, 30))
     (slice(-3, 13, None), slice(0, 20, None), slice(0, 20, None))
     """
-    more = [
-        max(0, round(wanted / step) - count)
-        for count, step, wanted in zip(shape, spacing, smallest_mm, strict=True)
-    ]
-    return tuple(slice(-(n // 2), count + n - n // 2) for count, n in zip(shape, more, strict=True))
+    found = []
+    for edges, count, step, wanted in zip(box, lengths(box), spacing, smallest_mm, strict=True):
+        more = max(0, round(wanted / step) - count)
+        found.append(slice(edges.start - more // 2, edges.stop + more - more // 2))
+    return tuple(found)
 
 
-def inside(box: Box, shape: Sequence[int]) -> Box | None:
-    """The part of a box that the volume of this shape holds, None for none.
+def common(box: Box, other: Box) -> Box | None:
+    """The voxels that both boxes hold, None for none.
 
-    >>> inside((slice(-2, 4), slice(0, 9), slice(5, 6)), (3, 8, 7))
+    >>> common((slice(-2, 4), slice(0, 9), slice(5, 6)), whole((3, 8, 7)))
     (slice(0, 3, None), slice(0, 8, None), slice(5, 6, None))
     """
-    part = tuple(slice(max(e.start, 0), min(e.stop, count)) for e, count in zip(box, shape, strict=True))
+    part = tuple(
+        slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(box, other, strict=True)
+    )
     return part if min(lengths(part)) > 0 else None
 
 
@@ -66,15 +68,15 @@ def moved(part: Box, box: Box) -> Box:
     )
 
 
-def cells_inside(box: Box, shape: Sequence[int], cells: Sequence[int]) -> Box:
-    """Which of the cells that a box is divided into have their centres in the volume of this shape.
+def cells_inside(box: Box, other: Box, cells: Sequence[int]) -> Box:
+    """Which of the cells that a box is divided into have their centres in the other one.
 
-    >>> cells_inside((slice(-4, 8),) * 3, (4, 8, 8), (6, 6, 6))  # cells of two voxels
+    >>> cells_inside((slice(-4, 8),) * 3, whole((4, 8, 8)), (6, 6, 6))  # cells of two voxels
     (slice(2, 4, None), slice(2, 6, None), slice(2, 6, None))
     """
     found = []
-    for edges, count, number in zip(box, shape, cells, strict=True):
+    for edges, inner, number in zip(box, other, cells, strict=True):
         per_voxel = number / (edges.stop - edges.start)
-        first, last = (math.ceil((at - edges.start) * per_voxel - 0.5) for at in (0, count))
+        first, last = (math.ceil((at - edges.start) * per_voxel - 0.5) for at in (inner.start, inner.stop))
         found.append(slice(max(0, first), min(number, last)))
     return tuple(found)

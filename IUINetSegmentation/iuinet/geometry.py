@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .boxes import Box
 from .volume import Grid
 
 
@@ -56,6 +57,20 @@ def to_canonical(array: np.ndarray, axes: Axes) -> np.ndarray:
     """
     view = array.transpose(axes.order)
     return view[tuple(slice(None, None, -1) if flip else slice(None) for flip in axes.flips)]
+
+
+def box_to_canonical(box: Box, shape: tuple[int, int, int], axes: Axes) -> Box:
+    """The box (k, j, i) of an image of this shape that holds the same voxels of its canonical array.
+
+    >>> axes = canonical_axes(np.diag([-1, 1, 1]))  # i to the right
+    >>> box_to_canonical((slice(0, 1), slice(0, 2), slice(0, 3)), (9, 9, 9), axes)
+    (slice(0, 1, None), slice(0, 2, None), slice(6, 9, None))
+    """
+    found = []
+    for axis, flip in zip(axes.order, axes.flips, strict=True):
+        edges, count = box[axis], shape[axis]
+        found.append(slice(count - edges.stop, count - edges.start) if flip else edges)
+    return tuple(found)
 
 
 def from_canonical(array: np.ndarray, axes: Axes) -> np.ndarray:

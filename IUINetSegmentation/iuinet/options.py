@@ -5,8 +5,11 @@ A new option is one field here, what sets it (a widget, a flag), and what obeys 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
+from operator import index
 
+from .boxes import Box
 from .errors import UsageError
 from .labels import LARGEST, organs_of_model, select
 from .weights import is_path, resolve
@@ -26,6 +29,8 @@ class Options:
     "largest" of every organ, False to keep all pieces of all.
     fast: one pass of the network, also with a model that was trained for a second, closer one.
     accept_warnings: go on where a person should decide, such as values that do not look like CT.
+    region: the part of the volume to segment, as (first, stop) along k, j, i in voxels, None for all of it.
+    What lies beside it is seen, where the network needs a wider view, but nothing is found there.
     """
 
     weights: str | None = None
@@ -34,6 +39,7 @@ class Options:
     islands: bool | str = True
     fast: bool = False
     accept_warnings: bool = False
+    region: tuple[tuple[int, int], ...] | None = None
 
     def __post_init__(self) -> None:
         # Callers have paths and lists; object's own method is how a frozen dataclass completes itself.
@@ -47,6 +53,13 @@ class Options:
                 hint=f"Choose True (as the model says), False (all of them) or {LARGEST!r}.",
                 code="pieces",
             )
+        if self.region is not None:
+            object.__setattr__(self, "region", _pairs(self.region))
+
+    @property
+    def box(self) -> Box | None:
+        """The region as slices."""
+        return None if self.region is None else tuple(slice(first, stop) for first, stop in self.region)
 
     @classmethod
     def of(cls, given: object) -> Options:
@@ -63,3 +76,15 @@ class Options:
         if self.organs is not None:
             select(organs_of_model(found.document), self.organs)
         return found
+
+
+def _pairs(region: Iterable) -> tuple[tuple[int, int], ...]:
+    """(first, stop) of each axis, whole numbers of Python. Raises: UsageError for anything else."""
+    try:
+        return tuple((index(first), index(stop)) for first, stop in region)
+    except (TypeError, ValueError) as error:
+        raise UsageError(
+            f"{region!r} is no region of a volume",
+            hint="Give (first, stop) along k, j and i, in whole voxels.",
+            code="region",
+        ) from error

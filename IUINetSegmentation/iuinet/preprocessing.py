@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from .boxes import Box, inside, lengths, moved, whole
+from .boxes import Box, common, lengths, moved, whole
 
 # Below air there is only padding (scanners write -2000, -3024, ...), above 3071 HU only metal: neither may
 # weigh in an average.
@@ -63,7 +63,7 @@ def resize(
     tensor([[[  0.,   0., 100., 100.]]])
     """
     box = box or whole(array.shape)
-    part = inside(box, array.shape)
+    part = common(box, whole(array.shape))
     array = array[part]
     along_k, along_j, along_i = (
         _repeating(resize_weights(n, m), held)

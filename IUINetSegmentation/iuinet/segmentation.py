@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .boxes import Box, common, whole
 from .checks import Finding, check_volume, enforce
+from .errors import UsageError
 from .inference import Progress, Segmenter
 from .labels import Organ
 from .options import Options
@@ -62,25 +64,43 @@ def segment_volume(
     cancelled: Callable[[], bool] | None = None,
     notice: Callable[[str], None] | None = None,
 ) -> SegmentationResult:
-    """Segment a volume.
+    """Segment a volume, or the options' region of it, outside of which there are no labels.
 
     weights: the model that ``options.find_model`` found.
     progress(stage, fraction), cancelled(): called between steps, at most about a second apart.
     notice(sentence): called when a device failed and the work goes on in another way; the report's
     "fallbacks" hold the same sentences.
-    The model stays loaded between calls.
+    The model stays loaded between calls. Checks and report are those of the region.
     Raises: subclasses of IUINetError only.
 
     >>> result = segment_volume(volume, options.find_model(), options)  # doctest: +SKIP
     >>> result.report["organs"][0]["found"]  # doctest: +SKIP
     True
     """
-    findings = check_volume(volume)
+    box = options.box
+    part = volume if box is None else volume.part(_checked(box, volume.array.shape))
+    findings = check_volume(part)
     enforce(findings, options.accept_warnings)
     segmenter = _loaded_segmenter(weights, options.device)
     prediction = segmenter(volume, options, progress, cancelled, notice)
-    report = build_report(volume, prediction, findings, weights)
-    return SegmentationResult(prediction.labels, prediction.organs, report, findings)
+    report = build_report(part, prediction, findings, weights)
+    labels = prediction.labels
+    if box is not None:
+        labels = np.zeros(volume.array.shape, np.uint8)
+        labels[box] = prediction.labels
+    return SegmentationResult(labels, prediction.organs, report, findings)
+
+
+def _checked(box: Box, shape: tuple[int, ...]) -> Box:
+    """The box itself. Raises: UsageError for one that a volume of this shape does not hold."""
+    if len(box) != 3 or common(box, whole(shape)) != box:
+        given = [(edges.start, edges.stop) for edges in box]
+        raise UsageError(
+            f"the region {given} is no part of a volume of {shape} voxels along k, j, i",
+            hint="Give (first, stop) along each axis, with 0 <= first < stop <= its voxels.",
+            code="region-outside",
+        )
+    return box
 
 
 def segment(

@@ -7,10 +7,12 @@ in millimetres.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+
+from .boxes import Box, lengths
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,16 @@ class Grid:
     def voxel_volume_ml(self) -> float:
         """Volume of one voxel in millilitres, also for sheared axes."""
         return float(np.prod(self.spacing) * abs(np.linalg.det(self.direction)) / 1000.0)
+
+    def part(self, box: Box) -> Grid:
+        """The grid of the voxels in a box (k, j, i), at their place.
+
+        >>> Grid((8, 8, 4), (1, 1, 5)).part((slice(1, 3), slice(0, 8), slice(2, 8))).origin
+        (2.0, 0.0, 5.0)
+        """
+        first = np.array([edges.start for edges in reversed(box)] + [1.0])
+        origin = tuple((self.index_to_lps() @ first)[:3].tolist())
+        return replace(self, size=lengths(box)[::-1], origin=origin)
 
     def index_to_lps(self) -> np.ndarray:
         """4 x 4 matrix from homogeneous voxel index (i, j, k, 1) to LPS millimetres."""
@@ -81,6 +93,10 @@ class Volume:
     doubts: tuple[Doubt, ...] = ()
     names: tuple[str, ...] = ()
     slices: tuple[tuple[Path, int], ...] = ()
+
+    def part(self, box: Box) -> Volume:
+        """The voxels in a box (k, j, i), at their place; a view on the same voxels."""
+        return replace(self, array=self.array[box], grid=self.grid.part(box), slices=self.slices[box[0]])
 
     def unnamed(self, text: str) -> str:
         """A sentence without the names of files, which may be a patient's."""

@@ -65,7 +65,8 @@ def test_what_is_no_json_is_not_sent() -> None:
 
 
 def test_all_options_cross_the_border_and_come_back_as_they_were(tmp_path: Path) -> None:
-    given = Options(tmp_path / "модель.safetensors", "cuda:1", ["liver", "spleen"], False, True, True)
+    path, region = tmp_path / "модель.safetensors", [[0, 2], (1, 3), np.int64([4, 9])]
+    given = Options(path, "cuda:1", ["liver", "spleen"], False, True, True, region)
     assert given != Options() and all(getattr(given, f.name) != f.default for f in fields(Options))
     for options in (given, Options(), Options(islands="largest")):
         message = protocol.decode(protocol.encode("probe", run=1, options=asdict(options)))

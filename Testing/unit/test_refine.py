@@ -8,15 +8,16 @@ import torch
 from helpers.model_factory import write_model
 from helpers.sample_ct import sample_ct
 
-from iuinet.boxes import inside, lengths, moved, whole
-from iuinet.errors import WeightsError
-from iuinet.geometry import canonical_grid
+from iuinet.boxes import common, lengths, moved, whole
+from iuinet.errors import UsageError, WeightsError
+from iuinet.geometry import box_to_canonical, canonical_axes, canonical_grid, to_canonical
 from iuinet.inference import Logits, Segmenter
 from iuinet.inference.second_pass import SecondPass, fuse
 from iuinet.inference.upsampling import upsample_labels
 from iuinet.labels import ORGANS
 from iuinet.options import Options
 from iuinet.preprocessing import prepare
+from iuinet.segmentation import segment_volume
 from iuinet.volume import Grid, Volume
 from iuinet.weights.model_file import check_file
 
@@ -84,7 +85,7 @@ def test_inside_the_box_both_passes_count_and_outside_the_first(two_pass_model):
     twice = segmenter(volume, Options(islands=False))
     assert (once.passes, twice.passes) == (1, 2)
     spacing = canonical_grid(volume.grid).spacing[::-1]
-    field = segmenter.field(volume.array.shape, spacing)
+    field = segmenter.field(whole(volume.array.shape), spacing)
     assert field == whole(volume.array.shape), "the sample is as large as a body"
     with torch.inference_mode():
         first = segmenter.net(prepare(volume.array, 32, (-125, 275)))[0][0]
@@ -105,13 +106,13 @@ def test_a_scan_smaller_than_a_body_is_seen_in_one_of_its_outermost_voxels(two_p
     segmenter = Segmenter(check_file(two_pass_model), "cpu")
     scan = sample_ct((64, 60, 44))
     small = Volume(np.ascontiguousarray(scan.array[cut]), part_of(scan.grid, scan.array[cut].shape))
-    field = segmenter.field(small.array.shape, scan.grid.spacing[::-1])
+    field = segmenter.field(whole(small.array.shape), scan.grid.spacing[::-1])
     assert lengths(field) != small.array.shape
     pads = [(-e.start, e.stop - n) for e, n in zip(field, small.array.shape, strict=True)]
     body = np.pad(small.array, pads, mode="edge")
     options = Options(islands=False, fast=fast)
     seen, plainly = (segmenter(v, options) for v in (small, Volume(body, part_of(scan.grid, body.shape))))
-    held = moved(inside(field, small.array.shape), field)
+    held = moved(common(field, whole(small.array.shape)), field)
     expected = plainly.labels[held]
     # Sums of a widened resize come in another order: a boundary may move by a voxel here and there.
     assert np.mean(seen.labels != expected) < 2e-3 and seen.passes == plainly.passes
@@ -127,13 +128,13 @@ def test_a_scan_smaller_than_a_body_is_seen_in_one_of_its_outermost_voxels(two_p
     ],
 )
 def test_as_much_is_seen_as_the_models_document_says(tmp_path, small_model, said, seen):
-    shape, spacing = (10, 20, 30), (2.0, 1.0, 1.0)
+    region, spacing = (slice(3, 13), slice(0, 20), slice(5, 35)), (2.0, 1.0, 1.0)
     second = {"organs": ["liver"], "margin_mm": 5, **said}
     preprocessing = {"orientation": "LPS", "size": 32, "window": [-125, 275], "second_pass": second}
     path = write_model(tmp_path / "model.safetensors", preprocessing=preprocessing)
-    assert lengths(SecondPass.of_model(check_file(path).document).field(shape, spacing)) == seen
+    assert lengths(SecondPass.of_model(check_file(path).document).field(region, spacing)) == seen
     once = Segmenter(check_file(small_model), "cpu")
-    assert once.field(shape, spacing) == whole(shape), "a model of one look sees the scan alone"
+    assert once.field(region, spacing) == region, "a model of one look sees the region alone"
 
 
 # Of the cube of 2 m that the network is shown the volume holds the middle: the cells 15 and 16.
@@ -148,14 +149,16 @@ def test_only_organs_near_the_volume_are_worth_a_second_look(two_pass_model, mon
     assert segmenter(Volume(np.zeros((20, 40, 40), np.int16), grid)).passes == passes
 
 
-def test_margins_are_of_what_lies_in_the_volume():
+def test_margins_are_of_what_lies_in_the_region():
     labels = np.zeros((8, 8, 8), np.uint8)
     labels[:4] = LIVER
-    organs = tuple(ORGANS)
-    found = Logits((8, 8, 8), logits_of(labels), (slice(0, 16), slice(0, 8), slice(0, 8)))
+    organs, region = tuple(ORGANS), whole((8, 8, 8))
+    found = Logits(region, logits_of(labels), (slice(0, 16), slice(0, 8), slice(0, 8)))
     assert list(found.margins(organs)) == ["liver"]
-    beside = Logits((8, 8, 8), logits_of(labels), (slice(-8, 8), slice(0, 8), slice(0, 8)))
+    beside = Logits(region, logits_of(labels), (slice(-8, 8), slice(0, 8), slice(0, 8)))
     assert beside.margins(organs) == {}
+    behind = Logits((slice(4, 8), *region[1:]), logits_of(labels), region)
+    assert behind.margins(organs) == {}
 
 
 def part_of(grid: Grid, shape: tuple[int, ...]) -> Grid:
@@ -171,6 +174,73 @@ def test_progress_rises_through_both_passes(two_pass_model):
         fractions = [done for stage, done in steps if stage == name]
         assert fractions == sorted(fractions) and fractions[0] == 0.0 and fractions[-1] == 1.0
 
+
+# A region of a scan -----------------------------------------------------------------------------------------
+
+REGION = ((14, 30), (8, 33), (20, 51))
+
+
+def regional(region=REGION, **others) -> Options:
+    return Options(islands=False, region=region, **others)
+
+
+@pytest.mark.parametrize("fast", [True, False])
+@pytest.mark.parametrize("direction", [np.eye(3), np.array([[0, -1, 0], [0, 0, -1], [1, 0, 0]])])
+def test_a_region_is_seen_with_what_lies_beside_it(two_pass_model, fast, direction):
+    """Whatever the axes: as if the scan were cut as wide as a body, and the region from its labels."""
+    segmenter = Segmenter(check_file(two_pass_model), "cpu")
+    scan = sample_ct((64, 60, 44))
+    scan = replace(scan, grid=replace(scan.grid, direction=direction))
+    axes, spacing = canonical_axes(direction), canonical_grid(scan.grid).spacing[::-1]
+    canonical = to_canonical(scan.array, axes)
+    region = box_to_canonical(regional().box, scan.array.shape, axes)
+    body = tuple((count + 9) * step for count, step in zip(lengths(region), spacing, strict=True))
+    segmenter.second_pass = replace(segmenter.second_pass, smallest_mm=body)
+    field = segmenter.field(region, spacing)
+    assert common(field, whole(canonical.shape)) == field != region, "wider, and all of it in the scan"
+    wide = Volume(canonical[field], Grid(lengths(field)[::-1], spacing[::-1]))
+    expected = segmenter(wide, Options(islands=False, fast=fast))
+    found = segmenter(scan, regional(fast=fast))
+    assert found.passes == expected.passes
+    assert np.array_equal(to_canonical(found.labels, axes), expected.labels[moved(region, field)])
+    assert len(np.unique(found.labels)) > 2, "the random model must show something"
+
+
+def test_nothing_is_found_outside_a_region_and_the_report_is_of_it(two_pass_model, small_model):
+    scan = sample_ct((64, 60, 44))
+    box = regional().box
+    for path in (two_pass_model, small_model):
+        result = segment_volume(scan, check_file(path), regional(device="cpu"))
+        assert result.labels.shape == scan.array.shape
+        beside = result.labels.copy()
+        beside[box] = 0
+        assert result.labels.any() and not beside.any()
+        assert result.report["input"]["size"] == list(lengths(box)[::-1])
+        for organ in result.report["organs"]:
+            count = np.count_nonzero(result.labels == organ["label"])
+            assert organ["voxels"] == count
+    # A model of one look sees the region alone.
+    alone = segment_volume(scan.part(box), check_file(small_model), regional(None, device="cpu"))
+    assert np.array_equal(result.labels[box], alone.labels)
+
+
+@pytest.mark.parametrize(
+    "region",
+    [
+        3,
+        "liver",
+        ((0, 8), (0, 8)),
+        ((0, 8.5), (0, 8), (0, 8)),
+        ((0, 8), (0, 8), (9, 9)),
+        (*REGION[:2], (40, 65)),
+    ],
+)
+def test_a_region_that_is_none_of_the_scan_is_refused(small_model, region):
+    with pytest.raises(UsageError, match="region"):
+        segment_volume(sample_ct((64, 60, 44)), check_file(small_model), regional(region, device="cpu"))
+
+
+# What a document may say ------------------------------------------------------------------------------------
 
 WRONG = (
     {"organs": ["heart"], "margin_mm": 5},

@@ -17,7 +17,6 @@ from IUINetSegmentationLib.scene.volume_node import (
     add_real_sample_node,
     add_sample_node,
     box_of,
-    crop,
     sample_node,
     volume_from_node,
 )
@@ -70,7 +69,7 @@ class InputLine:
             try:
                 self.volume = volume_from_node(node)
                 if region is not None:
-                    self.volume = crop(self.volume, box_of(region, node))
+                    self.volume = self.volume.part(box_of(region, node))
                     lines.append(describe_box(region))
                 extent = check_extent(self.volume)
                 findings = [*extent, *self._of_voxels] if dragged else check_volume(self.volume)

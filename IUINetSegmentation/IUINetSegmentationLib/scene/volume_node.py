@@ -183,7 +183,7 @@ def _grid_of(node: slicer.vtkMRMLScalarVolumeNode, image: vtk.vtkImageData) -> G
     )
 
 
-# Only inside a box: the voxels that a markups ROI covers, and back into the whole ---------------------
+# Only inside a box: the voxels that a markups ROI covers ----------------------------------------------
 
 ROUNDING = 1e-6  # voxels: a centre on the very edge of the box is inside
 
@@ -216,32 +216,6 @@ def box_of(region: slicer.vtkMRMLMarkupsROINode, volume_node: slicer.vtkMRMLScal
             code="region-outside",
         )
     return tuple(slice(int(a), int(b)) for a, b in zip(first, last, strict=True))[::-1]
-
-
-def crop(volume: Volume, box: Box) -> Volume:
-    """The part of a volume inside the box, at its place; a view on the same voxels."""
-    first = np.array([part.start for part in reversed(box)] + [1.0])
-    grid = volume.grid
-    return Volume(
-        array=volume.array[box],
-        grid=Grid(
-            size=tuple(part.stop - part.start for part in reversed(box)),
-            spacing=grid.spacing,
-            origin=tuple((grid.index_to_lps() @ first)[:3].tolist()),
-            direction=grid.direction,
-        ),
-        name=volume.name,
-        modality=volume.modality,
-        notes=volume.notes,
-        doubts=volume.doubts,
-    )
-
-
-def embed(labels: np.ndarray, box: Box, shape: tuple[int, int, int]) -> np.ndarray:
-    """Labels of the box in a volume of background."""
-    whole = np.zeros(shape, labels.dtype)
-    whole[box] = labels
-    return whole
 
 
 def world_from_local(node: slicer.vtkMRMLTransformableNode) -> np.ndarray:

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from iuinet.boxes import Box, cells_inside, inside, lengths, moved, whole
+from iuinet.boxes import Box, cells_inside, common, lengths, moved, whole
 from iuinet.devices import device_name
 from iuinet.errors import Cancelled, out_of_memory
-from iuinet.geometry import canonical_axes, canonical_grid, from_canonical, to_canonical
+from iuinet.geometry import box_to_canonical, canonical_axes, canonical_grid, from_canonical, to_canonical
 from iuinet.islands import keep_largest_components
 from iuinet.labels import LARGEST, Organ, organs_of_model, select
 from iuinet.network import IUINet
@@ -38,7 +38,7 @@ _SMALLEST_EDGE = 32  # voxels, of the smallest cube that a network takes
 class Prediction:
     """Labels of one volume, and what the report holds on how they came about.
 
-    labels: uint8 (k, j, i) on the volume's own grid, holding the organs' label ids.
+    labels: uint8 (k, j, i) of the region, or the volume's own grid, holding the organs' label ids.
     organs: the requested organs.
     margins: per organ, the mean lead of its softmax over the runner-up, on the last pass's grid.
     components: per organ of which only the largest connected piece was kept, how many there were.
@@ -60,11 +60,11 @@ class Prediction:
 class Logits:
     """What the network returned of a canonical volume: of both passes, (classes, H, W, D) each.
 
-    shape: the volume's (k, j, i). field: what the first pass was shown, the volume and perhaps more on its
-    sides. box, second: the same of a second pass, averaged with the first; None without one.
+    region: the voxels (k, j, i) to segment. field: what the first pass was shown, the region and perhaps more
+    on its sides. box, second: the same of a second pass, averaged with the first; None without one.
     """
 
-    shape: tuple[int, int, int]
+    region: Box
     first: torch.Tensor
     field: Box
     box: Box | None = None
@@ -76,23 +76,23 @@ class Logits:
         return (self.first, self.field) if self.box is None else (self.second, self.box)
 
     def labels(self, stages: Stages) -> np.ndarray:
-        """Channel numbers uint8 (k, j, i) on the volume's own grid."""
+        """Channel numbers uint8 (k, j, i) of the region."""
 
         def shown(logits: torch.Tensor, box: Box, advance: Callable[[float], None]) -> np.ndarray:
-            part = moved(inside(box, self.shape), box)
+            part = moved(common(box, self.region), box)
             return upsample_labels(logits, lengths(box), advance, stages.cancelled, part)
 
         if self.box is None:
             return shown(self.first, self.field, stages.advance)
         labels = shown(self.first, self.field, lambda x: stages.advance(x / 2))
         closer = shown(self.second, self.box, lambda x: stages.advance(0.5 + x / 2))
-        labels[inside(self.box, self.shape)] = closer
+        labels[moved(common(self.box, self.region), self.region)] = closer
         return labels
 
     def margins(self, organs: tuple[Organ, ...]) -> dict[str, float]:
-        """``softmax_margins`` of the last pass, in the volume alone."""
+        """``softmax_margins`` of the last pass, in the region alone."""
         logits, box = self.last
-        return softmax_margins(logits[:, *cells_inside(box, self.shape, logits.shape[1:])], organs)
+        return softmax_margins(logits[:, *cells_inside(box, self.region, logits.shape[1:])], organs)
 
 
 class Stages:
@@ -191,10 +191,10 @@ class Segmenter:
         cancelled: Callable[[], bool] | None = None,
         notice: Callable[[str], None] | None = None,
     ) -> Prediction:
-        """Segment one volume.
+        """Segment one volume, or a region of it.
 
-        options: of these organs, islands and fast; None for the defaults. notice: called at once with a
-        sentence on what had to be changed.
+        options: of these organs, islands, fast and region, which the volume holds; None for the defaults.
+        notice: called at once with a sentence on what had to be changed.
         Raises: Cancelled; DeviceError for too little memory; UsageError for unknown organs.
         """
         options = options or Options()
@@ -202,14 +202,15 @@ class Segmenter:
         wanted = self.organs if options.organs is None else select(self.organs, options.organs)
         axes = canonical_axes(volume.grid.direction)
         array = to_canonical(volume.array, axes)
+        region = box_to_canonical(options.box or whole(volume.array.shape), volume.array.shape, axes)
         try:
             with torch.inference_mode():
                 with stages.stage("preparing"):
                     spacing = canonical_grid(volume.grid).spacing[::-1]
-                    field = self.field(array.shape, spacing)
+                    field = self.field(region, spacing)
                     x = self.prepare(array, field, stages.check)
                 with stages.stage("segmenting"):
-                    logits, fallbacks = self.look(x, array, field, spacing, stages, options.fast)
+                    logits, fallbacks = self.look(x, array, region, field, spacing, stages, options.fast)
                 with stages.stage("finishing"):
                     margins = logits.margins(self.organs)
                     with stages.part("upsampling"):
@@ -230,33 +231,35 @@ class Segmenter:
             passes=1 if logits.box is None else 2,
         )
 
-    def field(self, shape: tuple[int, int, int], spacing: tuple[float, float, float]) -> Box:
-        """What the first pass is shown of a volume of this shape (k, j, i); spacing: mm along k, j, i."""
-        return whole(shape) if self.second_pass is None else self.second_pass.field(shape, spacing)
+    def field(self, region: Box, spacing: tuple[float, float, float]) -> Box:
+        """What the first pass is shown to segment a region (k, j, i); spacing: mm along k, j, i."""
+        return region if self.second_pass is None else self.second_pass.field(region, spacing)
 
     def look(
         self,
         x: torch.Tensor,
         array: np.ndarray,
+        region: Box,
         field: Box,
         spacing: tuple[float, float, float],
         stages: Stages,
         fast: bool,
     ) -> tuple[Logits, list[str]]:
-        """Run the network on the whole volume, and again on the organs' box where the model is made for it.
+        """Run the network on the field, and again on the organs' box where the model is made for it.
 
-        x: network input, of the box ``field``. array: canonical HU (k, j, i); spacing: mm along k, j, i.
+        x: network input, of the box ``field``. array: canonical HU (k, j, i), of which the voxels of
+        ``region`` are to be segmented; spacing: mm along k, j, i.
         """
         once = fast or self.second_pass is None
         stages.span = (0.0, 1.0 if once else 0.5)
         first, fallbacks = self.run(x, stages)
         box = None if once else self.second_pass.box(first, field, spacing)
-        if box is None or inside(box, array.shape) is None:
-            return Logits(array.shape, first, field), fallbacks
+        if box is None or common(box, region) is None:
+            return Logits(region, first, field), fallbacks
         stages.span = (0.5, 1.0)
         part, more = self.run(self.prepare(array, box, stages.check), stages)
         fallbacks = list(dict.fromkeys(fallbacks + more))
-        return Logits(array.shape, first, field, box, fuse(first, part, box, field)), fallbacks
+        return Logits(region, first, field, box, fuse(first, part, box, field)), fallbacks
 
     def prepare(self, array: np.ndarray, box: Box, check: Callable[[], None]) -> torch.Tensor:
         """A box of a canonical HU array (k, j, i) -> network input (1, 1, size, size, size)."""

@@ -2,7 +2,7 @@
 
 In the second look the network's cube has smaller voxels, and the two are averaged where both saw. The first
 never shows less than a body: a network that resizes whole scans knows organs by their size in its cube, and a
-scan of 18 cm around the spine, or of eight slices, would fill it with a few large ones. There the scan's
+region of 18 cm around the spine, or of eight slices, would fill it with a few large ones. Beyond the scan its
 outermost voxels go on. A model's document states whether it was trained for two looks
 (``preprocessing.second_pass``).
 """
@@ -51,12 +51,12 @@ class SecondPass:
         smallest = tuple(float(length) for length in stated.get("smallest_mm", BODY_MM))
         return cls(channels, float(stated["margin_mm"]), several, smallest)
 
-    def field(self, shape: Sequence[int], spacing: Sequence[float]) -> Box:
-        """What the first pass looks at: the volume, and what is missing to ``smallest_mm`` on its sides.
+    def field(self, region: Box, spacing: Sequence[float]) -> Box:
+        """What the first pass looks at: the region, and what is missing to ``smallest_mm`` on its sides.
 
-        shape: voxels (k, j, i); spacing: mm along k, j, i.
+        region: voxels (k, j, i); spacing: mm along k, j, i.
         """
-        return widened(shape, spacing, self.smallest_mm)
+        return widened(region, spacing, self.smallest_mm)
 
     def box(self, logits: torch.Tensor, field: Box, spacing: Sequence[float]) -> Box | None:
         """The voxels to look at again; None where no organ was found, or the box is all that was seen.
