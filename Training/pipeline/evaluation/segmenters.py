@@ -42,7 +42,7 @@ class Model(Segmenter):
         islands: see ``Options``.
         """
         channels = self.logits.argmax(0).numpy().astype(np.uint8)
-        nearest = map(_cells, channels.shape, self._looked.shape, self._looked.field)
+        nearest = map(_cells, channels.shape, self._looked.region, self._looked.field)
         channels = channels[np.ix_(*nearest)]
         return self.to_label_ids(self.clean(channels, islands)[0], self.organs)
 
@@ -67,15 +67,15 @@ class Peer(Model):
         return finest[0].float().cpu(), []
 
 
-def _cells(size: int, count: int, seen: slice) -> np.ndarray:
-    """In which of the network's cells those of a volume's own cube have their centres, along one axis.
+def _cells(size: int, region: slice, seen: slice) -> np.ndarray:
+    """In which of the network's cells those of a region's own cube have their centres, along one axis.
 
-    count: voxels of the volume. seen: the voxels that the network saw.
+    region: the voxels to segment. seen: those that the network saw.
 
-    >>> _cells(4, 8, slice(-4, 12))
+    >>> _cells(4, slice(0, 8), slice(-4, 12))
     array([1, 1, 2, 2])
     """
-    centres = (np.arange(size) + 0.5) * count / size
+    centres = region.start + (np.arange(size) + 0.5) * (region.stop - region.start) / size
     return ((centres - seen.start) * size / (seen.stop - seen.start)).astype(int)
 
 
