@@ -157,9 +157,13 @@ class Scheduler:
 
     def __enter__(self) -> Scheduler:
         self._start("scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard")
-        wait_until(self._file.exists, what="the scheduler did not start")
+        wait_until(self._is_known, what="the scheduler did not start")
         self.address = json.loads(self._file.read_text(encoding="utf-8"))["address"]
         return self
+
+    def _is_known(self) -> bool:
+        """Whether the scheduler's file is there and whole: dask makes it before it fills it."""
+        return self._file.exists() and self._file.read_text(encoding="utf-8").rstrip().endswith("}")
 
     def __exit__(self, *_: object) -> None:
         for process in self._running:
