@@ -205,6 +205,7 @@ class IUINetSegmentationLogic(ScriptedLoadableModuleLogic):
         fast=False,
         progressCallback=None,
         cancelledCallback=None,
+        region=None,
     ):
         """Segment a CT volume; returns when it is done.
 
@@ -218,6 +219,7 @@ class IUINetSegmentationLogic(ScriptedLoadableModuleLogic):
         acceptWarnings: go on where a person should decide, such as values that do not look like CT.
         progressCallback(stage, fraction): called in this thread, fraction runs from 0 to 1 in each stage.
         cancelledCallback(): called in this thread many times a second; true stops the work.
+        region: vtkMRMLMarkupsROINode outside of which nothing is segmented; None for the whole volume.
 
         Returns (segmentationNode, report): the report is a dictionary with the checks, the weights, the
         device and each organ's volume and plausibility. An organ that was not found has no segment.
@@ -230,6 +232,7 @@ class IUINetSegmentationLogic(ScriptedLoadableModuleLogic):
             Options(weights, device, organs, fast=fast, accept_warnings=acceptWarnings),
             progress=progressCallback,
             cancelled=cancelledCallback,
+            region=region,
         )
 
 

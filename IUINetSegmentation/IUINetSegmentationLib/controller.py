@@ -196,7 +196,7 @@ class Controller:
             check_replacement(output, source)
         else:
             check_output(output)
-        box = box_of(settings.region, volume) if settings.region is not None else None
+        box = box_of(settings.region, volume) if settings.region is not None else settings.options.box
         yield
         self._enter(State.SETTING_UP)
         yield from self._bring_packages()

@@ -22,12 +22,13 @@ def segment_volume_node(
     options: Options | None = None,
     progress: Callable[[str, float], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
+    region: slicer.vtkMRMLMarkupsROINode | None = None,
 ) -> tuple[slicer.vtkMRMLSegmentationNode, dict[str, Any]]:
     """Segment a volume node; blocks until the worker has finished. See IUINetSegmentationLogic.segment."""
     steps: list[Progress] = []
     controller = Controller(changed=lambda: steps.append(controller.progress))
     try:
-        controller.start(volume_node, segmentation_node, Settings(options or Options()))
+        controller.start(volume_node, segmentation_node, Settings(options or Options(), region=region))
         while controller.poll():
             # Here and not in the controller, so that an error in the caller's function is the caller's.
             _report(steps, progress)

@@ -30,18 +30,29 @@ def lengths(box: Box) -> tuple[int, int, int]:
     return tuple(edges.stop - edges.start for edges in box)
 
 
-def widened(box: Box, spacing: Sequence[float], smallest_mm: Sequence[float]) -> Box:
-    """The box, and where it is shorter than this as much more on both sides as is missing.
+def widened(
+    box: Box, shape: Sequence[int], spacing: Sequence[float], smallest_mm: Sequence[float]
+) -> Box:
+    """The box, and where it is shorter than this more around it: of the volume, as far as that reaches.
 
-    spacing: mm. What is missing is rounded to voxels; of an odd number of them the odd one is behind.
+    shape: of the volume; spacing: mm. A length is rounded to voxels; of an odd number of further voxels the
+    odd one is behind. Where the volume itself is too short, it is in the middle.
 
-    >>> widened((slice(0, 10), slice(0, 20), slice(0, 20)), (5, 2, 2), (80, 40, 30))
-    (slice(-3, 13, None), slice(0, 20, None), slice(0, 20, None))
+    >>> around = (slice(0, 10), slice(0, 20), slice(12, 15))
+    >>> widened(around, (10, 20, 90), (5, 2, 2), (80, 40, 30))
+    (slice(-3, 13, None), slice(0, 20, None), slice(6, 21, None))
+    >>> widened((slice(0, 4),) * 3, (20, 20, 20), (1, 1, 1), (4, 9, 21))
+    (slice(0, 4, None), slice(0, 9, None), slice(0, 21, None))
     """
     found = []
-    for edges, count, step, wanted in zip(box, lengths(box), spacing, smallest_mm, strict=True):
-        more = max(0, round(wanted / step) - count)
-        found.append(slice(edges.start - more // 2, edges.stop + more - more // 2))
+    for edges, count, step, wanted in zip(box, shape, spacing, smallest_mm, strict=True):
+        least = edges.stop - edges.start
+        length = max(least, round(wanted / step))
+        if length < count:
+            start = min(max(edges.start - (length - least) // 2, 0), count - length)
+        else:
+            start = -((length - count) // 2)
+        found.append(slice(start, start + length))
     return tuple(found)
 
 

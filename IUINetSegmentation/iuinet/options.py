@@ -81,7 +81,8 @@ class Options:
 def _pairs(region: Iterable) -> tuple[tuple[int, int], ...]:
     """(first, stop) of each axis, whole numbers of Python. Raises: UsageError for anything else."""
     try:
-        return tuple((index(first), index(stop)) for first, stop in region)
+        along_k, along_j, along_i = ((index(first), index(stop)) for first, stop in region)
+        return along_k, along_j, along_i
     except (TypeError, ValueError) as error:
         raise UsageError(
             f"{region!r} is no region of a volume",

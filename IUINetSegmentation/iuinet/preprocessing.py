@@ -76,6 +76,8 @@ def resize(
         slab = np.ascontiguousarray(array[start : start + step], dtype=np.float32)
         # As a buffer: torch's own way from numpy is closed where it was built for numpy 1 and meets numpy 2.
         plane = torch.frombuffer(slab, dtype=torch.float32).view(slab.shape)
+        if array.dtype.kind == "f":  # beside a region, which was checked to have none, NaN is padding
+            plane = plane.nan_to_num(LOWEST_HU)
         plane = plane.clamp(LOWEST_HU, HIGHEST_HU) @ along_i.t()
         plane = along_j @ plane
         result += torch.tensordot(along_k[:, start : start + step], plane, dims=1)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .boxes import Box, common, whole
+from .boxes import common, whole
 from .checks import Finding, check_volume, enforce
 from .errors import UsageError
 from .inference import Progress, Segmenter
@@ -77,30 +77,31 @@ def segment_volume(
     >>> result.report["organs"][0]["found"]  # doctest: +SKIP
     True
     """
-    box = options.box
-    part = volume if box is None else volume.part(_checked(box, volume.array.shape))
+    part = _part(volume, options)
     findings = check_volume(part)
     enforce(findings, options.accept_warnings)
     segmenter = _loaded_segmenter(weights, options.device)
     prediction = segmenter(volume, options, progress, cancelled, notice)
     report = build_report(part, prediction, findings, weights)
     labels = prediction.labels
-    if box is not None:
+    if options.box is not None:
         labels = np.zeros(volume.array.shape, np.uint8)
-        labels[box] = prediction.labels
+        labels[options.box] = prediction.labels
     return SegmentationResult(labels, prediction.organs, report, findings)
 
 
-def _checked(box: Box, shape: tuple[int, ...]) -> Box:
-    """The box itself. Raises: UsageError for one that a volume of this shape does not hold."""
-    if len(box) != 3 or common(box, whole(shape)) != box:
-        given = [(edges.start, edges.stop) for edges in box]
+def _part(volume: Volume, options: Options) -> Volume:
+    """What is to be segmented. Raises: UsageError for a region that the volume does not hold."""
+    shape = volume.array.shape
+    if options.box is None or shape != volume.grid.shape:  # which check_volume refuses
+        return volume
+    if common(options.box, whole(shape)) != options.box:
         raise UsageError(
-            f"the region {given} is no part of a volume of {shape} voxels along k, j, i",
+            f"the region {options.region} is no part of a volume of {shape} voxels along k, j, i",
             hint="Give (first, stop) along each axis, with 0 <= first < stop <= its voxels.",
             code="region-outside",
         )
-    return box
+    return volume.part(options.box)
 
 
 def segment(

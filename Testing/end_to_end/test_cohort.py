@@ -124,7 +124,10 @@ def test_a_second_run_changes_nothing_and_tries_no_refused_case_again(done: Done
     assert (done.out / "ledger.jsonl").read_bytes() == ledger
 
 
-@pytest.mark.parametrize("other", [{"fast": True}, {"ending": ".nii.gz"}, {"organs": None}, {"weights": ""}])
+@pytest.mark.parametrize(
+    "other",
+    [{"fast": True}, {"ending": ".nii.gz"}, {"organs": None}, {"weights": ""}, {"region": [(0, 9)] * 3}],
+)
 def test_another_model_or_option_is_refused(other: dict, done: Done, small_model: Path) -> None:
     chosen = {"weights": done.arguments[1], "organs": ["liver", "spleen"], **other}
     chosen["weights"] = chosen["weights"] or str(small_model)

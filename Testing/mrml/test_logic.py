@@ -15,7 +15,8 @@ from iuinet.errors import Cancelled, InputRefused, UsageError, WeightsError
 from iuinet.labels import ORGANS
 from iuinet.options import Options
 from iuinet.volume import Grid, Volume
-from IUINetSegmentationLib.scene.volume_node import add_volume_node
+from IUINetSegmentationLib.scene.region import add_region
+from IUINetSegmentationLib.scene.volume_node import add_volume_node, box_of
 
 pytestmark = pytest.mark.needs_torch
 
@@ -53,6 +54,23 @@ class TestRun:
         for organ in ORGANS:
             mask = masks.get(organ.name, np.zeros(wanted.shape, bool))
             assert np.array_equal(mask, wanted == organ.label), organ.name
+
+    def test_in_a_box_are_the_labels_that_the_library_gives_for_that_region(
+        self, logic, ct, sample, two_pass_model
+    ):
+        from iuinet.segmentation import segment_volume
+
+        box = add_region(ct, "box")
+        region = [(edges.start, edges.stop) for edges in box_of(box, ct)]
+        options = Options(two_pass_model, "cpu", region=region)
+        wanted = segment_volume(sample, options.find_model(), options)
+        assert wanted.labels.any()
+        node, report = logic.segment(ct, weights=str(two_pass_model), device="cpu", region=box)
+        assert report["organs"] == wanted.report["organs"]
+        masks = segment_arrays(node, ct)
+        for organ in ORGANS:
+            mask = masks.get(organ.name, np.zeros(wanted.labels.shape, bool))
+            assert np.array_equal(mask, wanted.labels == organ.label), organ.name
 
     def test_the_report_and_the_node_agree(self, logic, ct, small_model):
         node, report = logic.segment(ct, weights=str(small_model), device="cpu")

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import slicer
 import vtk
 from clicking import click
-from helpers.scenes import GEOMETRIES, affine, segment_arrays, volume_node
+from helpers.scenes import GEOMETRIES, affine, volume_node
 
 from iuinet import checks
 from IUINetSegmentationLib.scene.region import is_placed
-from IUINetSegmentationLib.scene.volume_node import box_of, to_vtk_matrix, volume_from_node
+from IUINetSegmentationLib.scene.volume_node import box_of, to_vtk_matrix
 from IUINetSegmentationLib.state import State
 
 pytestmark = pytest.mark.usefixtures("one_worker")
@@ -52,25 +50,6 @@ def test_a_new_box_lies_over_the_scan_with_its_handles_and_can_be_segmented(open
     finish()
     assert opened.controller.state is State.DONE, opened.controller.error
     assert opened.controller.report["input"]["size"] == [24, 20, 16]
-
-
-@pytest.mark.needs_torch
-def test_what_is_found_in_a_box_is_what_the_same_region_of_the_scan_holds(opened, ct, finish) -> None:
-    region = create(opened)
-    opened.ui.segmentButton.click()
-    finish()
-    from iuinet.segmentation import segment_volume
-
-    settings = opened.settings()
-    box = [(edges.start, edges.stop) for edges in box_of(region, ct)]
-    expected = segment_volume(
-        volume_from_node(ct), settings.options.find_model(), replace(settings.options, region=box)
-    )
-    found = segment_arrays(opened.controller.node, ct)
-    assert found
-    for organ in expected.organs:
-        labels = expected.labels == organ.label
-        assert np.array_equal(found.get(organ.name, np.zeros_like(labels)), labels), organ.name
 
 
 def test_a_box_that_is_made_before_the_volume_is_chosen_is_placed_then(panel, ct) -> None:

@@ -9,7 +9,7 @@ from helpers.model_factory import write_model
 from helpers.sample_ct import sample_ct
 
 from iuinet.boxes import common, lengths, moved, whole
-from iuinet.errors import UsageError, WeightsError
+from iuinet.errors import InputRefused, UsageError, WeightsError
 from iuinet.geometry import box_to_canonical, canonical_axes, canonical_grid, to_canonical
 from iuinet.inference import Logits, Segmenter
 from iuinet.inference.second_pass import SecondPass, fuse
@@ -85,7 +85,7 @@ def test_inside_the_box_both_passes_count_and_outside_the_first(two_pass_model):
     twice = segmenter(volume, Options(islands=False))
     assert (once.passes, twice.passes) == (1, 2)
     spacing = canonical_grid(volume.grid).spacing[::-1]
-    field = segmenter.field(whole(volume.array.shape), spacing)
+    field = segmenter.field(whole(volume.array.shape), volume.array.shape, spacing)
     assert field == whole(volume.array.shape), "the sample is as large as a body"
     with torch.inference_mode():
         first = segmenter.net(prepare(volume.array, 32, (-125, 275)))[0][0]
@@ -106,7 +106,7 @@ def test_a_scan_smaller_than_a_body_is_seen_in_one_of_its_outermost_voxels(two_p
     segmenter = Segmenter(check_file(two_pass_model), "cpu")
     scan = sample_ct((64, 60, 44))
     small = Volume(np.ascontiguousarray(scan.array[cut]), part_of(scan.grid, scan.array[cut].shape))
-    field = segmenter.field(whole(small.array.shape), scan.grid.spacing[::-1])
+    field = segmenter.field(whole(small.array.shape), small.array.shape, scan.grid.spacing[::-1])
     assert lengths(field) != small.array.shape
     pads = [(-e.start, e.stop - n) for e, n in zip(field, small.array.shape, strict=True)]
     body = np.pad(small.array, pads, mode="edge")
@@ -128,13 +128,14 @@ def test_a_scan_smaller_than_a_body_is_seen_in_one_of_its_outermost_voxels(two_p
     ],
 )
 def test_as_much_is_seen_as_the_models_document_says(tmp_path, small_model, said, seen):
-    region, spacing = (slice(3, 13), slice(0, 20), slice(5, 35)), (2.0, 1.0, 1.0)
+    shape, spacing = (20, 25, 40), (2.0, 1.0, 1.0)
+    region = slice(3, 13), slice(0, 20), slice(5, 35)
     second = {"organs": ["liver"], "margin_mm": 5, **said}
     preprocessing = {"orientation": "LPS", "size": 32, "window": [-125, 275], "second_pass": second}
     path = write_model(tmp_path / "model.safetensors", preprocessing=preprocessing)
-    assert lengths(SecondPass.of_model(check_file(path).document).field(region, spacing)) == seen
+    assert lengths(SecondPass.of_model(check_file(path).document).field(region, shape, spacing)) == seen
     once = Segmenter(check_file(small_model), "cpu")
-    assert once.field(region, spacing) == region, "a model of one look sees the region alone"
+    assert once.field(region, shape, spacing) == region, "a model of one look sees the region alone"
 
 
 # Of the cube of 2 m that the network is shown the volume holds the middle: the cells 15 and 16.
@@ -196,7 +197,7 @@ def test_a_region_is_seen_with_what_lies_beside_it(two_pass_model, fast, directi
     region = box_to_canonical(regional().box, scan.array.shape, axes)
     body = tuple((count + 9) * step for count, step in zip(lengths(region), spacing, strict=True))
     segmenter.second_pass = replace(segmenter.second_pass, smallest_mm=body)
-    field = segmenter.field(region, spacing)
+    field = segmenter.field(region, canonical.shape, spacing)
     assert common(field, whole(canonical.shape)) == field != region, "wider, and all of it in the scan"
     wide = Volume(canonical[field], Grid(lengths(field)[::-1], spacing[::-1]))
     expected = segmenter(wide, Options(islands=False, fast=fast))
@@ -204,6 +205,28 @@ def test_a_region_is_seen_with_what_lies_beside_it(two_pass_model, fast, directi
     assert found.passes == expected.passes
     assert np.array_equal(to_canonical(found.labels, axes), expected.labels[moved(region, field)])
     assert len(np.unique(found.labels)) > 2, "the random model must show something"
+
+
+def test_what_lies_beside_a_region_is_of_the_scan_as_far_as_that_reaches(two_pass_model):
+    second = SecondPass.of_model(check_file(two_pass_model).document)
+    second = replace(second, smallest_mm=(40.0, 40.0, 200.0))
+    corner = second.field((slice(0, 8), slice(50, 60), slice(20, 30)), (44, 60, 64), (2.0, 2.0, 2.0))
+    assert corner == (slice(0, 20), slice(40, 60), slice(-18, 82))
+
+
+def test_a_region_is_segmented_whatever_the_voxels_beside_it_hold(two_pass_model, small_model):
+    scan = sample_ct((64, 60, 44))
+    padded = replace(scan, array=scan.array.astype(np.float32))
+    padded.array[:12] = np.nan
+    for path in (two_pass_model, small_model):
+        assert segment_volume(padded, check_file(path), regional(device="cpu")).labels.any()
+    assert np.isnan(padded.array[:12]).all(), "the scan itself stays as it is"
+    with pytest.raises(InputRefused):
+        segment_volume(padded, check_file(path), regional(((8, 30), *REGION[1:]), device="cpu"))
+    longer = replace(scan.grid, size=(64, 60, 99))
+    for wrong in (replace(scan, grid=longer), replace(scan, array=scan.array[0])):
+        with pytest.raises(InputRefused):
+            segment_volume(wrong, check_file(path), regional(device="cpu"))
 
 
 def test_nothing_is_found_outside_a_region_and_the_report_is_of_it(two_pass_model, small_model):

@@ -310,7 +310,8 @@ class Panel:
         if self._state is not before:
             self.log.add(f"State: {self._state.value}")
             if self._state is State.DONE:
-                remember_run(self.controller.report, self.controller.seconds)
+                if not self._boxed:  # a region's time is not in proportion to its voxels
+                    remember_run(self.controller.report, self.controller.seconds)
                 self._forget_result()  # the one before
                 if self.controller.node is not None:
                     self._show_result(self.controller.node)

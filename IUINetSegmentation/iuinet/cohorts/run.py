@@ -185,6 +185,7 @@ class _Run:
             "organs": None if options.organs is None else list(options.organs),
             "pieces": options.islands,
             "fast": options.fast,
+            "region": None if options.region is None else [list(edges) for edges in options.region],
         }
         self._ledger, self._names = Ledger(out, made), Names(out)
         if self._ledger.done and not len(self._names):

@@ -207,7 +207,7 @@ class Segmenter:
             with torch.inference_mode():
                 with stages.stage("preparing"):
                     spacing = canonical_grid(volume.grid).spacing[::-1]
-                    field = self.field(region, spacing)
+                    field = self.field(region, array.shape, spacing)
                     x = self.prepare(array, field, stages.check)
                 with stages.stage("segmenting"):
                     logits, fallbacks = self.look(x, array, region, field, spacing, stages, options.fast)
@@ -231,9 +231,14 @@ class Segmenter:
             passes=1 if logits.box is None else 2,
         )
 
-    def field(self, region: Box, spacing: tuple[float, float, float]) -> Box:
-        """What the first pass is shown to segment a region (k, j, i); spacing: mm along k, j, i."""
-        return region if self.second_pass is None else self.second_pass.field(region, spacing)
+    def field(
+        self, region: Box, shape: tuple[int, int, int], spacing: tuple[float, float, float]
+    ) -> Box:
+        """What the first pass is shown of a volume of this shape (k, j, i) to segment a region of it.
+
+        spacing: mm along k, j, i.
+        """
+        return region if self.second_pass is None else self.second_pass.field(region, shape, spacing)
 
     def look(
         self,

@@ -51,12 +51,12 @@ class SecondPass:
         smallest = tuple(float(length) for length in stated.get("smallest_mm", BODY_MM))
         return cls(channels, float(stated["margin_mm"]), several, smallest)
 
-    def field(self, region: Box, spacing: Sequence[float]) -> Box:
-        """What the first pass looks at: the region, and what is missing to ``smallest_mm`` on its sides.
+    def field(self, region: Box, shape: Sequence[int], spacing: Sequence[float]) -> Box:
+        """What the first pass looks at: the region, and what is missing to ``smallest_mm`` around it.
 
-        region: voxels (k, j, i); spacing: mm along k, j, i.
+        region, shape: voxels (k, j, i) of a volume; spacing: mm along k, j, i.
         """
-        return widened(region, spacing, self.smallest_mm)
+        return widened(region, shape, spacing, self.smallest_mm)
 
     def box(self, logits: torch.Tensor, field: Box, spacing: Sequence[float]) -> Box | None:
         """The voxels to look at again; None where no organ was found, or the box is all that was seen.
