@@ -38,7 +38,9 @@ def hounsfield(shape) -> np.ndarray:
 
 
 @pytest.mark.needs_torch
-def test_a_new_box_lies_over_the_scan_with_its_handles_and_can_be_segmented(opened, ct, finish) -> None:
+def test_a_new_box_lies_over_the_scan_with_its_handles_and_can_be_segmented(
+    opened, ct, finish, tmp_path
+) -> None:
     region = create(opened)
     assert is_placed(region) and box_of(region, ct) == (slice(8, 24), slice(10, 30), slice(12, 36))
     display = region.GetDisplayNode()
@@ -50,6 +52,12 @@ def test_a_new_box_lies_over_the_scan_with_its_handles_and_can_be_segmented(open
     finish()
     assert opened.controller.state is State.DONE, opened.controller.error
     assert opened.controller.report["input"]["size"] == [24, 20, 16]
+    # How long it took says nothing about a whole scan.
+    assert not list(tmp_path.rglob("timing.json"))
+    opened.ui.regionSelector.setCurrentNode(None)
+    opened.ui.segmentButton.click()
+    finish()
+    assert list(tmp_path.rglob("timing.json"))
 
 
 def test_a_box_that_is_made_before_the_volume_is_chosen_is_placed_then(panel, ct) -> None:
