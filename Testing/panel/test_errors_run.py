@@ -58,6 +58,7 @@ def test_a_cancel_ends_the_run_within_two_seconds_and_leaves_nothing(opened, fin
     at_state(opened, State.RUNNING, cancel)
     opened.ui.segmentButton.click()
     finish()
+    assert clicked, (opened.controller.state, opened.controller.error, opened.log.text)
     ((moment, pid),) = clicked
     assert counted_seconds() - moment < (2.0 if obeys else 3.0)
     assert opened.controller.state is State.CANCELLED
