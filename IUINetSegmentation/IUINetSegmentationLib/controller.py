@@ -196,19 +196,21 @@ class Controller:
             check_replacement(output, source)
         else:
             check_output(output)
-        box = box_of(settings.region, volume) if settings.region is not None else settings.options.box
+        options = settings.options
+        if settings.region is not None:
+            box = box_of(settings.region, volume)
+            options = replace(options, region=[(edges.start, edges.stop) for edges in box])
         yield
         self._enter(State.SETTING_UP)
         yield from self._bring_packages()
         if self._scene_gone:
             return
-        yield from self._bring_weights(settings.options.weights)
-        model = self._checked_model(settings.options)
+        yield from self._bring_weights(options.weights)
+        model = self._checked_model(options)
         frames = frames_of(volume) if settings.all_frames else None
-        jobs = frames.jobs(source, box) if frames is not None else [job]
+        jobs = frames.jobs(source, options.region is not None) if frames is not None else [job]
         # The very file that was checked: the worker may know another folder of models.
-        region = None if box is None else [(edges.start, edges.stop) for edges in box]
-        options = replace(settings.options, weights=str(model.path), region=region)
+        options = replace(options, weights=str(model.path))
         results = yield from self._segment_all(jobs, organs_of_model(model.document), options)
         self._enter(State.IMPORTING)
         yield

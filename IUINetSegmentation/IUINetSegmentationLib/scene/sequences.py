@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 
 import slicer
 
-from iuinet.boxes import Box
 from iuinet.errors import InputRefused, IUINetError
 from iuinet.volume import Volume
 from IUINetSegmentationLib.scene.place import Source, modality_of, put_beside
@@ -50,12 +49,12 @@ class Frames:
     def __len__(self) -> int:
         return self._sequence.GetNumberOfDataNodes()
 
-    def jobs(self, source: Source, box: Box | None) -> list[Job]:
+    def jobs(self, source: Source, boxed: bool) -> list[Job]:
         """All frames, each with its own grid under the proxy's transform.
 
-        source: the proxy's place. box: the part of it that is to be segmented, None for all.
-        Raises: those of volume_from_node for a frame; InputRefused for one that the box was not cut for. They
-        name the frame.
+        source: the proxy's place. boxed: whether only a region of it is to be segmented.
+        Raises: those of volume_from_node for a frame; InputRefused for one that the region was not made for.
+        They name the frame.
         """
         jobs = []
         modality = modality_of(source.node)  # DICOM's facts stand at the proxy, not at the frames
@@ -63,7 +62,7 @@ class Frames:
             node = self._sequence.GetNthDataNode(number)
             try:
                 scan = volume_from_node(node)
-                if box is not None and scan.array.shape != source.shape:
+                if boxed and scan.array.shape != source.shape:
                     raise InputRefused(
                         "the time points have different sizes, so that one region does not fit them all",
                         hint="Segment the whole volume, or each time point by itself.",
